@@ -1,0 +1,60 @@
+//! What can be wrong with a schedule, a plan or a rate.
+
+/// An invalid description. Each variant says what was asked for and what would be accepted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Two neighbouring numbers of a phase schedule do not divide.
+    #[error(
+        "phase {phase}: {from} steps cannot be cut into {to} equal groups, {from} is not divisible by {to}"
+    )]
+    DoesNotDivide {
+        /// Phase, counted from 0.
+        phase: usize,
+        /// Steps of that phase's teacher.
+        from: usize,
+        /// Steps asked of its student.
+        to: usize,
+    },
+    /// A phase schedule of another shape than `T > ... >= 1`.
+    #[error("phase schedule {schedule}: {expected}")]
+    BadPlan {
+        /// The schedule as given.
+        schedule: String,
+        /// What is expected of it.
+        expected: &'static str,
+    },
+    /// An explicit partition that is not made of the teacher's own indices.
+    #[error("phase {phase}: boundary {boundary} is not one of the indices that its teacher visits")]
+    BoundaryNotVisited {
+        /// Phase, counted from 0.
+        phase: usize,
+        /// The offending boundary.
+        boundary: usize,
+    },
+    /// A number outside its range.
+    #[error("{name} = {got} is out of range: expected {expected}")]
+    OutOfRange {
+        /// Name of the parameter.
+        name: &'static str,
+        /// Its value.
+        got: f64,
+        /// The accepted range.
+        expected: &'static str,
+    },
+    /// A step that does not go from noise towards data.
+    #[error("a step must go towards less noise: from (alpha {}, sigma {}) to (alpha {}, sigma {})", from.0, from.1, to.0, to.1)]
+    StepDirection {
+        /// `(alpha, sigma)` at the start.
+        from: (f64, f64),
+        /// `(alpha, sigma)` at the end.
+        to: (f64, f64),
+    },
+}
+
+/// Result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// `Err` unless `ok`, naming the parameter and what is accepted.
+pub(crate) fn check(ok: bool, name: &'static str, got: f64, expected: &'static str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::OutOfRange { name, got, expected }) }
+}

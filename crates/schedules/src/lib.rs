@@ -1,0 +1,43 @@
+//! Noise schedules, time grids, phase plans, step coefficients and their inverses, loss weightings and EMA decays for
+//! diffusion models and their distillation.
+//!
+//! Pure `f64` arithmetic on the host: no tensors, no files. Time runs from `t = 0` (clean) to `t = 1` (noise), grid
+//! indices from `0` to `T`. Every schedule answers with a [`NoiseLevel`], `x_t = alpha x0 + sigma eps`, so variance
+//! preserving and variance exploding processes share one step formula.
+//!
+//! Sources: TRACT (arXiv 2303.04248), DDIM (arXiv 2010.02502), EDM (arXiv 2206.00364), progressive distillation
+//! (arXiv 2202.00512).
+//!
+//! ```
+//! use fewstep_schedules::{DdimStep, PhasePlan, Schedule};
+//!
+//! // The paper's CIFAR-10 schedule: 1024 teacher steps become 32, then 1.
+//! let plan = PhasePlan::equal(&[1024, 32, 1])?;
+//! assert_eq!(plan.phases()[0].group_size(0), 32);
+//!
+//! // One student step over the whole grid lands where its inverse says.
+//! let grid = Schedule::default().grid(1024)?;
+//! let step = DdimStep::new(grid.level(1024), grid.level(512))?;
+//! let (x_t, x0) = (0.3, -0.5);
+//! let x_s = step.apply(x_t, x0);
+//! assert!((step.x0_that_lands_on(x_t, x_s) - x0).abs() < 1e-12);
+//! # Ok::<(), fewstep_schedules::Error>(())
+//! ```
+
+mod ema;
+mod error;
+mod learning_rate;
+mod level;
+mod plan;
+mod schedule;
+mod step;
+mod weighting;
+
+pub use ema::{Decay, bias_corrected_rate};
+pub use error::{Error, Result};
+pub use learning_rate::{LearningRate, LearningRateDecay};
+pub use level::NoiseLevel;
+pub use plan::{Phase, PhasePlan, PhaseSteps, Transition};
+pub use schedule::{NoiseGrid, Schedule};
+pub use step::DdimStep;
+pub use weighting::Weighting;

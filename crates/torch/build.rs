@@ -1,0 +1,25 @@
+//! Compiles the shim against the headers of the libtorch that torch-sys found, and asks for the run path of tests.
+
+#![allow(clippy::print_stdout)] // a build script speaks to cargo by printing
+
+use std::path::Path;
+
+fn main() {
+    println!("cargo:rerun-if-changed=shim/shim.cc");
+    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
+        println!("cargo:warning=torch-sys did not say where libtorch is; run `cargo xtask setup`");
+        return;
+    };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    let include = Path::new(&lib).with_file_name("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .file("shim/shim.cc")
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .warnings(false)
+        .debug(false)
+        .compile("fewstep_shim");
+}

@@ -1,0 +1,67 @@
+// What tch does not expose, over at::Tensor pointers. Every function catches all C++ exceptions and returns 0, or 1 with
+// a message cut to the caller's buffer.
+
+#include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/full.h>
+
+#include <cstring>
+#include <exception>
+#include <vector>
+
+namespace {
+
+template <typename F>
+int guarded(char *message, size_t capacity, F &&body) {
+  const char *what = "unknown C++ exception";
+  try {
+    body();
+    return 0;
+  } catch (const std::exception &e) {
+    what = e.what();
+    if (capacity > 0) {
+      std::strncpy(message, what, capacity - 1);
+      message[capacity - 1] = '\0';
+    }
+  } catch (...) {
+    if (capacity > 0) {
+      std::strncpy(message, what, capacity - 1);
+      message[capacity - 1] = '\0';
+    }
+  }
+  return 1;
+}
+
+}  // namespace
+
+extern "C" {
+
+// One Adam update (arXiv 1412.6980) of one flat buffer in a single pass over memory. `step` counts from 1.
+int fewstep_fused_adam(void *param, void *grad, void *exp_avg, void *exp_avg_sq, double step, double lr, double beta1,
+                       double beta2, double eps, char *message, size_t capacity) {
+  return guarded(message, capacity, [&] {
+    at::NoGradGuard guard;
+    auto tensor = [](void *p) { return *static_cast<at::Tensor *>(p); };
+    at::Tensor p = tensor(param);
+    at::Tensor step_tensor = at::full({}, step, at::TensorOptions().dtype(at::kFloat).device(p.device()));
+    std::vector<at::Tensor> params{p}, grads{tensor(grad)}, m{tensor(exp_avg)}, v{tensor(exp_avg_sq)}, none,
+        steps{step_tensor};
+    at::_fused_adam_(params, grads, m, v, none, steps, lr, beta1, beta2, /*weight_decay=*/0.0, eps,
+                     /*amsgrad=*/false, /*maximize=*/false);
+  });
+}
+
+// Bitwise reproducibility on accelerators: deterministic kernels only, no autotuning, and TF32 as asked.
+int fewstep_set_reproducible(int deterministic, int tf32, char *message, size_t capacity) {
+  return guarded(message, capacity, [&] {
+    auto &context = at::globalContext();
+    context.setDeterministicAlgorithms(deterministic != 0, /*warn_only=*/true);
+    context.setDeterministicCuDNN(deterministic != 0);
+    context.setBenchmarkCuDNN(deterministic == 0);
+    context.setAllowTF32CuDNN(tf32 != 0);
+    context.setAllowTF32CuBLAS(tf32 != 0);
+  });
+}
+
+}  // extern "C"

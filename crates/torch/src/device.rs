@@ -1,0 +1,126 @@
+//! Devices by name, and the order in which libtorch must be woken up.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::error::{Error, Result};
+use crate::shim;
+
+/// The device a user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceSpec {
+    /// The first CUDA device if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA device by number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceSpec {
+    type Err = String;
+
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        match s {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => s
+                .strip_prefix("cuda:")
+                .and_then(|n| n.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("`{s}` is not a device: expected auto, cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceSpec {
+    type Error = String;
+
+    fn try_from(s: String) -> std::result::Result<Self, String> {
+        s.parse()
+    }
+}
+
+impl From<DeviceSpec> for String {
+    fn from(d: DeviceSpec) -> Self {
+        d.to_string()
+    }
+}
+
+impl fmt::Display for DeviceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
+}
+
+static CUDA: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+
+/// Prepares libtorch for this process; call it first in `main`.
+///
+/// Loads the CUDA half when it can be found (one binary serves both), uses one intra-op thread on the CPU (parallelism
+/// comes from micro-batches, which is faster for small networks and does not collapse on a shared machine), and chooses
+/// deterministic kernels without TF32, so that a run repeats to the bit on one machine.
+///
+/// # Errors
+/// libtorch refuses the settings.
+pub fn prepare() -> Result<()> {
+    CUDA.get_or_init(shim::load_cuda);
+    tch::set_num_threads(1);
+    shim::set_reproducible(true, false)
+}
+
+impl DeviceSpec {
+    /// The device itself.
+    ///
+    /// # Errors
+    /// A CUDA device that is not there, with the reason.
+    pub fn resolve(&self) -> Result<Device> {
+        let loaded = CUDA.get_or_init(shim::load_cuda);
+        let count = if loaded.is_ok() { tch::Cuda::device_count().max(0) as usize } else { 0 };
+        match *self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(if count > 0 { Device::Cuda(0) } else { Device::Cpu }),
+            Self::Cuda(n) if n < count => Ok(Device::Cuda(n)),
+            Self::Cuda(_) => {
+                let reason = match loaded {
+                    Ok(()) => format!("libtorch sees {count} CUDA device(s)"),
+                    Err(e) => {
+                        format!("no CUDA libtorch could be loaded ({e}); see `cargo xtask setup --cuda`")
+                    }
+                };
+                Err(Error::Device { asked: self.to_string(), reason })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_wrong_ones_are_refused() {
+        for s in ["auto", "cpu", "cuda:3"] {
+            assert_eq!(s.parse::<DeviceSpec>().unwrap().to_string(), s);
+        }
+        assert!("gpu".parse::<DeviceSpec>().unwrap_err().contains("gpu"));
+        assert!("cuda:x".parse::<DeviceSpec>().is_err());
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error_not_a_panic() {
+        assert!(DeviceSpec::Cuda(9999).resolve().is_err());
+        assert!(matches!(DeviceSpec::Cpu.resolve(), Ok(Device::Cpu)));
+    }
+}

@@ -1,0 +1,86 @@
+//! What can go wrong at the border to libtorch.
+
+use std::path::PathBuf;
+
+/// An operation that failed, with what it was given.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// libtorch refused an operation.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// The shim reported a C++ exception.
+    #[error("libtorch, in {op}: {message}")]
+    Shim {
+        /// Operation of the shim.
+        op: &'static str,
+        /// The exception's text.
+        message: String,
+    },
+    /// A tensor of another shape than needed.
+    #[error("{what}: expected shape {expected:?}, got {got:?}")]
+    Shape {
+        /// Name of the tensor.
+        what: String,
+        /// Shape that was needed.
+        expected: Vec<i64>,
+        /// Shape that was found.
+        got: Vec<i64>,
+    },
+    /// A parameter table that is not well formed.
+    #[error("parameter `{name}`: {problem}")]
+    Parameter {
+        /// Full name of the parameter.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Tensors of a file that do not match the network.
+    #[error("{what} does not fit the network: {problem}")]
+    Mismatch {
+        /// The file or set of tensors.
+        what: String,
+        /// First differences, by name.
+        problem: String,
+    },
+    /// A device that is not there.
+    #[error("device `{asked}` is not available: {reason}")]
+    Device {
+        /// As asked for.
+        asked: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file that is not a well-formed safetensors file.
+    #[error("{what}: not a valid safetensors file: {reason}")]
+    Format {
+        /// The file.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A rate or decay out of range.
+    #[error(transparent)]
+    Schedule(#[from] fewstep_schedules::Error),
+}
+
+/// `Err` unless `got` has the shape of `like`.
+///
+/// Needed before every operation that takes a scalar: when such an operation fails, tch's scalar finds the error of the
+/// operation in its own destructor and panics.
+pub(crate) fn same_shape(what: &str, got: &tch::Tensor, like: &tch::Tensor) -> Result<()> {
+    if got.size() == like.size() {
+        return Ok(());
+    }
+    Err(Error::Shape { what: what.to_owned(), expected: like.size(), got: got.size() })
+}
+
+/// Result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,156 @@
+//! Keyed, seekable randomness: every draw is a function of `(seed, stage, stream, n)`.
+//!
+//! ChaCha is a counter-based generator: its key here is `(seed, stage, stream)`, its nonce the sample number `n`, so the
+//! draws of sample `n` need no state, no order and no neighbours. A run can be interrupted anywhere, cut into any
+//! micro-batches and drawn by any number of threads without changing a bit of its randomness. ChaCha8 is used: the
+//! quality is far beyond what training needs, at more than a gigabyte a second a core.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+/// What a stream of draws is for. The discriminants are part of the run's definition: never renumber one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)]
+pub enum Stream {
+    /// Order of the data set in an epoch (`n` is the epoch).
+    Order = 1,
+    /// Horizontal flips.
+    Flip = 2,
+    /// The Gaussian noise added to training images.
+    Noise = 3,
+    /// Group of the phase's partition.
+    Group = 4,
+    /// Step inside the group.
+    Substep = 5,
+    /// Diffusion time of the denoising objective.
+    Time = 6,
+    /// Initial parameters (`n` is the parameter's number).
+    Init = 7,
+    /// Initial noise of a generated sample (`n` is the sample's own seed).
+    Sample = 8,
+    /// Labels of generated samples.
+    SampleLabel = 9,
+    /// Dropout masks.
+    Dropout = 10,
+    /// Choices made by evaluation (subsets, splits).
+    Evaluation = 11,
+}
+
+/// The key of one family of draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    seed: u64,
+    stage: u64,
+    stream: Stream,
+}
+
+impl Key {
+    /// The family of `stream` in `stage` of the run with `seed`.
+    pub fn new(seed: u64, stage: u64, stream: Stream) -> Self {
+        Self { seed, stage, stream }
+    }
+
+    /// The generator of draw number `n`, at its start.
+    pub fn rng(&self, n: u64) -> ChaCha8Rng {
+        let mut key = [0u8; 32];
+        key[..8].copy_from_slice(&self.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&self.stage.to_le_bytes());
+        key[16..24].copy_from_slice(&(self.stream as u64).to_le_bytes());
+        key[24..].copy_from_slice(b"fewstep1");
+        let mut rng = ChaCha8Rng::from_seed(key);
+        rng.set_stream(n);
+        rng
+    }
+
+    /// A uniform integer in `0..bound` for draw `n`.
+    ///
+    /// `bound` must be positive; 0 gives 0.
+    pub fn below(&self, n: u64, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.rng(n).random_range(0..bound) }
+    }
+
+    /// A uniform number in `[0, 1)` for draw `n`.
+    pub fn unit(&self, n: u64) -> f64 {
+        self.rng(n).random()
+    }
+
+    /// Standard normal draws, `len` for each of the samples `ns`, concatenated in the order of `ns`.
+    pub fn normals(&self, ns: &[u64], len: usize) -> Vec<f32> {
+        let mut out = vec![0f32; ns.len() * len];
+        if len > 0 {
+            out.par_chunks_mut(len).zip(ns.par_iter()).for_each(|(row, &n)| self.fill_normal(n, row));
+        }
+        out
+    }
+
+    /// Standard normal draws for sample `n` into `row`.
+    pub fn fill_normal(&self, n: u64, row: &mut [f32]) {
+        let mut rng = self.rng(n);
+        row.iter_mut().for_each(|v| *v = rng.sample(StandardNormal));
+    }
+
+    /// A uniformly random order of `0..len` for draw `n` (for [`Stream::Order`], `n` is the epoch).
+    pub fn permutation(&self, n: u64, len: usize) -> Vec<u32> {
+        let mut rng = self.rng(n);
+        let mut order: Vec<u32> = (0..len as u32).collect();
+        for i in (1..len).rev() {
+            order.swap(i, rng.random_range(0..=i as u64) as usize);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_does_not_depend_on_its_neighbours() {
+        let key = Key::new(7, 1, Stream::Noise);
+        let all = key.normals(&[0, 1, 2, 3], 5);
+        assert_eq!(key.normals(&[2], 5), all[10..15]);
+        assert_ne!(all[..5], all[5..10]);
+        let other = Key::new(7, 2, Stream::Noise);
+        assert_ne!(other.normals(&[2], 5), all[10..15], "the stage is part of the key");
+        assert_ne!(Key::new(7, 1, Stream::Time).unit(2), Key::new(8, 1, Stream::Time).unit(2));
+    }
+
+    #[test]
+    fn normals_have_the_moments_of_a_normal() {
+        let ns: Vec<u64> = (0..1000).collect();
+        let v = Key::new(0, 0, Stream::Noise).normals(&ns, 100);
+        let n = v.len() as f64;
+        let mean = v.iter().map(|&x| x as f64).sum::<f64>() / n;
+        let var = v.iter().map(|&x| (x as f64 - mean).powi(2)).sum::<f64>() / n;
+        let kurt = v.iter().map(|&x| (x as f64 - mean).powi(4)).sum::<f64>() / n / var.powi(2);
+        // Standard errors at n = 1e5: 0.0032, 0.0045, 0.0155; five of each.
+        assert!(
+            mean.abs() < 0.016 && (var - 1.0).abs() < 0.023 && (kurt - 3.0).abs() < 0.08,
+            "{mean} {var} {kurt}"
+        );
+    }
+
+    #[test]
+    fn a_permutation_holds_every_index_once_and_differs_by_epoch() {
+        let key = Key::new(3, 0, Stream::Order);
+        let mut p = key.permutation(0, 101);
+        assert_ne!(p, key.permutation(1, 101));
+        p.sort_unstable();
+        assert_eq!(p, (0..101).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn the_generator_is_pinned() {
+        // These values define every run ever made: if a dependency changes them, old runs cannot be resumed.
+        let key = Key::new(1, 2, Stream::Group);
+        let got: Vec<u64> = (0..6).map(|n| key.below(n, 1000)).collect();
+        assert_eq!(got, PINNED_BELOW);
+        let mut row = [0f32; 3];
+        Key::new(1, 2, Stream::Noise).fill_normal(9, &mut row);
+        assert_eq!(row, PINNED_NORMAL);
+    }
+    const PINNED_BELOW: [u64; 6] = [388, 445, 485, 638, 193, 388];
+    const PINNED_NORMAL: [f32; 3] = [0.34470993, -0.023118783, -0.86293775];
+}

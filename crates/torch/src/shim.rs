@@ -1,0 +1,91 @@
+//! The C++ shim's door: the only unsafe code of the project.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int, c_void};
+
+use tch::Tensor;
+
+use crate::error::{Error, Result};
+
+unsafe extern "C" {
+    fn fewstep_fused_adam(
+        param: *mut c_void,
+        grad: *mut c_void,
+        exp_avg: *mut c_void,
+        exp_avg_sq: *mut c_void,
+        step: f64,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+    fn fewstep_set_reproducible(
+        deterministic: c_int,
+        tf32: c_int,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+}
+
+fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
+    let mut message = vec![0u8; 2048];
+    if body(message.as_mut_ptr().cast(), message.len()) == 0 {
+        return Ok(());
+    }
+    let end = message.iter().position(|&b| b == 0).unwrap_or(message.len());
+    Err(Error::Shim { op, message: String::from_utf8_lossy(&message[..end]).into_owned() })
+}
+
+/// Rates of one Adam update.
+pub(crate) struct AdamRates {
+    pub(crate) step: u64,
+    pub(crate) lr: f64,
+    pub(crate) betas: (f64, f64),
+    pub(crate) eps: f64,
+}
+
+/// One Adam update of `param` in place; all four tensors are flat, of one size, kind and device.
+pub(crate) fn fused_adam(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, r: &AdamRates) -> Result<()> {
+    let ptr = |t: &Tensor| t.as_ptr().cast::<c_void>().cast_mut();
+    // SAFETY: the pointers are live at::Tensor objects for the length of the call, and the shim catches every exception.
+    call("fused_adam", |message, capacity| unsafe {
+        fewstep_fused_adam(
+            ptr(param),
+            ptr(grad),
+            ptr(m),
+            ptr(v),
+            r.step as f64,
+            r.lr,
+            r.betas.0,
+            r.betas.1,
+            r.eps,
+            message,
+            capacity,
+        )
+    })
+}
+
+/// Chooses deterministic kernels and whether TF32 may be used; affects accelerators only.
+pub(crate) fn set_reproducible(deterministic: bool, tf32: bool) -> Result<()> {
+    // SAFETY: plain integers and a message buffer; the shim catches every exception.
+    call("set_reproducible", |message, capacity| unsafe {
+        fewstep_set_reproducible(deterministic.into(), tf32.into(), message, capacity)
+    })
+}
+
+/// Loads libtorch's CUDA half into the process, if it is there; true if it was.
+///
+/// It must run before anything asks libtorch about CUDA: the first answer is cached for good.
+pub(crate) fn load_cuda() -> std::result::Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: the library's initialisers register kernels and nothing else; it is never unloaded.
+    match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
+        Ok(library) => {
+            std::mem::forget(library);
+            Ok(())
+        }
+        Err(e) => Err(e.to_string()),
+    }
+}

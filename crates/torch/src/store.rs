@@ -1,0 +1,170 @@
+//! safetensors files, written whole and read with every claim checked.
+//!
+//! Metadata is one JSON text under one key: the format's metadata is an unordered map, and a file made twice from the same
+//! state must have the same bytes.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+
+const CARD: &str = "fewstep";
+
+/// Tensors by name, and the text stored with them.
+#[derive(Debug)]
+pub struct Stored {
+    /// Tensors on the CPU.
+    pub tensors: HashMap<String, Tensor>,
+    /// The project's own metadata text, if the file has one.
+    pub card: Option<String>,
+    /// All metadata.
+    pub metadata: HashMap<String, String>,
+}
+
+fn dtype_of(kind: Kind) -> Option<Dtype> {
+    Some(match kind {
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::Half => Dtype::F16,
+        Kind::BFloat16 => Dtype::BF16,
+        Kind::Int64 => Dtype::I64,
+        Kind::Int => Dtype::I32,
+        Kind::Uint8 => Dtype::U8,
+        Kind::Bool => Dtype::BOOL,
+        _ => return None,
+    })
+}
+
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        _ => return None,
+    })
+}
+
+fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let t = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+    let n = t.numel();
+    let mut bytes = vec![0u8; n * t.kind().elt_size_in_bytes()];
+    t.f_copy_data_u8(&mut bytes, n)?;
+    Ok(bytes)
+}
+
+/// The bytes of a safetensors file with these tensors, and `card` as its metadata. The same input gives the same bytes.
+///
+/// # Errors
+/// A tensor of a kind that the format does not have.
+pub fn to_bytes(tensors: &[(String, Tensor)], card: Option<&str>) -> Result<Vec<u8>> {
+    let bad = |name: &str, reason: String| Error::Format { what: format!("tensor `{name}`"), reason };
+    let mut raw = Vec::with_capacity(tensors.len());
+    for (name, t) in tensors {
+        let dtype = dtype_of(t.kind()).ok_or_else(|| bad(name, format!("kind {:?}", t.kind())))?;
+        raw.push((name, dtype, t.size().iter().map(|&d| d as usize).collect::<Vec<_>>(), raw_bytes(t)?));
+    }
+    let views = raw
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes)
+                .map(|view| (name.as_str(), view))
+                .map_err(|e| bad(name, e.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = card.map(|c| HashMap::from([(CARD.to_owned(), c.to_owned())]));
+    safetensors::serialize(views, metadata)
+        .map_err(|e| Error::Format { what: "safetensors".into(), reason: e.to_string() })
+}
+
+/// Writes a safetensors file whole: into a temporary file in the same folder, flushed to disk, then renamed.
+///
+/// # Errors
+/// The folder is missing or read only, the disk is full: the path is named, and what stood there stays.
+pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Result<()> {
+    let bytes = to_bytes(tensors, card)?;
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    file.persist(path).map_err(|e| io(e.error))?;
+    Ok(())
+}
+
+/// Reads a safetensors file.
+///
+/// # Errors
+/// A file that cannot be read, or is not well formed; the path is named.
+pub fn load(path: &Path) -> Result<Stored> {
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    parse(&bytes, &path.display().to_string())
+}
+
+/// Reads a safetensors file from memory; `what` names it in errors.
+///
+/// # Errors
+/// Bytes that are not a well-formed safetensors file.
+pub fn parse(bytes: &[u8], what: &str) -> Result<Stored> {
+    let bad = |reason: String| Error::Format { what: what.to_owned(), reason };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
+    let mut tensors = HashMap::new();
+    for (name, view) in file.tensors() {
+        let kind = kind_of(view.dtype())
+            .ok_or_else(|| bad(format!("tensor `{name}` has unsupported type {:?}", view.dtype())))?;
+        let size: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
+        tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, kind)?);
+    }
+    Ok(Stored { tensors, card: metadata.get(CARD).cloned(), metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<(String, Tensor)> {
+        vec![
+            ("b".into(), Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]).view([2, 2]).transpose(0, 1)),
+            ("a".into(), Tensor::from_slice(&[7i64])),
+            ("c".into(), Tensor::from_slice(&[0.5f32]).to_kind(Kind::BFloat16)),
+        ]
+    }
+
+    #[test]
+    fn a_file_round_trips_and_repeats_to_the_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        save(&path, &sample(), Some(r#"{"k":1}"#)).unwrap();
+        let first = std::fs::read(&path).unwrap();
+        save(&path, &sample(), Some(r#"{"k":1}"#)).unwrap();
+        assert_eq!(first, std::fs::read(&path).unwrap());
+        let back = load(&path).unwrap();
+        assert_eq!(back.card.as_deref(), Some(r#"{"k":1}"#));
+        for (name, t) in sample() {
+            assert_eq!(back.tensors[&name], t, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn damage_is_named_and_never_a_panic() {
+        let bytes = to_bytes(&sample(), Some("{}")).unwrap();
+        for cut in 0..bytes.len() {
+            assert!(parse(&bytes[..cut], "cut.safetensors").is_err(), "cut at {cut}");
+        }
+        let e = parse(&[255; 32], "bad.safetensors").unwrap_err().to_string();
+        assert!(e.contains("bad.safetensors"), "{e}");
+        let missing = Path::new("no/such/folder/x.safetensors");
+        assert!(save(missing, &sample(), None).unwrap_err().to_string().contains("no/such/folder"));
+        assert!(load(missing).unwrap_err().to_string().contains("no/such/folder"));
+    }
+}
