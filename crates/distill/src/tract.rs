@@ -1,0 +1,106 @@
+//! Transitive closure time-distillation, TRACT (arXiv 2303.04248, section 3), for any pair of noise levels.
+//!
+//! For `t` in a group that starts at `t_i`, with teacher `f` and self-teacher `g`:
+//!
+//! ```text
+//! x_s    = step(f, x_t, t, s)                 one teacher step, s the teacher's next index
+//! x_{ti} = step(g, x_s, s, t_i)               the self-teacher jumps to the group's start
+//! x_hat  = the x0 for which the student's one step from x_t lands on x_{ti}
+//! loss   = w(t) |student(x_t, t) - x_hat|^2
+//! ```
+
+use fewstep_models::{Denoiser, Levels};
+use fewstep_samplers::{Step, X0Clip, diffuse};
+use fewstep_schedules::{NoiseGrid, Transition, Weighting};
+use fewstep_torch::{Kind, Tensor, no_grad};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::target::{Reduction, Target};
+
+/// Options of TRACT; the defaults are those of the code that gave the published VP numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TractConfig {
+    /// Clipping of the teacher's `x0_hat`.
+    pub clip_teacher: X0Clip,
+    /// Clipping of the self-teacher's `x0_hat`.
+    pub clip_self_teacher: X0Clip,
+    /// Weight of the squared error in `x0`. The paper's text has the plain SNR, its code truncates it at 1.
+    pub weighting: Weighting,
+    /// Reduction over an image.
+    pub reduction: Reduction,
+}
+
+impl Default for TractConfig {
+    fn default() -> Self {
+        Self {
+            clip_teacher: X0Clip::UnitRange,
+            clip_self_teacher: X0Clip::UnitRange,
+            weighting: Weighting::TruncatedSnr,
+            reduction: Reduction::Sum,
+        }
+    }
+}
+
+/// The intermediate states of one target, for inspection.
+#[derive(Debug)]
+pub struct TractStates {
+    /// After the teacher's step, f64 `[B, C, H, W]`.
+    pub x_s: Tensor,
+    /// At the group's start, f64 `[B, C, H, W]`; equal to `x_s` where the teacher's step already ends there.
+    pub x_group_start: Tensor,
+}
+
+/// TRACT on a time grid.
+#[derive(Clone, Debug)]
+pub struct Tract {
+    /// Noise levels by index.
+    pub grid: NoiseGrid,
+    /// Options.
+    pub config: TractConfig,
+}
+
+impl Tract {
+    /// The student's target at the drawn transitions.
+    ///
+    /// # Errors
+    /// Not one transition for each image, or a denoiser fails.
+    pub fn target(
+        &self,
+        teacher: &dyn Denoiser,
+        self_teacher: &dyn Denoiser,
+        batch: &Batch,
+        transitions: &[Transition],
+    ) -> Result<(Target, TractStates)> {
+        batch.expect("transitions", transitions.len())?;
+        let _guard = no_grad();
+        let (device, labels) = (batch.device(), batch.labels.as_ref());
+        let levels = |index: fn(&Transition) -> usize| {
+            Levels::new(transitions.iter().map(|tr| self.grid.level(index(tr))).collect())
+        };
+        let (t, s, start) = (levels(|tr| tr.t), levels(|tr| tr.s), levels(|tr| tr.group_start));
+
+        let x_t = diffuse(&batch.x0, &batch.noise, &t)?;
+        let teacher_x0 = self.config.clip_teacher.apply(&teacher.denoise(&x_t, &t, labels)?)?;
+        let x_s = Step::between(&t, &s, device)?.apply(&x_t, &teacher_x0)?;
+        let x_group_start = if transitions.iter().all(Transition::is_boundary) {
+            x_s.shallow_clone()
+        } else {
+            let self_x0 = self.config.clip_self_teacher.apply(&self_teacher.denoise(&x_s, &s, labels)?)?;
+            Step::between(&s, &start, device)?.apply(&x_s, &self_x0)?
+        };
+        let landing = Step::between(&t, &start, device)?.x0_that_lands_on(&x_t, &x_group_start)?;
+        // At a boundary the inverse would give the teacher's answer up to rounding; take the answer itself.
+        let x0 = teacher_x0.f_where_self(&boundary_mask(transitions, &x_t)?, &landing)?;
+        Ok((Target { x_t, at: t, x0 }, TractStates { x_s, x_group_start }))
+    }
+}
+
+/// `[B, 1, 1, 1]`, true where the teacher's step alone reaches the group's start.
+fn boundary_mask(transitions: &[Transition], like: &Tensor) -> Result<Tensor> {
+    let mask: Vec<bool> = transitions.iter().map(Transition::is_boundary).collect();
+    let mask = Tensor::f_from_slice(&mask)?.f_to_kind(Kind::Bool)?;
+    Ok(mask.f_view([-1, 1, 1, 1])?.f_to_device(like.device())?)
+}

@@ -1,0 +1,179 @@
+//! TRACT on data whose answer is known.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use fewstep_distill::{Batch, Denoising, DenoisingConfig, Reduction, Tract, TractConfig};
+use fewstep_models::exact::{Gaussian, Point};
+use fewstep_models::{Denoiser, Levels};
+use fewstep_samplers::{Step, X0Clip, ddim};
+use fewstep_schedules::{PhasePlan, Schedule, Transition, Weighting};
+use fewstep_torch::{Device, Kind, Tensor};
+
+fn wave(n: i64, scale: f64) -> Tensor {
+    (Tensor::arange(n * 12, (Kind::Double, Device::Cpu)) * 78.233).sin().view([n, 3, 2, 2]) * scale
+}
+
+fn batch(n: i64) -> Batch {
+    Batch { x0: wave(n, 0.8), noise: wave(n, 1.6).flip([0]), labels: None }
+}
+
+fn max_abs(t: Tensor) -> f64 {
+    t.abs().max().double_value(&[])
+}
+
+fn scalar(v: f64) -> Tensor {
+    Tensor::from_slice(&[v]).view([1, 1, 1, 1])
+}
+
+fn unclipped() -> TractConfig {
+    TractConfig { clip_teacher: X0Clip::Off, clip_self_teacher: X0Clip::Off, ..TractConfig::default() }
+}
+
+/// Every transition of a phase.
+fn all(plan: &PhasePlan, phase: usize) -> Vec<Transition> {
+    let phase = &plan.phases()[phase];
+    (0..phase.student_steps())
+        .flat_map(|g| (0..phase.group_size(g)).map(move |m| phase.transition(g, m).unwrap()))
+        .collect()
+}
+
+#[test]
+fn groups_of_one_step_return_the_teacher_s_x0_exactly() {
+    let plan =
+        PhasePlan::new(&[8.into(), fewstep_schedules::PhaseSteps::Boundaries(vec![0, 1, 2, 8])]).unwrap();
+    let tr = [plan.phases()[0].transition(0, 0).unwrap(), plan.phases()[0].transition(1, 0).unwrap()];
+    let tract = Tract { grid: Schedule::default().grid(8).unwrap(), config: unclipped() };
+    let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
+    let never = Point { mean: scalar(f64::NAN) };
+    let b = batch(2);
+    let (target, states) = tract.target(&teacher, &never, &b, &tr).unwrap();
+    let want = teacher.denoise(&target.x_t, &target.at, None).unwrap();
+    assert_eq!(target.x0, want);
+    assert_eq!(states.x_group_start, states.x_s);
+}
+
+#[test]
+fn a_boundary_takes_the_teacher_s_x0_also_beside_longer_jumps() {
+    let plan = PhasePlan::equal(&[8, 2]).unwrap();
+    let tr = all(&plan, 0);
+    let tract = Tract { grid: Schedule::default().grid(8).unwrap(), config: unclipped() };
+    let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
+    let other = Gaussian { mean: scalar(-0.4), std: 0.3 };
+    let (target, _) = tract.target(&teacher, &other, &batch(8), &tr).unwrap();
+    let answer = teacher.denoise(&target.x_t, &target.at, None).unwrap();
+    for (i, tr) in tr.iter().enumerate() {
+        let same = target.x0.get(i as i64) == answer.get(i as i64);
+        assert_eq!(same, tr.is_boundary(), "{tr:?}");
+    }
+}
+
+#[test]
+fn the_student_s_one_step_lands_where_teacher_and_self_teacher_went() {
+    let plan = PhasePlan::equal(&[16, 4, 1]).unwrap();
+    for schedule in [Schedule::default(), Schedule::karras()] {
+        let grid = schedule.grid(16).unwrap();
+        let tract = Tract { grid: grid.clone(), config: TractConfig::default() };
+        let (teacher, own) =
+            (Gaussian { mean: scalar(0.1), std: 0.6 }, Gaussian { mean: scalar(0.3), std: 0.2 });
+        for phase in 0..2 {
+            let tr = all(&plan, phase);
+            let (target, states) = tract.target(&teacher, &own, &batch(tr.len() as i64), &tr).unwrap();
+            let start = Levels::new(tr.iter().map(|t| grid.level(t.group_start)).collect());
+            let landed = Step::between(&target.at, &start, Device::Cpu)
+                .unwrap()
+                .apply(&target.x_t, &target.x0)
+                .unwrap();
+            assert!(max_abs(landed - &states.x_group_start) < 1e-11, "{schedule:?}");
+        }
+    }
+}
+
+#[test]
+fn for_one_point_every_target_is_the_point() {
+    let plan = PhasePlan::equal(&[64, 8, 1]).unwrap();
+    let tract = Tract { grid: Schedule::default().grid(64).unwrap(), config: TractConfig::default() };
+    let point = Point { mean: scalar(0.25) };
+    for phase in 0..2 {
+        let tr = all(&plan, phase);
+        let (target, _) = tract.target(&point, &point, &batch(tr.len() as i64), &tr).unwrap();
+        // The inverse divides by the step's x0 factor, smallest near clean.
+        assert!(max_abs(target.x0 - 0.25) < 1e-9);
+    }
+}
+
+#[test]
+fn the_transitive_closure_of_a_perfect_student_is_the_teacher_s_whole_chain() {
+    // If the self-teacher already jumps exactly where the teacher's remaining steps lead, the target makes the student
+    // do the same from one step further: the fixed point of TRACT is the teacher's chain.
+    struct Chain<'a>(&'a Gaussian, fewstep_schedules::NoiseGrid);
+    impl Denoiser for Chain<'_> {
+        fn denoise(&self, x: &Tensor, at: &Levels, _: Option<&Tensor>) -> fewstep_models::Result<Tensor> {
+            let rows: Vec<Tensor> = at
+                .iter()
+                .enumerate()
+                .map(|(b, level)| {
+                    let x = x.narrow(0, b as i64, 1);
+                    let i = self.1.levels().iter().position(|l| *l == level).unwrap();
+                    if i == 0 {
+                        return x;
+                    }
+                    let grid = fewstep_schedules::NoiseGrid::new(self.1.levels()[..=i].to_vec()).unwrap();
+                    let end = ddim(self.0, &grid, &x, None, X0Clip::Off, &mut |_, _| {}).unwrap().x0;
+                    let ends = [level, self.1.level(0)].map(|l| Levels::uniform(l, 1));
+                    Step::between(&ends[0], &ends[1], Device::Cpu)
+                        .unwrap()
+                        .x0_that_lands_on(&x, &end)
+                        .unwrap()
+                })
+                .collect();
+            Ok(Tensor::cat(&rows, 0))
+        }
+    }
+    let teacher = Gaussian { mean: scalar(0.1), std: 0.6 };
+    let grid = Schedule::default().grid(16).unwrap();
+    let chain = Chain(&teacher, grid.clone());
+    let plan = PhasePlan::equal(&[16, 1]).unwrap();
+    let tr = all(&plan, 0);
+    let tract = Tract { grid, config: unclipped() };
+    let (target, _) = tract.target(&teacher, &chain, &batch(16), &tr).unwrap();
+    let losses = target.losses(&chain, None, Weighting::Uniform, Reduction::Mean).unwrap();
+    assert!(max_abs(losses) < 1e-20);
+}
+
+#[test]
+fn losses_follow_weight_and_reduction() {
+    let denoising = Denoising { schedule: Schedule::default(), config: DenoisingConfig::default() };
+    let b = batch(2);
+    let target = denoising.target(&b, &[0.25, 0.75]).unwrap();
+    let zero = Point { mean: scalar(0.0) };
+    let sum = target.losses(&zero, None, Weighting::Snr, Reduction::Sum).unwrap();
+    let mean = target.losses(&zero, None, Weighting::Snr, Reduction::Mean).unwrap();
+    for i in 0..2 {
+        let square = b.x0.get(i).square().sum(Kind::Double).double_value(&[]);
+        let snr = Schedule::default().at([0.25, 0.75][i as usize]).snr();
+        assert!((sum.double_value(&[i]) / (snr * square) - 1.0).abs() < 1e-12);
+        assert!((mean.double_value(&[i]) * 12.0 / (snr * square) - 1.0).abs() < 1e-12);
+    }
+    assert!(denoising.target(&b, &[0.5]).is_err(), "one time for each image");
+}
+
+#[test]
+fn clipping_is_an_option_of_each_teacher() {
+    let plan = PhasePlan::equal(&[4, 1]).unwrap();
+    let tr = [plan.phases()[0].transition(0, 0).unwrap()];
+    let grid = Schedule::default().grid(4).unwrap();
+    let far = Point { mean: scalar(3.0) };
+    let near = Point { mean: scalar(0.0) };
+    let states = |clip_teacher, clip_self_teacher, teacher: &Point, own: &Point| {
+        let config = TractConfig { clip_teacher, clip_self_teacher, ..TractConfig::default() };
+        let tract = Tract { grid: grid.clone(), config };
+        tract.target(teacher, own, &batch(1), &tr).unwrap().1
+    };
+    use X0Clip::{Off, UnitRange};
+    let unit = Point { mean: scalar(1.0) };
+    let clipped = states(UnitRange, Off, &far, &near);
+    assert_eq!(clipped.x_s, states(Off, Off, &unit, &near).x_s);
+    assert_ne!(clipped.x_s, states(Off, Off, &far, &near).x_s);
+    let clipped = states(Off, UnitRange, &near, &far);
+    assert_eq!(clipped.x_group_start, states(Off, Off, &near, &unit).x_group_start);
+    assert_ne!(clipped.x_group_start, states(Off, Off, &near, &far).x_group_start);
+}

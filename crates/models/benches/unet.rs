@@ -1,0 +1,39 @@
+//! Forward pass of the digits' network and of a small 32x32 one.
+#![allow(missing_docs, clippy::expect_used)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use fewstep_models::ddpm::DdpmConfig;
+use fewstep_models::{Architecture, Denoiser, Levels, Model, ModelConfig, Prediction};
+use fewstep_schedules::NoiseLevel;
+use fewstep_torch::{Device, Kind, Params, Tensor, no_grad};
+
+fn unet(c: &mut Criterion) {
+    tch::set_num_threads(1);
+    let _guard = no_grad();
+    let digits = DdpmConfig {
+        image_channels: 1,
+        resolution: 8,
+        channels: 32,
+        channel_mult: vec![1, 2],
+        n_res_blocks: 2,
+        attention_resolutions: vec![4],
+        embedding_channels: 128,
+        ..DdpmConfig::cifar10()
+    };
+    let small =
+        DdpmConfig { channels: 64, n_res_blocks: 1, embedding_channels: 256, ..DdpmConfig::cifar10() };
+    for (name, network, batch) in [("digits_b64", digits, 64usize), ("small32_b4", small, 4)] {
+        let config = ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V };
+        let model = Model::new(config).expect("valid");
+        let params = Params::frozen(model.layout().clone(), &model.layout().initial(0).expect("allocate"));
+        let params = params.expect("sizes fit");
+        let [ch, h, w] = model.config().image_shape();
+        let x = Tensor::zeros([batch as i64, ch, h, w], (Kind::Double, Device::Cpu));
+        let at = Levels::uniform(NoiseLevel::from_log_snr(0.0), batch);
+        let denoiser = model.denoiser(&params);
+        c.bench_function(&format!("unet/forward_{name}"), |b| b.iter(|| denoiser.denoise(&x, &at, None)));
+    }
+}
+
+criterion_group!(benches, unet);
+criterion_main!(benches);

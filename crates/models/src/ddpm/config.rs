@@ -1,0 +1,193 @@
+//! Description of a DDPM U-Net, and every check that it can be built.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How attention splits its channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Heads {
+    /// This many heads at every resolution.
+    Count(i64),
+    /// As many heads as it takes for each to have this many channels.
+    Width(i64),
+}
+
+/// How resolutions change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resampling {
+    /// Inside a residual block: 2x2 average down, nearest up (BigGAN's, arXiv 1809.11096).
+    #[default]
+    Residual,
+    /// A convolution of stride 2 down; nearest and a convolution up.
+    Conv,
+}
+
+/// A DDPM U-Net.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DdpmConfig {
+    /// Channels of the images.
+    #[serde(default = "three")]
+    pub image_channels: i64,
+    /// Height and width of the images.
+    pub resolution: i64,
+    /// Channels of the first level, before the multipliers; also the width of the time embedding's sinusoids.
+    pub channels: i64,
+    /// Multiplier of every level, from the full resolution down.
+    pub channel_mult: Vec<i64>,
+    /// Residual blocks a level.
+    pub n_res_blocks: usize,
+    /// Resolutions with attention.
+    #[serde(default)]
+    pub attention_resolutions: Vec<i64>,
+    /// Attention heads.
+    #[serde(default = "one_head")]
+    pub heads: Heads,
+    /// Width of the time embedding.
+    pub embedding_channels: i64,
+    /// Time scales and shifts after the second norm (else it is added before it).
+    #[serde(default = "yes")]
+    pub affine_time: bool,
+    /// How resolutions change.
+    #[serde(default)]
+    pub resampling: Resampling,
+    /// Number of classes; 0: unconditional.
+    #[serde(default)]
+    pub n_classes: i64,
+}
+
+fn three() -> i64 {
+    3
+}
+fn one_head() -> Heads {
+    Heads::Count(1)
+}
+fn yes() -> bool {
+    true
+}
+
+impl DdpmConfig {
+    /// TRACT's network for CIFAR-10: 60,004,099 parameters.
+    pub fn cifar10() -> Self {
+        Self {
+            image_channels: 3,
+            resolution: 32,
+            channels: 256,
+            channel_mult: vec![1, 1, 1],
+            n_res_blocks: 3,
+            attention_resolutions: vec![8, 16],
+            heads: Heads::Count(1),
+            embedding_channels: 1024,
+            affine_time: true,
+            resampling: Resampling::Residual,
+            n_classes: 0,
+        }
+    }
+
+    /// TRACT's network for class-conditional ImageNet at 64x64 (two heads): 295,905,222 parameters.
+    pub fn imagenet64() -> Self {
+        Self {
+            resolution: 64,
+            channels: 192,
+            channel_mult: vec![1, 2, 3, 4],
+            attention_resolutions: vec![8, 16, 32],
+            heads: Heads::Width(64),
+            embedding_channels: 768,
+            n_classes: 1000,
+            ..Self::cifar10()
+        }
+    }
+
+    /// Channels of level `level`.
+    pub(crate) fn level_channels(&self, level: usize) -> i64 {
+        self.channels * self.channel_mult[level]
+    }
+
+    /// Whether blocks at `resolution` have attention.
+    pub(crate) fn has_attention(&self, resolution: i64) -> bool {
+        self.attention_resolutions.contains(&resolution)
+    }
+
+    /// Heads of an attention over `channels` channels.
+    pub(crate) fn heads_for(&self, channels: i64) -> i64 {
+        match self.heads {
+            Heads::Count(n) => n,
+            Heads::Width(w) => channels / w,
+        }
+    }
+
+    /// Checks that the network can be built.
+    ///
+    /// # Errors
+    /// Names the key, with the numbers that do not fit.
+    pub fn validate(&self) -> Result<()> {
+        let bad = |key, problem| Err(Error::Config { key, problem });
+        for (key, n) in [
+            ("image_channels", self.image_channels),
+            ("resolution", self.resolution),
+            ("channels", self.channels),
+            ("embedding_channels", self.embedding_channels),
+        ] {
+            if n < 1 {
+                return bad(key, format!("must be at least 1, is {n}"));
+            }
+        }
+        if self.n_classes < 0 || self.n_classes == 1 {
+            return bad("n_classes", format!("must be 0 (no classes) or at least 2, is {}", self.n_classes));
+        }
+        if self.channels < 4 || self.channels % 2 != 0 {
+            return bad("channels", format!("must be even and at least 4, is {}", self.channels));
+        }
+        if self.n_res_blocks == 0 {
+            return bad("n_res_blocks", "must be at least 1, is 0".into());
+        }
+        if self.channel_mult.is_empty() || self.channel_mult.iter().any(|&m| m < 1) {
+            return bad(
+                "channel_mult",
+                format!("needs a multiplier of at least 1 for every level, is {:?}", self.channel_mult),
+            );
+        }
+        let halvings = self.channel_mult.len() - 1;
+        let factor = 1i64.checked_shl(halvings as u32).filter(|_| halvings < 32).unwrap_or(i64::MAX);
+        if self.resolution % factor != 0 {
+            return bad(
+                "resolution",
+                format!(
+                    "{} cannot be halved {halvings} times, as the {} levels of channel_mult need: use a multiple of {factor}, \
+                     or fewer levels",
+                    self.resolution,
+                    halvings + 1
+                ),
+            );
+        }
+        let resolutions: Vec<i64> = (0..=halvings).map(|l| self.resolution >> l).collect();
+        for &r in &self.attention_resolutions {
+            if !resolutions.contains(&r) {
+                return bad(
+                    "attention_resolutions",
+                    format!("{r} is not a resolution of the network, which has {resolutions:?}"),
+                );
+            }
+        }
+        // The middle has attention at the lowest resolution whatever the list says.
+        let attended = (0..=halvings).filter(|&l| self.has_attention(resolutions[l]) || l == halvings);
+        for c in attended.map(|l| self.level_channels(l)) {
+            let (n, what) = match self.heads {
+                Heads::Count(n) => (n, "heads"),
+                Heads::Width(w) => (w, "channels a head"),
+            };
+            if n < 1 || c % n != 0 {
+                return bad("heads", format!("{c} channels cannot be split into {n} {what}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Groups of a norm over `channels`: 32 as in the reference where they divide, else the most that do.
+pub(crate) fn norm_groups(channels: i64) -> i64 {
+    (1..=32).rev().find(|g| channels % g == 0).unwrap_or(1)
+}

@@ -1,0 +1,193 @@
+//! The U-Net itself: down path with every output saved, middle, up path on the saved outputs.
+
+use std::f64::consts::FRAC_PI_2;
+
+use fewstep_torch::{LayoutBuilder, Params, Tensor};
+
+use crate::ddpm::block::{AttnBlock, ResBlock, Resize};
+use crate::ddpm::config::{DdpmConfig, Resampling, norm_groups};
+use crate::error::{Error, Result};
+use crate::levels::Levels;
+use crate::nn::{Conv2d, GroupNorm, Linear, embed_sin_cos, geometric_frequencies, nearest_upsample_2x};
+
+/// One module of the down or up path.
+#[derive(Clone, Debug)]
+enum Stage {
+    Conv(Conv2d),
+    Block(AttnBlock),
+    Resample(ResBlock),
+    UpConv(Conv2d),
+}
+
+impl Stage {
+    fn forward(&self, p: &Params, x: &Tensor, emb: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Conv(conv) => conv.forward(p, x),
+            Self::Block(block) => block.forward(p, x, emb),
+            Self::Resample(block) => block.forward(p, x, emb),
+            Self::UpConv(conv) => conv.forward(p, &nearest_upsample_2x(x)?),
+        }
+    }
+}
+
+/// A DDPM U-Net: parameter handles and the order of its layers. It holds no tensors.
+#[derive(Clone, Debug)]
+pub struct DdpmUnet {
+    config: DdpmConfig,
+    frequencies: Vec<f64>,
+    time0: Linear,
+    time2: Linear,
+    class: Option<Linear>,
+    down: Vec<Stage>,
+    mid: [AttnBlock; 2],
+    up: Vec<Stage>,
+    out_norm: GroupNorm,
+    out_conv: Conv2d,
+}
+
+impl DdpmUnet {
+    /// Builds the network's parameter table into `b`; `heads` is the number of images that it puts out.
+    ///
+    /// # Errors
+    /// A description that cannot be built.
+    pub fn new(b: &mut LayoutBuilder, config: &DdpmConfig, heads: i64) -> Result<Self> {
+        config.validate()?;
+        let (c, e) = (config, config.embedding_channels);
+        let half = (c.channels / 2) as usize;
+        let (time0, time2) = b.scope("time", |b| -> Result<_> {
+            Ok((Linear::new(b, "0", c.channels, e)?, Linear::new(b, "2", e, e)?))
+        })?;
+        let class = if c.n_classes > 0 { Some(Linear::new(b, "class_emb", c.n_classes, e)?) } else { None };
+        let (down, mut saved) = b.scope("down", |b| down_path(b, c))?;
+        let lowest = c.level_channels(c.channel_mult.len() - 1);
+        let mid = b.scope("mid", |b| -> Result<_> {
+            Ok([
+                b.scope("0", |b| AttnBlock::new(b, c, lowest, lowest, true))?,
+                b.scope("1", |b| AttnBlock::new(b, c, lowest, lowest, false))?,
+            ])
+        })?;
+        let up = b.scope("up", |b| up_path(b, c, &mut saved))?;
+        let first = c.level_channels(0);
+        let (out_norm, out_conv) = b.scope("out", |b| -> Result<_> {
+            let norm = GroupNorm::new(b, "0", first, norm_groups(first), 1e-5)?;
+            Ok((norm, Conv2d::new(b, "2", first, c.image_channels * heads, 3, 0.0)?))
+        })?;
+        let frequencies = geometric_frequencies(half, 10_000.0);
+        Ok(Self { config: c.clone(), frequencies, time0, time2, class, down, mid, up, out_norm, out_conv })
+    }
+
+    /// The network's output.
+    ///
+    /// Time enters as `u = atan(exp(-log_snr / 2)) / (pi / 2) = atan(sigma / alpha) / (pi / 2)`, embedded as `1000 u`.
+    ///
+    /// # Shapes
+    /// `x` f32 `[B, image_channels, resolution, resolution]`; `labels` i64 `[B]`, needed when the network has classes and
+    /// ignored when it has none; result f32 `[B, heads image_channels, resolution, resolution]`.
+    ///
+    /// # Errors
+    /// Another shape, missing labels, or a label out of range.
+    pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
+        self.check_input(x, at)?;
+        let angles: Vec<f64> = at.iter().map(|l| 1000.0 * l.sigma.atan2(l.alpha) / FRAC_PI_2).collect();
+        let emb = embed_sin_cos(&angles, &self.frequencies, p.device())?;
+        let emb = self.time2.forward(p, &self.time0.forward(p, &emb)?.f_silu()?)?;
+        let emb = match &self.class {
+            Some(class) => emb.f_add(&class.forward(p, &self.one_hot(labels, at.len())?)?)?,
+            None => emb,
+        };
+        // Every block applies SiLU before its own linear layer; once is enough.
+        let emb = emb.f_silu()?;
+        let mut saved = Vec::with_capacity(self.down.len());
+        let mut h = x.shallow_clone();
+        for stage in &self.down {
+            h = stage.forward(p, &h, &emb)?;
+            saved.push(h.shallow_clone());
+        }
+        for block in &self.mid {
+            h = block.forward(p, &h, &emb)?;
+        }
+        for stage in &self.up {
+            if let (Stage::Block(_), Some(skip)) = (stage, saved.last()) {
+                h = Tensor::f_cat(&[&h, skip], 1)?;
+                saved.pop();
+            }
+            h = stage.forward(p, &h, &emb)?;
+        }
+        self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
+    }
+
+    fn check_input(&self, x: &Tensor, at: &Levels) -> Result<()> {
+        let (c, r) = (self.config.image_channels, self.config.resolution);
+        if x.size() == [at.len() as i64, c, r, r] {
+            return Ok(());
+        }
+        let expected = format!("[{}, {c}, {r}, {r}] (batch, channels, height, width)", at.len());
+        Err(Error::Input { what: "image batch", expected, got: x.size() })
+    }
+
+    /// `[B, n_classes]`, f32.
+    fn one_hot(&self, labels: Option<&Tensor>, n: usize) -> Result<Tensor> {
+        let expected = || format!("{n} labels, each from 0 to {}", self.config.n_classes - 1);
+        let labels =
+            labels.ok_or_else(|| Error::Input { what: "labels", expected: expected(), got: vec![] })?;
+        if labels.size() != [n as i64] {
+            return Err(Error::Input { what: "labels", expected: expected(), got: labels.size() });
+        }
+        Ok(labels.f_one_hot(self.config.n_classes)?.f_to_kind(fewstep_torch::Kind::Float)?)
+    }
+}
+
+/// The down path, and the channels of each of its outputs.
+fn down_path(b: &mut LayoutBuilder, c: &DdpmConfig) -> Result<(Vec<Stage>, Vec<i64>)> {
+    let mut stages = vec![Stage::Conv(Conv2d::new(b, "0", c.image_channels, c.channels, 3, 1.0)?)];
+    let mut saved = vec![c.channels];
+    let mut channels = c.channels;
+    let last = c.channel_mult.len() - 1;
+    for level in 0..=last {
+        let width = c.level_channels(level);
+        for _ in 0..c.n_res_blocks {
+            let attention = c.has_attention(c.resolution >> level);
+            let block =
+                b.scope(stages.len().to_string(), |b| AttnBlock::new(b, c, channels, width, attention))?;
+            stages.push(Stage::Block(block));
+            channels = width;
+            saved.push(channels);
+        }
+        if level < last {
+            let stage = b.scope(stages.len().to_string(), |b| match c.resampling {
+                Resampling::Residual => ResBlock::new(b, c, width, width, Resize::Down).map(Stage::Resample),
+                Resampling::Conv => {
+                    Conv2d::new(b, "0", width, width, 3, 1.0).map(|conv| Stage::Conv(conv.with_stride(2)))
+                }
+            })?;
+            stages.push(stage);
+            saved.push(channels);
+        }
+    }
+    Ok((stages, saved))
+}
+
+/// The up path; takes the saved outputs' channels from the end.
+fn up_path(b: &mut LayoutBuilder, c: &DdpmConfig, saved: &mut Vec<i64>) -> Result<Vec<Stage>> {
+    let mut stages = Vec::new();
+    let mut channels = c.level_channels(c.channel_mult.len() - 1);
+    for level in (0..c.channel_mult.len()).rev() {
+        let width = c.level_channels(level);
+        for _ in 0..=c.n_res_blocks {
+            let c_in = channels + saved.pop().unwrap_or(0);
+            let attention = c.has_attention(c.resolution >> level);
+            let block =
+                b.scope(stages.len().to_string(), |b| AttnBlock::new(b, c, c_in, width, attention))?;
+            stages.push(Stage::Block(block));
+            channels = width;
+        }
+        if level > 0 {
+            let stage = b.scope(stages.len().to_string(), |b| match c.resampling {
+                Resampling::Residual => ResBlock::new(b, c, width, width, Resize::Up).map(Stage::Resample),
+                Resampling::Conv => Conv2d::new(b, "1", width, width, 3, 1.0).map(Stage::UpConv),
+            })?;
+            stages.push(stage);
+        }
+    }
+    Ok(stages)
+}

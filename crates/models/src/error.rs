@@ -1,0 +1,36 @@
+//! What can be wrong with a network's description or its input.
+
+/// An invalid description or input.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// libtorch or the parameter table.
+    #[error(transparent)]
+    Torch(#[from] fewstep_torch::Error),
+    /// A network that cannot be built.
+    #[error("model.{key}: {problem}")]
+    Config {
+        /// Key of the description.
+        key: &'static str,
+        /// What is wrong, with the numbers.
+        problem: String,
+    },
+    /// An input of another shape than the network takes.
+    #[error("{what}: expected {expected}, got shape {got:?}")]
+    Input {
+        /// Name of the input.
+        what: &'static str,
+        /// What was expected.
+        expected: String,
+        /// Shape that was given.
+        got: Vec<i64>,
+    },
+}
+
+impl From<tch::TchError> for Error {
+    fn from(e: tch::TchError) -> Self {
+        Self::Torch(e.into())
+    }
+}
+
+/// Result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,24 @@
+//! Diffusion networks, what they predict, and the one question asked of all of them: [`Denoiser::denoise`].
+//!
+//! A network here is a description and a table of parameter names; it owns no tensors. Student, teacher and averages are
+//! one [`Model`] over different [`fewstep_torch::Params`]. Exact denoisers of simple distributions stand beside the
+//! networks, so that samplers and objectives can be tested on data whose answer is known.
+//!
+//! Networks compute in f32; states, levels and answers are f64.
+
+mod counted;
+pub mod ddpm;
+mod denoiser;
+mod error;
+pub mod exact;
+mod levels;
+mod model;
+pub mod nn;
+mod prediction;
+
+pub use counted::Counted;
+pub use denoiser::Denoiser;
+pub use error::{Error, Result};
+pub use levels::Levels;
+pub use model::{Architecture, Model, ModelConfig, NetworkDenoiser};
+pub use prediction::Prediction;

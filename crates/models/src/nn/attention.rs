@@ -1,0 +1,60 @@
+//! Self-attention over pixels, with a residual connection.
+
+use fewstep_torch::{LayoutBuilder, Params, Tensor};
+
+use crate::error::Result;
+use crate::nn::{Conv2d, GroupNorm};
+
+/// Norm, 1x1 convolution to queries, keys and values, softmax attention, 1x1 convolution, added to the input.
+///
+/// The output of `qkv` is laid out head by head, each head's q, k and v in turn.
+#[derive(Clone, Debug)]
+pub struct SelfAttention {
+    norm: GroupNorm,
+    qkv: Conv2d,
+    out: Conv2d,
+    heads: i64,
+}
+
+impl SelfAttention {
+    /// Attention over `channels` channels in `heads` heads; `groups` are the norm's.
+    ///
+    /// # Errors
+    /// A name that is taken.
+    pub fn new(b: &mut LayoutBuilder, name: &str, channels: i64, heads: i64, groups: i64) -> Result<Self> {
+        b.scope(name, |b| {
+            Ok(Self {
+                norm: GroupNorm::new(b, "norm", channels, groups, 1e-5)?,
+                qkv: Conv2d::new(b, "qkv", channels, 3 * channels, 1, 1.0)?,
+                out: Conv2d::new(b, "out", channels, channels, 1, 0.0)?,
+                heads,
+            })
+        })
+    }
+
+    /// # Shapes
+    /// `[B, C, H, W]` to the same.
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn forward(&self, p: &Params, x: &Tensor) -> Result<Tensor> {
+        let size = x.size();
+        let (n, c, pixels) = (size[0], size[1], size[2] * size[3]);
+        let width = c / self.heads;
+        let qkv = self.qkv.forward(p, &self.norm.forward(p, x)?)?;
+        // [B, heads, 3, width, pixels] -> three of [B, heads, pixels, width].
+        let parts = qkv.f_view([n, self.heads, 3, width, pixels])?.f_transpose(3, 4)?.f_unbind(2)?;
+        let a = Tensor::f_scaled_dot_product_attention(
+            &parts[0],
+            &parts[1],
+            &parts[2],
+            None::<&Tensor>,
+            0.0,
+            false,
+            None,
+            false,
+        )?;
+        let a = a.f_transpose(2, 3)?.f_reshape([n, c, size[2], size[3]])?;
+        Ok(x.f_add(&self.out.forward(p, &a)?)?)
+    }
+}

@@ -1,0 +1,29 @@
+//! What can go wrong while stepping.
+
+/// A step or a loop that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The denoiser failed.
+    #[error(transparent)]
+    Model(#[from] fewstep_models::Error),
+    /// Levels that no step connects.
+    #[error(transparent)]
+    Schedule(#[from] fewstep_schedules::Error),
+    /// A state that is not finite any more.
+    #[error("sampling step {step} of {steps} produced values that are not finite")]
+    NonFinite {
+        /// Step, counted from 1.
+        step: usize,
+        /// Steps in all.
+        steps: usize,
+    },
+}
+
+impl From<tch::TchError> for Error {
+    fn from(e: tch::TchError) -> Self {
+        Self::Model(e.into())
+    }
+}
+
+/// Result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,15 @@
+//! One-step updates on batches of states, and the loops over them.
+//!
+//! The step that samples is the step that builds distillation targets: [`Step::apply`] and its inverse
+//! [`Step::x0_that_lands_on`] are used by both. States are f64 and may stand at a different noise level each; variance
+//! preserving and variance exploding processes share one formula (see `fewstep-schedules`).
+
+mod clip;
+mod error;
+mod sample;
+mod step;
+
+pub use clip::X0Clip;
+pub use error::{Error, Result};
+pub use sample::{Sampled, ddim, initial_state};
+pub use step::{Step, diffuse};

@@ -1,0 +1,71 @@
+//! The DDIM step and its inverse on batches.
+
+use fewstep_models::Levels;
+use fewstep_schedules::DdimStep;
+use fewstep_torch::{Device, Tensor};
+
+use crate::error::{Error, Result};
+
+/// Coefficients of one deterministic step for every sample of a batch: `x_s = a x_t + b x0_hat`.
+///
+/// A sample whose two levels are equal does not move (`a = 1`, `b = 0`); its inverse is not defined.
+#[derive(Debug)]
+pub struct Step {
+    /// `a`, f64 `[B, 1, 1, 1]`.
+    x_t: Tensor,
+    /// `b`, f64 `[B, 1, 1, 1]`.
+    x0: Tensor,
+}
+
+impl Step {
+    /// The step from `from` to `to`, sample by sample.
+    ///
+    /// # Errors
+    /// A sample for which `to` is noisier than `from`.
+    pub fn between(from: &Levels, to: &Levels, device: Device) -> Result<Self> {
+        let mut coefficients = Vec::with_capacity(from.len());
+        for (from, to) in from.iter().zip(to.iter()) {
+            let stay = DdimStep { x_t: 1.0, x0: 0.0 };
+            coefficients.push(if from == to { stay } else { DdimStep::new(from, to)? });
+        }
+        let column = |f: fn(&DdimStep) -> f64| -> Result<Tensor> {
+            let values: Vec<f64> = coefficients.iter().map(f).collect();
+            Ok(Tensor::f_from_slice(&values)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?)
+        };
+        Ok(Self { x_t: column(|c| c.x_t)?, x0: column(|c| c.x0)? })
+    }
+
+    /// Where the step lands.
+    ///
+    /// # Shapes
+    /// `x_t`, `x0_hat` and the result are f64 `[B, C, H, W]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn apply(&self, x_t: &Tensor, x0_hat: &Tensor) -> Result<Tensor> {
+        Ok(x_t.f_mul(&self.x_t)?.f_add(&x0_hat.f_mul(&self.x0)?)?)
+    }
+
+    /// The `x0_hat` for which the step from `x_t` lands on `x_s`: the inverse step of arXiv 2303.04248, section 2.
+    ///
+    /// # Shapes
+    /// `x_t`, `x_s` and the result are f64 `[B, C, H, W]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn x0_that_lands_on(&self, x_t: &Tensor, x_s: &Tensor) -> Result<Tensor> {
+        Ok(x_s.f_sub(&x_t.f_mul(&self.x_t)?)?.f_div(&self.x0)?)
+    }
+}
+
+/// The forward process: `x_t = alpha x0 + sigma noise`, sample by sample.
+///
+/// # Shapes
+/// `x0`, `noise` and the result are f64 `[B, C, H, W]`.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn diffuse(x0: &Tensor, noise: &Tensor, at: &Levels) -> Result<Tensor> {
+    let column = |f: fn(fewstep_schedules::NoiseLevel) -> f64| at.column(x0.device(), f).map_err(Error::from);
+    Ok(x0.f_mul(&column(|l| l.alpha)?)?.f_add(&noise.f_mul(&column(|l| l.sigma)?)?)?)
+}
