@@ -1,0 +1,56 @@
+//! CIFAR-10: a folder with the `.bin` batches of the authors' binary version.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use fewstep_formats::{cifar, read_cifar10};
+
+use crate::{
+    dataset::ImageShape,
+    error::{Error, Result},
+    in_memory::InMemory,
+    published::{self, check_md5},
+    spec::Split,
+};
+
+/// The folder inside the authors' archive.
+const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
+
+/// CIFAR-10 in `folder`, or in the `cifar-10-batches-bin` inside it: `[3, 32, 32]`, ten classes; the training split is
+/// the five batches in order.
+///
+/// With `verify`, every file must have the md5 its authors give; without, any whole number of records will do.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Read`], [`Error::Digest`] and [`Error::Format`] name the file; [`Error::Invalid`] when
+/// there is no image in any of them.
+pub fn open_cifar10(folder: &Path, split: Split, verify: bool) -> Result<InMemory> {
+    let mut labels = Vec::new();
+    let mut pixels = Vec::new();
+    for &(file, md5) in *split.of(&published::CIFAR10_TRAIN, &published::CIFAR10_TEST) {
+        let (path, bytes) = read(folder, file)?;
+        if verify {
+            check_md5(&path, &bytes, md5)?;
+        }
+        let batch = read_cifar10(&bytes).map_err(|source| Error::Format { path, source })?;
+        labels.extend(batch.labels.into_iter().map(u32::from));
+        pixels.extend_from_slice(&batch.pixels);
+    }
+    let shape = ImageShape { c: 3, h: 32, w: 32 };
+    InMemory::new("cifar10", shape, pixels, Some(labels), usize::from(cifar::N_CLASSES))
+}
+
+fn read(folder: &Path, file: &str) -> Result<(PathBuf, Vec<u8>)> {
+    for path in [folder.join(file), folder.join(ARCHIVE_FOLDER).join(file)] {
+        match fs_err::read(&path) {
+            Ok(bytes) => return Ok((path, bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::Read { path, source }),
+        }
+    }
+    let hint = "unpack the authors' binary version there, fetch it with `cargo xtask fetch cifar10`, \
+                or set `path` to a folder that has it";
+    Err(Error::Missing { path: folder.join(file), hint: hint.to_owned() })
+}

@@ -1,0 +1,99 @@
+//! What a data set is: a fixed number of labelled 8-bit images of one shape, any of which can be read at any time.
+//!
+//! Images are read one at a time into the caller's buffer, so a data set need not fit in memory: one that decodes from a
+//! memory-mapped archive implements the same trait as [`InMemory`](crate::InMemory).
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+
+/// The shape `[C, H, W]` of every image of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ImageShape {
+    /// Channels.
+    pub c: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+impl ImageShape {
+    /// Values in one image: `c h w`, or `usize::MAX` if that is more than fits.
+    pub fn n_values(&self) -> usize {
+        self.c.saturating_mul(self.h).saturating_mul(self.w)
+    }
+}
+
+/// A fixed, numbered collection of images, shared by threads.
+///
+/// What a data set gives for an index must never change: batches are functions of it.
+pub trait Dataset: Send + Sync {
+    /// The name that messages use.
+    fn name(&self) -> &str;
+
+    /// Number of images.
+    fn len(&self) -> usize;
+
+    /// Shape of every image.
+    fn shape(&self) -> ImageShape;
+
+    /// Labels are `0..n_classes()`; 0 means that the data set has none.
+    fn n_classes(&self) -> usize;
+
+    /// Label of image `i`; `None` without labels or beyond the end.
+    fn label(&self, i: usize) -> Option<usize>;
+
+    /// Writes image `i` to `out`.
+    ///
+    /// # Shapes
+    /// `out` has `shape().n_values()` bytes and receives `[C, H, W]`, the last dimension fastest, 0 to 255.
+    ///
+    /// # Errors
+    /// For an index beyond the end, a buffer of another length, or an image that cannot be read.
+    fn read(&self, i: usize, out: &mut [u8]) -> Result<()>;
+
+    /// Whether there is no image at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The [`content_digest`] of this data set. One that knows it already may say so instead of reading everything.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::read`].
+    fn digest(&self) -> Result<String> {
+        content_digest(self)
+    }
+}
+
+/// What the images and labels are, as one number: the sha256 in hexadecimal of
+///
+/// ```text
+/// "fewstep data set 1\n"  c  h  w  len  then for each image: its c h w bytes, its label
+/// ```
+///
+/// where numbers are little-endian u64 and the label of an unlabelled image is `u64::MAX`. Names and files do not enter:
+/// equal contents have equal digests.
+///
+/// # Errors
+/// Those of [`Dataset::read`].
+pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
+    let shape = dataset.shape();
+    let mut hasher = Sha256::new_with_prefix(b"fewstep data set 1\n");
+    for extent in [shape.c, shape.h, shape.w, dataset.len()] {
+        hasher.update((extent as u64).to_le_bytes());
+    }
+    let mut pixels = vec![0; shape.n_values()];
+    for i in 0..dataset.len() {
+        dataset.read(i, &mut pixels)?;
+        hasher.update(&pixels);
+        hasher.update(dataset.label(i).map_or(u64::MAX, |label| label as u64).to_le_bytes());
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Bytes in lower-case hexadecimal, as digests are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,115 @@
+//! What can go wrong between a file and a batch.
+
+use std::{io, path::PathBuf};
+
+use tch::TchError;
+
+/// The result of an operation on data.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why there is no data set, or no batch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file of a data set is not where it was looked for.
+    #[error("{} is missing: {hint}", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The operating system would not give the file.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not what its name says.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        source: fewstep_formats::Error,
+    },
+    /// The file is well formed, but not the published one.
+    #[error(
+        "{}: expected the published file with digest {expected}, got {got}; \
+         fetch it again, or set `verify = false` if it is meant to differ",
+        path.display()
+    )]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// The published digest, in hexadecimal.
+        expected: &'static str,
+        /// The digest of what is there.
+        got: String,
+    },
+    /// The file holds an array of another shape than the data set's.
+    #[error("{}: expected {expected}, got dimensions {got:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The shape that was expected, in words.
+        expected: &'static str,
+        /// The dimensions in the file.
+        got: Vec<u32>,
+    },
+    /// There are not as many labels as images.
+    #[error("{} has {n_images} images, but {} has {n_labels} labels", images.display(), labels.display())]
+    Count {
+        /// The file of images.
+        images: PathBuf,
+        /// How many it has.
+        n_images: usize,
+        /// The file of labels.
+        labels: PathBuf,
+        /// How many it has.
+        n_labels: usize,
+    },
+    /// An argument, or contents given to a constructor, that cannot be used.
+    #[error("{operation}: expected {expected}, got {got}")]
+    Invalid {
+        /// What was attempted, and on what.
+        operation: String,
+        /// What it needs.
+        expected: String,
+        /// What it was given.
+        got: String,
+    },
+    /// An error of a data set that is defined outside this crate.
+    #[error("{name}: {source}")]
+    Dataset {
+        /// The data set.
+        name: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// libtorch could not make a tensor.
+    #[error("cannot make the tensor of {what}: {source}")]
+    Tensor {
+        /// What it was to hold.
+        what: &'static str,
+        /// What libtorch says.
+        source: TchError,
+    },
+    /// The system would not start the prefetch thread.
+    #[error("cannot start the prefetch thread: {source}")]
+    Thread {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A data set panicked while the prefetch thread made a batch.
+    #[error("the prefetch thread panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+    /// A batch was asked of a prefetch that has already given an error.
+    #[error("the prefetch has ended: an earlier call returned its error")]
+    Ended,
+}

@@ -1,0 +1,170 @@
+//! The description of a data set, as a config holds it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cifar10::open_cifar10,
+    dataset::Dataset,
+    digits::digits,
+    error::{Error, Result},
+    mnist::{open_fashion_mnist, open_mnist},
+};
+
+/// Which data set, and where it lies.
+///
+/// ```
+/// # use fewstep_data::{DatasetSpec, FolderSpec, Split};
+/// let spec: DatasetSpec = toml::from_str("kind = 'mnist'\npath = 'data/mnist'\nsplit = 'test'").unwrap();
+/// let folder = FolderSpec { path: Some("data/mnist".into()), split: Split::Test, verify: true };
+/// assert_eq!(spec, DatasetSpec::Mnist(folder));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DatasetSpec {
+    /// The embedded digits, 1,797 of 8 x 8.
+    // With braces: serde lets unknown keys pass beside a tag without a body.
+    Digits {},
+    /// MNIST, 28 x 28.
+    Mnist(FolderSpec),
+    /// Fashion-MNIST, 28 x 28.
+    FashionMnist(FolderSpec),
+    /// CIFAR-10, 3 x 32 x 32.
+    #[serde(rename = "cifar10")]
+    Cifar10(FolderSpec),
+}
+
+/// A published data set in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FolderSpec {
+    /// The folder; without it, the one named after the data set in the cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Which of the published splits.
+    pub split: Split,
+    /// Whether the files must be the published ones, by digest.
+    pub verify: bool,
+}
+
+/// One of the two parts in which the data sets were published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// The larger part, to learn from.
+    #[default]
+    Train,
+    /// The part that was held out.
+    Test,
+}
+
+impl Split {
+    /// `train` or `test`, as this says.
+    pub(crate) fn of<T>(self, train: T, test: T) -> T {
+        match self {
+            Self::Train => train,
+            Self::Test => test,
+        }
+    }
+}
+
+impl Default for DatasetSpec {
+    fn default() -> Self {
+        Self::Digits {}
+    }
+}
+
+impl Default for FolderSpec {
+    fn default() -> Self {
+        Self { path: None, split: Split::Train, verify: true }
+    }
+}
+
+impl DatasetSpec {
+    /// The name of the data set: the `kind` of the config, the folder in the cache, and what `fetch` calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Digits {} => "digits",
+            Self::Mnist(_) => "mnist",
+            Self::FashionMnist(_) => "fashion-mnist",
+            Self::Cifar10(_) => "cifar10",
+        }
+    }
+
+    /// Opens it. A spec without a path is looked for in the folder [`DatasetSpec::name`] of `cache`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without a path and without a cache; otherwise those of [`digits`], [`open_mnist`],
+    /// [`open_fashion_mnist`] and [`open_cifar10`].
+    pub fn open(&self, cache: Option<&Path>) -> Result<Arc<dyn Dataset>> {
+        Ok(match self {
+            Self::Digits {} => Arc::new(digits()?),
+            Self::Mnist(at) => Arc::new(open_mnist(&self.folder(at, cache)?, at.split, at.verify)?),
+            Self::FashionMnist(at) => {
+                Arc::new(open_fashion_mnist(&self.folder(at, cache)?, at.split, at.verify)?)
+            }
+            Self::Cifar10(at) => Arc::new(open_cifar10(&self.folder(at, cache)?, at.split, at.verify)?),
+        })
+    }
+
+    fn folder(&self, spec: &FolderSpec, cache: Option<&Path>) -> Result<PathBuf> {
+        match (&spec.path, cache) {
+            (Some(path), _) => Ok(path.clone()),
+            (None, Some(cache)) => Ok(cache.join(self.name())),
+            (None, None) => Err(Error::Invalid {
+                operation: format!("data set {}", self.name()),
+                expected: "`path`, the folder with its files".to_owned(),
+                got: "neither a path nor a cache folder".to_owned(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_round_trips_under_its_name() {
+        let folder = FolderSpec { path: Some("somewhere".into()), split: Split::Test, verify: false };
+        for spec in [
+            DatasetSpec::default(),
+            DatasetSpec::Mnist(folder.clone()),
+            DatasetSpec::FashionMnist(FolderSpec::default()),
+            DatasetSpec::Cifar10(folder),
+        ] {
+            let text = toml::to_string(&spec).unwrap();
+            assert!(text.contains(&format!("kind = \"{}\"", spec.name())), "{text}");
+            assert_eq!(toml::from_str::<DatasetSpec>(&text).unwrap(), spec);
+        }
+        let short: DatasetSpec = toml::from_str("kind = 'cifar10'").unwrap();
+        assert_eq!(short, DatasetSpec::Cifar10(FolderSpec::default()));
+    }
+
+    #[test]
+    fn what_is_unknown_is_an_error_that_names_it() {
+        for (text, named) in [
+            ("kind = 'digits'\npath = 'x'", "path"),
+            ("kind = 'mnist'\npaht = 'x'", "paht"),
+            ("kind = 'cifar10'\nsplit = 'validation'", "validation"),
+            ("kind = 'imagenet'", "imagenet"),
+            ("path = 'x'", "kind"),
+        ] {
+            let message = toml::from_str::<DatasetSpec>(text).unwrap_err().to_string();
+            assert!(message.contains(named), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn without_a_path_the_cache_is_used() {
+        let spec = DatasetSpec::FashionMnist(FolderSpec::default());
+        let message = spec.open(Some(Path::new("no/such/cache"))).err().unwrap().to_string();
+        assert!(message.contains(&*Path::new("no/such/cache/fashion-mnist").to_string_lossy()), "{message}");
+        assert!(spec.open(None).err().unwrap().to_string().contains("`path`"));
+        assert_eq!(DatasetSpec::default().open(None).unwrap().len(), 1797);
+    }
+}

@@ -1,0 +1,158 @@
+//! Feature spaces: where images are compared. A space is described by [`FeatureSpace`], which a record
+//! stores, and lived in by an [`Extractor`], which maps images to rows.
+//!
+//! Both are closed enums on purpose: an extractor knows its own space, nobody else can claim one, and so a
+//! distance taken in pixels cannot end up under the name of one taken in Inception's pool3.
+
+use crate::error::{During, Error, Result};
+use crate::rows::shape_of;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use tch::{Kind, Tensor};
+
+/// Channels, height and width of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageShape {
+    /// Channels.
+    pub channels: u32,
+    /// Height.
+    pub height: u32,
+    /// Width.
+    pub width: u32,
+}
+
+/// Which space a feature row lives in, with all that tells one such space from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FeatureSpace {
+    /// The 8-bit pixels themselves, mapped to `[-1, 1]`.
+    Pixels(ImageShape),
+}
+
+impl fmt::Display for FeatureSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pixels(s) => write!(f, "pixels {}x{}x{}", s.channels, s.height, s.width),
+        }
+    }
+}
+
+/// Maps 8-bit images to feature rows.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Extractor {
+    /// See [`Pixels`].
+    Pixels(Pixels),
+}
+
+impl Extractor {
+    /// Pixels of images of one shape.
+    ///
+    /// # Errors
+    /// When a dimension is zero.
+    pub fn pixels(shape: ImageShape) -> Result<Self> {
+        Pixels::new(shape).map(Self::Pixels)
+    }
+
+    /// The space of this extractor's rows.
+    #[must_use]
+    pub fn space(&self) -> FeatureSpace {
+        match self {
+            Self::Pixels(pixels) => FeatureSpace::Pixels(pixels.shape),
+        }
+    }
+
+    /// Features a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels.width(),
+        }
+    }
+
+    /// Feature rows of images.
+    ///
+    /// # Shapes
+    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on the images' device.
+    ///
+    /// # Errors
+    /// When the images are not u8 or of another shape than the extractor takes.
+    pub fn features(&self, images: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Pixels(pixels) => pixels.features(images),
+        }
+    }
+}
+
+/// `x / 127.5 - 1`, flattened: features whose Frechet distance is cheap, exact, and comparable only to
+/// itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pixels {
+    shape: ImageShape,
+}
+
+impl Pixels {
+    fn new(shape: ImageShape) -> Result<Self> {
+        if shape.channels == 0 || shape.height == 0 || shape.width == 0 {
+            let (expected, got) = ("dimensions above 0".to_owned(), format!("{shape:?}"));
+            return Err(Error::Input { operation: "Pixels", expected, got });
+        }
+        Ok(Self { shape })
+    }
+
+    fn width(self) -> usize {
+        self.shape.channels as usize * self.shape.height as usize * self.shape.width as usize
+    }
+
+    /// `[B, C, H, W]` u8 -> `[B, C H W]` f64, in `[-1, 1]`.
+    fn features(self, images: &Tensor) -> Result<Tensor> {
+        const OPERATION: &str = "pixel features";
+        let got = shape_of(OPERATION, images)?;
+        let ImageShape { channels, height, width } = self.shape;
+        let kind = images.f_kind().during(OPERATION)?;
+        if got.len() != 4 || got[1..] != [channels, height, width].map(i64::from) || kind != Kind::Uint8 {
+            let expected = format!("u8 images [B, {channels}, {height}, {width}]");
+            return Err(Error::Input {
+                operation: OPERATION,
+                expected,
+                got: format!("{kind:?} of shape {got:?}"),
+            });
+        }
+        let flat = images.f_flatten(1, -1).and_then(|t| t.f_to_kind(Kind::Double));
+        flat.and_then(|t| t.f_div_scalar(127.5)).and_then(|t| t.f_sub_scalar(1.0)).during(OPERATION)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_scaled_and_flattened() {
+        let extractor = Extractor::pixels(ImageShape { channels: 2, height: 1, width: 2 }).unwrap();
+        let images = Tensor::from_slice(&[0u8, 255, 51, 204, 1, 2, 3, 4]).view([2, 2, 1, 2]);
+        let rows = extractor.features(&images).unwrap();
+        assert_eq!(rows.size(), [2, extractor.width() as i64]);
+        let first = Vec::<f64>::try_from(rows.get(0)).unwrap();
+        for (got, want) in first.iter().zip([-1.0, 1.0, -0.6, 0.6]) {
+            assert!((got - want).abs() < 1e-15, "{got} {want}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_and_kinds_are_refused() {
+        let shape = ImageShape { channels: 1, height: 2, width: 3 };
+        let extractor = Extractor::pixels(shape).unwrap();
+        let on = (Kind::Uint8, tch::Device::Cpu);
+        assert!(extractor.features(&Tensor::zeros([5, 1, 2, 3], on)).is_ok());
+        for bad in [[5, 1, 3, 2], [5, 3, 2, 3]] {
+            assert!(extractor.features(&Tensor::zeros(bad, on)).is_err());
+        }
+        assert!(extractor.features(&Tensor::zeros([1, 2, 3], on)).is_err());
+        assert!(extractor.features(&Tensor::zeros([5, 1, 2, 3], (Kind::Float, tch::Device::Cpu))).is_err());
+        assert!(extractor.features(&Tensor::new()).is_err());
+        assert!(Extractor::pixels(ImageShape { width: 0, ..shape }).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! How good a set of generated images is, as a number that says how it was made.
+//!
+//! Images in `[-1, 1]` are brought to 8 bits ([`Quantisation`]), mapped to feature rows by an [`Extractor`],
+//! summed into streaming [`Moments`], and compared with a reference by the Frechet distance
+//! ([`frechet_distance`]). The typed route, [`ImageMoments`] to [`Score`] to [`Record`], carries the feature
+//! space along, so that the metric's name follows from what was computed and cannot be chosen.
+//!
+//! In the layers: above libtorch only; knows no training, no networks but feature networks, no program.
+//!
+//! ```
+//! use fewstep_eval::{Extractor, ImageMoments, ImageShape, Quantisation};
+//! use tch::{Device, Kind, Tensor};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pixels = Extractor::pixels(ImageShape { channels: 1, height: 1, width: 1 })?;
+//! let mut dark = ImageMoments::new(&pixels, Device::Cpu)?;
+//! let mut light = ImageMoments::new(&pixels, Device::Cpu)?;
+//! let images = Tensor::f_from_slice(&[-1.0, -0.5, 0.0])?.f_reshape([3, 1, 1, 1])?;
+//! dark.push(&pixels, &Quantisation::HalfToEven.apply(&images)?)?;
+//! light.push(&pixels, &Quantisation::HalfToEven.apply(&images.f_add_scalar(1.0)?)?)?;
+//! let score = dark.frechet(&light)?;
+//! assert_eq!(score.metric().name(), "frechet[pixels]");
+//! assert!((score.value() - 1.0).abs() < 0.02); // moved by 1, but for 8-bit rounding
+//! # Ok(())
+//! # }
+//! ```
+
+mod digest;
+mod error;
+mod features;
+mod frechet;
+mod gaussian;
+mod metric;
+mod moments;
+mod quantise;
+mod record;
+mod rows;
+mod score;
+#[cfg(test)]
+mod test_data;
+
+pub use digest::Digest;
+pub use error::{Error, Result};
+pub use features::{Extractor, FeatureSpace, ImageShape, Pixels};
+pub use frechet::{frechet_distance, frechet_from_features};
+pub use gaussian::Gaussian;
+pub use metric::{Metric, Statistic};
+pub use moments::Moments;
+pub use quantise::Quantisation;
+pub use record::{ComputeKind, Generated, Program, Record, Reference, Seeds, Weights};
+pub use score::{ImageMoments, Score};

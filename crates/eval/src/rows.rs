@@ -1,0 +1,71 @@
+//! Feature rows: what every statistic here takes. `[n, d]`, one sample a row, finite, computed on in f64.
+
+use crate::error::{During, Error, Result};
+use tch::{Device, Kind, Tensor};
+
+/// The rows in f64 on `device`, cut off from any gradient graph.
+///
+/// `first_row` is the number of rows that came before, so that an error can name a row of the whole stream.
+///
+/// # Shapes
+/// `rows [n, d]`, any real kind -> `[n, d]` f64; `d` must equal `width` when given.
+///
+/// # Errors
+/// Wrong rank or width, complex values, non-finite values (first row and column named), failures of libtorch.
+pub(crate) fn rows_f64(
+    operation: &'static str,
+    rows: &Tensor,
+    width: Option<usize>,
+    first_row: u64,
+    device: Device,
+) -> Result<Tensor> {
+    let shape = shape_of(operation, rows)?;
+    let fits = shape.len() == 2 && width.is_none_or(|w| shape[1] as usize == w);
+    if !fits || rows.f_is_complex().during(operation)? {
+        let expected = width.map_or("real rows [n, d]".to_owned(), |w| format!("real rows [n, {w}]"));
+        return Err(Error::Input {
+            operation,
+            expected,
+            got: format!("{:?} of shape {shape:?}", rows.f_kind()),
+        });
+    }
+    let rows = rows.f_detach().and_then(|t| t.f_to_device(device)).and_then(|t| t.f_to_kind(Kind::Double));
+    let rows = rows.during(operation)?;
+    all_finite(operation, &rows, first_row)?;
+    Ok(rows)
+}
+
+/// The shape of a tensor that may be undefined.
+pub(crate) fn shape_of(operation: &'static str, tensor: &Tensor) -> Result<Vec<i64>> {
+    if tensor.defined() {
+        return Ok(tensor.size());
+    }
+    Err(Error::Input { operation, expected: "a tensor".to_owned(), got: "an undefined tensor".to_owned() })
+}
+
+/// # Shapes
+/// `rows [n, d]`, floating point.
+///
+/// # Errors
+/// When a value is NaN or infinite.
+pub(crate) fn all_finite(operation: &'static str, rows: &Tensor, first_row: u64) -> Result<()> {
+    let finite = rows.f_isfinite().during(operation)?;
+    let all = finite.f_all().and_then(|t| t.f_int64_value(&[])).during(operation)?;
+    if all != 0 {
+        return Ok(());
+    }
+    let places = finite.f_logical_not().and_then(|t| t.f_nonzero()).during(operation)?;
+    let at = |column| places.f_int64_value(&[0, column]).during(operation);
+    let (row, column) = (first_row + at(0)? as u64, at(1)? as u64);
+    let count = shape_of(operation, &places)?[0] as u64;
+    Err(Error::NonFinite { operation, row, column, count })
+}
+
+/// The values of a tensor in row-major order.
+pub(crate) fn values_f64(operation: &'static str, tensor: &Tensor) -> Result<Vec<f64>> {
+    let n = shape_of(operation, tensor)?.iter().product::<i64>() as usize;
+    let mut values = vec![0.0; n];
+    let flat = tensor.f_to_kind(Kind::Double).during(operation)?;
+    flat.f_copy_data(&mut values, n).during(operation)?;
+    Ok(values)
+}
