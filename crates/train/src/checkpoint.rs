@@ -1,0 +1,203 @@
+//! Checkpoints: a state written whole, with digests, or not at all.
+//!
+//! A checkpoint is a folder `<samples>` (zero padded) with `state.safetensors` and `manifest.json`. It is made under a
+//! temporary name, files first, then the manifest with their digests, everything flushed to disk, and renamed into place
+//! last. Reading goes from the newest to the oldest: one that is damaged is named and passed over.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use fewstep_models::Model;
+use fewstep_torch::{AdamConfig, Device, parse, to_bytes};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::state::TrainState;
+
+const STATE: &str = "state.safetensors";
+const MANIFEST: &str = "manifest.json";
+const TEMPORARY: &str = ".tmp-";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    /// Identifies the plan that the state belongs to.
+    fingerprint: String,
+    bytes: u64,
+    sha256: String,
+}
+
+/// The checkpoints of one run.
+#[derive(Debug)]
+pub struct CheckpointStore {
+    folder: PathBuf,
+    fingerprint: String,
+    keep: usize,
+}
+
+/// A state read back, and what had to be passed over to get it.
+#[derive(Debug)]
+pub struct Restored {
+    /// The state.
+    pub state: TrainState,
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Damaged checkpoints that were newer: what is wrong with each.
+    pub passed_over: Vec<String>,
+}
+
+impl CheckpointStore {
+    /// Opens `folder`, making it if need be, and removes what interrupted writes have left. The last `keep` checkpoints are
+    /// kept, at least one.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn open(folder: &Path, fingerprint: &str, keep: usize) -> Result<Self> {
+        fs_err::create_dir_all(folder)?;
+        for entry in fs_err::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                fs_err::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), fingerprint: fingerprint.to_owned(), keep: keep.max(1) })
+    }
+
+    /// Writes `state` as the checkpoint of `samples` samples and drops the oldest ones.
+    ///
+    /// # Errors
+    /// The folder is read only or the disk is full: earlier checkpoints stay as they were.
+    pub fn save(&self, state: &TrainState, samples: u64) -> Result<PathBuf> {
+        let target = self.folder.join(format!("{samples:012}"));
+        let temporary = self.folder.join(format!("{TEMPORARY}{samples:012}"));
+        let written = self.write(state, &temporary).and_then(|()| self.put(&temporary, &target));
+        if let Err(e) = written {
+            // Best effort: the next start removes it as well.
+            let _ = fs_err::remove_dir_all(&temporary);
+            return Err(e);
+        }
+        self.prune()?;
+        Ok(target)
+    }
+
+    fn write(&self, state: &TrainState, folder: &Path) -> Result<()> {
+        if folder.exists() {
+            fs_err::remove_dir_all(folder)?;
+        }
+        fs_err::create_dir(folder)?;
+        let (tensors, card) = state.to_parts()?;
+        let bytes = to_bytes(&tensors, Some(&card))?;
+        write_synced(&folder.join(STATE), &bytes)?;
+        let manifest = Manifest {
+            format: 1,
+            fingerprint: self.fingerprint.clone(),
+            bytes: bytes.len() as u64,
+            sha256: digest(&bytes),
+        };
+        let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::other)?;
+        write_synced(&folder.join(MANIFEST), &text)?;
+        sync_folder(folder)
+    }
+
+    /// The one rename. A checkpoint of the same count can only be a damaged one that was passed over: it makes way.
+    fn put(&self, temporary: &Path, target: &Path) -> Result<()> {
+        if target.exists() {
+            let aside = self.folder.join(format!("{TEMPORARY}replaced"));
+            if aside.exists() {
+                fs_err::remove_dir_all(&aside)?;
+            }
+            fs_err::rename(target, &aside)?;
+            fs_err::rename(temporary, target)?;
+            fs_err::remove_dir_all(&aside)?;
+        } else {
+            fs_err::rename(temporary, target)?;
+        }
+        sync_folder(&self.folder)
+    }
+
+    fn prune(&self) -> Result<()> {
+        let all = self.list()?;
+        for old in &all[..all.len().saturating_sub(self.keep)] {
+            // Out of sight first, so that an interruption here cannot leave half a checkpoint under a real name.
+            let aside = self.folder.join(format!("{TEMPORARY}old"));
+            if aside.exists() {
+                fs_err::remove_dir_all(&aside)?;
+            }
+            fs_err::rename(old, &aside)?;
+            fs_err::remove_dir_all(&aside)?;
+        }
+        Ok(())
+    }
+
+    /// Checkpoint folders, oldest first.
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs_err::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.len() >= 12 && name.bytes().all(|b| b.is_ascii_digit()) {
+                found.push((name.len(), name, entry.path()));
+            }
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, _, path)| path).collect())
+    }
+
+    /// The newest intact checkpoint; `None` if there is none at all.
+    ///
+    /// # Errors
+    /// There are checkpoints but none is intact, or the newest intact one belongs to another plan.
+    pub fn load_newest(&self, model: &Model, adam: AdamConfig, device: Device) -> Result<Option<Restored>> {
+        let mut passed_over = Vec::new();
+        for path in self.list()?.into_iter().rev() {
+            match self.read(&path, model, adam, device) {
+                Ok(state) => return Ok(Some(Restored { state, path, passed_over })),
+                Err(Error::Plan { key, problem }) => return Err(Error::Plan { key, problem }),
+                Err(e) => passed_over.push(e.to_string()),
+            }
+        }
+        if passed_over.is_empty() {
+            return Ok(None);
+        }
+        Err(Error::NoIntactCheckpoint { folder: self.folder.clone(), problems: passed_over.join("; ") })
+    }
+
+    fn read(&self, folder: &Path, model: &Model, adam: AdamConfig, device: Device) -> Result<TrainState> {
+        let path = folder.join(MANIFEST);
+        let bad = |path: &Path, problem: String| Error::File { path: path.to_owned(), problem };
+        let manifest: Manifest = serde_json::from_slice(&fs_err::read(&path)?)
+            .map_err(|e| bad(&path, format!("damaged manifest: {e}")))?;
+        let path = folder.join(STATE);
+        let bytes = fs_err::read(&path)?;
+        if bytes.len() as u64 != manifest.bytes {
+            let problem = format!("has {} bytes, the manifest says {}", bytes.len(), manifest.bytes);
+            return Err(bad(&path, problem));
+        }
+        let found = digest(&bytes);
+        if found != manifest.sha256 {
+            return Err(bad(&path, format!("sha256 is {found}, the manifest says {}", manifest.sha256)));
+        }
+        if manifest.fingerprint != self.fingerprint {
+            let problem = format!("{} was written by a run with another config", folder.display());
+            return Err(Error::Plan { key: "checkpoints", problem });
+        }
+        let stored = parse(&bytes, &path.display().to_string())?;
+        TrainState::from_stored(stored, model.n_params(), adam, device, &path)
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = fs_err::File::create(path)?;
+    file.write_all(bytes)?;
+    Ok(file.sync_all()?)
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    Ok(fs_err::File::open(folder)?.sync_all()?)
+}

@@ -1,0 +1,79 @@
+//! What can stop a training run.
+
+use std::path::PathBuf;
+
+/// A training run that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// libtorch, the parameter table or a tensor file.
+    #[error(transparent)]
+    Torch(#[from] fewstep_torch::Error),
+    /// A network.
+    #[error(transparent)]
+    Model(#[from] fewstep_models::Error),
+    /// An objective.
+    #[error(transparent)]
+    Objective(#[from] fewstep_distill::Error),
+    /// A schedule or rate.
+    #[error(transparent)]
+    Schedule(#[from] fewstep_schedules::Error),
+    /// Reading data.
+    #[error(transparent)]
+    Data(#[from] fewstep_data::Error),
+    /// A file or folder; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A value of the plan that cannot be followed.
+    #[error("{key}: {problem}")]
+    Plan {
+        /// Key of the config.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A loss or gradient that is not finite. The state before the step was kept.
+    #[error(
+        "{what} is not finite in stage `{stage}` at step {step} (samples {samples}); the state before this step is kept in {}",
+        kept.display()
+    )]
+    NonFinite {
+        /// `loss` or `gradient`.
+        what: &'static str,
+        /// Name of the stage.
+        stage: String,
+        /// Step of the stage, counted from 1.
+        step: u64,
+        /// Which samples of the run are affected.
+        samples: String,
+        /// The checkpoint that holds the state before the step.
+        kept: PathBuf,
+    },
+    /// A checkpoint or model file that cannot be used.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The run's folder holds checkpoints, none of which is intact.
+    #[error("no intact checkpoint in {}: {problems}. Move the folder away to start over", folder.display())]
+    NoIntactCheckpoint {
+        /// The checkpoints' folder.
+        folder: PathBuf,
+        /// What is wrong with each of them.
+        problems: String,
+    },
+    /// The observer failed.
+    #[error(transparent)]
+    Observer(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<tch::TchError> for Error {
+    fn from(e: tch::TchError) -> Self {
+        Self::Torch(e.into())
+    }
+}
+
+/// Result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,83 @@
+//! A finished model as one file: parameters by name, and a card that says what they are.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fewstep_models::{Model, ModelConfig};
+use fewstep_samplers::X0Clip;
+use fewstep_schedules::Schedule;
+use fewstep_torch::{Params, Tensor, load, save};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Everything that is needed to sample from the parameters, and where they came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// Version of this card.
+    pub format: u32,
+    /// The network and what it predicts.
+    pub model: ModelConfig,
+    /// Noise levels by time.
+    pub schedule: Schedule,
+    /// Steps of the time grid.
+    pub timesteps: usize,
+    /// Indices of the grid that sampling visits, ascending from 0: `[0, T]` for a one-step student.
+    pub visits: Vec<usize>,
+    /// Clipping of `x0_hat` in every sampling step.
+    pub clip: X0Clip,
+    /// Data set that it was trained on.
+    pub dataset: String,
+    /// Digest of that data set.
+    pub dataset_digest: String,
+    /// Samples seen in training, all stages together.
+    pub samples: u64,
+    /// What the parameters are: `teacher` or `student`, and which average.
+    pub role: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Version of the program that wrote it.
+    pub version: String,
+}
+
+/// A model with its parameters, ready to be asked.
+#[derive(Debug)]
+pub struct ModelFile {
+    /// The card.
+    pub card: ModelCard,
+    /// The network.
+    pub model: Model,
+    /// Flat parameters on the CPU, f32 `[total]`.
+    pub flat: Tensor,
+}
+
+impl ModelFile {
+    /// Writes `flat` under the card's network, atomically; the same input gives the same bytes.
+    ///
+    /// # Errors
+    /// The file cannot be written: what stood there stays.
+    pub fn save(path: &Path, card: &ModelCard, model: &Model, flat: &Tensor) -> Result<()> {
+        let params = Params::frozen(Arc::clone(model.layout()), flat)?;
+        let tensors: Vec<(String, Tensor)> =
+            params.named().map(|(name, t)| (name.to_owned(), t.shallow_clone())).collect();
+        let text = serde_json::to_string(card).map_err(std::io::Error::other)?;
+        Ok(save(path, &tensors, Some(&text))?)
+    }
+
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// A file that cannot be read, has no card, or whose tensors do not fit its own network: names the file and the
+    /// difference.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bad = |problem: String| Error::File { path: path.to_owned(), problem };
+        let file = load(path)?;
+        let card = file.card.as_deref();
+        let card = card.ok_or_else(|| bad("has no model card; was it written by another program?".into()))?;
+        let card: ModelCard = serde_json::from_str(card).map_err(|e| bad(format!("model card: {e}")))?;
+        let model = Model::new(card.model.clone())?;
+        let flat = model.layout().gather(&path.display().to_string(), &file.tensors)?;
+        Ok(Self { card, model, flat })
+    }
+}

@@ -1,0 +1,94 @@
+//! Objectives with their draws: what one stage optimises.
+
+use fewstep_distill::{Batch, Denoising, Tract, draw_times, draw_transitions};
+use fewstep_models::Denoiser;
+use fewstep_schedules::{Phase, Transition};
+use fewstep_torch::Tensor;
+
+use crate::error::{Error, Result};
+
+/// What one stage optimises.
+#[derive(Clone, Debug)]
+pub enum Objective {
+    /// Teacher training.
+    Denoising(Denoising),
+    /// One phase of TRACT.
+    Tract {
+        /// The objective.
+        tract: Tract,
+        /// The phase whose transitions are drawn.
+        phase: Phase,
+    },
+}
+
+/// The random choices of a batch, one for each image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Draws {
+    /// Times of the denoising objective.
+    Times(Vec<f64>),
+    /// Transitions of a phase.
+    Transitions(Vec<Transition>),
+}
+
+impl Draws {
+    /// The draws of images `from..to`.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> Self {
+        match self {
+            Self::Times(t) => Self::Times(t[from..to].to_vec()),
+            Self::Transitions(t) => Self::Transitions(t[from..to].to_vec()),
+        }
+    }
+
+    /// Number of images drawn for.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Times(t) => t.len(),
+            Self::Transitions(t) => t.len(),
+        }
+    }
+}
+
+/// The networks that an objective may ask.
+pub(crate) struct Networks<'a> {
+    pub(crate) student: &'a dyn Denoiser,
+    pub(crate) teacher: Option<&'a dyn Denoiser>,
+    pub(crate) self_teacher: Option<&'a dyn Denoiser>,
+}
+
+impl Objective {
+    /// The draws for the samples `ns` of a stage: a function of the run's key alone.
+    ///
+    /// # Errors
+    /// A phase that does not fit its plan.
+    pub fn draw(&self, seed: u64, stage: u64, ns: &[u64]) -> Result<Draws> {
+        Ok(match self {
+            Self::Denoising(_) => Draws::Times(draw_times(seed, stage, ns)),
+            Self::Tract { phase, .. } => Draws::Transitions(draw_transitions(phase, seed, stage, ns)?),
+        })
+    }
+
+    /// Whether it asks a teacher and a self-teacher.
+    pub fn has_teacher(&self) -> bool {
+        matches!(self, Self::Tract { .. })
+    }
+
+    /// The weighted loss of every image, f64 `[B]`.
+    pub(crate) fn losses(&self, networks: &Networks, batch: &Batch, draws: &Draws) -> Result<Tensor> {
+        let labels = batch.labels.as_ref();
+        match (self, draws) {
+            (Self::Denoising(d), Draws::Times(times)) => {
+                let target = d.target(batch, times)?;
+                Ok(target.losses(networks.student, labels, d.config.weighting, d.config.reduction)?)
+            }
+            (Self::Tract { tract, .. }, Draws::Transitions(transitions)) => {
+                let (Some(teacher), Some(own)) = (networks.teacher, networks.self_teacher) else {
+                    let problem = "a distillation stage has no teacher".into();
+                    return Err(Error::Plan { key: "teacher", problem });
+                };
+                let (target, _) = tract.target(teacher, own, batch, transitions)?;
+                Ok(target.losses(networks.student, labels, tract.config.weighting, tract.config.reduction)?)
+            }
+            _ => Err(Error::Plan { key: "objective", problem: "draws of another objective".into() }),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Everything that a run changes.
+
+use fewstep_models::Model;
+use fewstep_torch::{Adam, AdamConfig, Device, Ema, Stored, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::plan::StageStart;
+
+/// The state of a run: counters and flat buffers, nothing else. A checkpoint is this, written whole.
+#[derive(Debug)]
+pub struct TrainState {
+    /// Stage in force, counted from 0; equal to the number of stages when the run is done.
+    pub stage: usize,
+    /// Samples done in the stage.
+    pub nimg: u64,
+    /// The student, f32 `[total]`.
+    pub student: Tensor,
+    /// The student's optimizer.
+    pub adam: Adam,
+    /// Average of the student used for inference, and as the next stage's teacher.
+    pub inference: Ema,
+    /// Average of the student that jumps in TRACT's targets.
+    pub self_teacher: Option<Ema>,
+    /// The frozen teacher, f32 `[total]`.
+    pub teacher: Option<Tensor>,
+}
+
+/// The counters of a state, stored as JSON beside its buffers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counters {
+    stage: usize,
+    nimg: u64,
+    adam_steps: u64,
+    inference_updates: u64,
+    self_teacher_updates: u64,
+}
+
+impl TrainState {
+    /// A run's start: freshly initialised parameters.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn fresh(model: &Model, seed: u64, adam: AdamConfig, device: Device) -> Result<Self> {
+        Self::from_student(model.layout().initial(seed)?.f_to_device(device)?, adam)
+    }
+
+    /// A run's start from given parameters, f32 `[total]`.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn from_student(student: Tensor, adam: AdamConfig) -> Result<Self> {
+        Ok(Self {
+            stage: 0,
+            nimg: 0,
+            adam: Adam::new(adam, &student)?,
+            inference: Ema::of(&student)?,
+            self_teacher: None,
+            teacher: None,
+            student,
+        })
+    }
+
+    /// Prepares the first step of a stage; does nothing inside one.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn enter_stage(&mut self, start: StageStart, has_teacher: bool, adam: AdamConfig) -> Result<()> {
+        if self.nimg > 0 {
+            return Ok(());
+        }
+        match start {
+            StageStart::Fresh => {}
+            StageStart::FromTeacher => {
+                let teacher = Ema::of(&self.inference.flat)?.flat;
+                self.student = Ema::of(&teacher)?.flat;
+                self.adam = Adam::new(adam, &self.student)?;
+                self.inference = Ema::of(&self.student)?;
+                self.self_teacher = None;
+                self.teacher = Some(teacher);
+            }
+            StageStart::CarryOn => self.teacher = Some(Ema::of(&self.inference.flat)?.flat),
+        }
+        if has_teacher && self.self_teacher.is_none() {
+            self.self_teacher = Some(Ema::of(&self.student)?);
+        }
+        Ok(())
+    }
+
+    /// The buffers by name in a fixed order, and the counters as JSON.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub(crate) fn to_parts(&self) -> Result<(Vec<(String, Tensor)>, String)> {
+        let mut tensors = vec![
+            ("student", &self.student),
+            ("adam.m", &self.adam.m),
+            ("adam.v", &self.adam.v),
+            ("inference", &self.inference.flat),
+        ];
+        tensors.extend(self.self_teacher.iter().map(|e| ("self_teacher", &e.flat)));
+        tensors.extend(self.teacher.iter().map(|t| ("teacher", t)));
+        let counters = Counters {
+            stage: self.stage,
+            nimg: self.nimg,
+            adam_steps: self.adam.steps,
+            inference_updates: self.inference.updates,
+            self_teacher_updates: self.self_teacher.as_ref().map_or(0, |e| e.updates),
+        };
+        let card = serde_json::to_string(&counters).map_err(std::io::Error::other)?;
+        Ok((tensors.into_iter().map(|(n, t)| (n.to_owned(), t.shallow_clone())).collect(), card))
+    }
+
+    /// The state from a stored file; `total` is the number of parameters that the network has.
+    pub(crate) fn from_stored(
+        mut file: Stored,
+        total: usize,
+        adam: AdamConfig,
+        device: Device,
+        path: &std::path::Path,
+    ) -> Result<Self> {
+        let bad = |problem: String| Error::File { path: path.to_owned(), problem };
+        let card = file.card.as_deref().ok_or_else(|| bad("has no counters".into()))?;
+        let c: Counters = serde_json::from_str(card).map_err(|e| bad(format!("counters: {e}")))?;
+        let mut take = |name: &str| -> Result<Option<Tensor>> {
+            let Some(t) = file.tensors.remove(name) else { return Ok(None) };
+            if t.size() != [total as i64] || t.kind() != fewstep_torch::Kind::Float {
+                return Err(bad(format!("buffer `{name}` does not fit a network of {total} parameters")));
+            }
+            Ok(Some(t.f_to_device(device)?))
+        };
+        let missing = |name: &str| bad(format!("buffer `{name}` is missing"));
+        let student = take("student")?.ok_or_else(|| missing("student"))?;
+        let m = take("adam.m")?.ok_or_else(|| missing("adam.m"))?;
+        let v = take("adam.v")?.ok_or_else(|| missing("adam.v"))?;
+        let inference = take("inference")?.ok_or_else(|| missing("inference"))?;
+        let self_teacher = take("self_teacher")?.map(|flat| Ema { flat, updates: c.self_teacher_updates });
+        Ok(Self {
+            stage: c.stage,
+            nimg: c.nimg,
+            student,
+            adam: Adam::restore(adam, m, v, c.adam_steps),
+            inference: Ema { flat: inference, updates: c.inference_updates },
+            self_teacher,
+            teacher: take("teacher")?,
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! One training step: target, loss, gradient, Adam, both averages.
+
+use std::sync::Arc;
+
+use fewstep_distill::Batch;
+use fewstep_models::Model;
+use fewstep_torch::{Device, GradientRule, Kind, Params, Tensor};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::objective::{Draws, Networks, Objective};
+use crate::state::TrainState;
+
+/// Rates of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the inference average.
+    pub inference_decay: f64,
+    /// Decay of the self-teacher.
+    pub self_teacher_decay: f64,
+}
+
+/// How a step is carried out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOptions {
+    /// Images a forward and backward pass.
+    pub micro_batch: usize,
+    /// What happens to the gradient.
+    pub gradient: GradientRule,
+    /// Whether the report carries the gradient that Adam saw.
+    pub keep_gradient: bool,
+}
+
+/// What a step found.
+#[derive(Debug)]
+pub struct StepReport {
+    /// Mean loss of the batch.
+    pub loss: f64,
+    /// L2 norm of the gradient before the rule was applied.
+    pub grad_norm: f64,
+    /// Positions in the batch whose loss is not finite. If there are any, or if the gradient is not finite and the rule
+    /// does not mend that, the state was not changed.
+    pub non_finite: Vec<usize>,
+    /// Whether the state was changed.
+    pub applied: bool,
+    /// The gradient that Adam saw, f32 `[total]`, if asked for.
+    pub gradient: Option<Tensor>,
+}
+
+/// The flat buffers that one micro-batch reads; clones share storage.
+struct Buffers {
+    student: Tensor,
+    teacher: Option<Tensor>,
+    self_teacher: Option<Tensor>,
+}
+
+/// One micro-batch on its way to a worker.
+struct Job {
+    buffers: Buffers,
+    batch: Batch,
+    draws: Draws,
+}
+
+/// Takes one step: the gradient of the batch's mean loss, the gradient rule, Adam, both averages.
+///
+/// The batch is cut into micro-batches. On a CPU they are spread over the current rayon pool, each on one thread, and
+/// their gradients are added in order: the same numbers come out whatever the number of threads.
+///
+/// # Errors
+/// Shapes that do not fit, or a failure of libtorch. Values that are not finite are not an error here: see
+/// [`StepReport::non_finite`].
+pub fn train_step(
+    model: &Model,
+    objective: &Objective,
+    state: &mut TrainState,
+    batch: &Batch,
+    draws: &Draws,
+    rates: &Rates,
+    options: &StepOptions,
+) -> Result<StepReport> {
+    let (mut gradient, losses) = batch_gradient(model, objective, state, batch, draws, options.micro_batch)?;
+    let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+    let non_finite: Vec<usize> = (0..losses.len()).filter(|&i| !losses[i].is_finite()).collect();
+    let grad_norm = options.gradient.apply(&mut gradient)?;
+    let sound = grad_norm.is_finite() || options.gradient.tolerates_non_finite();
+    let applied = non_finite.is_empty() && sound;
+    if applied {
+        state.adam.step(&state.student, &gradient, rates.lr)?;
+        if let Some(own) = &mut state.self_teacher {
+            own.update(&state.student, rates.self_teacher_decay)?;
+        }
+        state.inference.update(&state.student, rates.inference_decay)?;
+    }
+    let gradient = options.keep_gradient.then_some(gradient);
+    Ok(StepReport { loss, grad_norm, non_finite, applied, gradient })
+}
+
+/// Gradient of the mean loss with respect to the flat student, and the loss of every image.
+fn batch_gradient(
+    model: &Model,
+    objective: &Objective,
+    state: &TrainState,
+    batch: &Batch,
+    draws: &Draws,
+    micro_batch: usize,
+) -> Result<(Tensor, Vec<f64>)> {
+    let n = batch.len();
+    if n == 0 || draws.len() != n {
+        let problem = format!("a batch of {n} images with {} draws", draws.len());
+        return Err(Error::Plan { key: "training.batch", problem });
+    }
+    let mut jobs = Vec::new();
+    for from in (0..n).step_by(micro_batch.max(1)) {
+        jobs.push(Job::new(state, batch, draws, from, (from + micro_batch).min(n))?);
+    }
+    let parallel = batch.device() == Device::Cpu;
+    // In waves of one job a thread, so that no more gradients are alive than threads.
+    let wave = if parallel { rayon::current_num_threads().max(1) } else { 1 };
+    let mut sum: Option<Tensor> = None;
+    let mut losses = Vec::with_capacity(n);
+    let mut jobs = jobs.into_iter();
+    loop {
+        let now: Vec<Job> = jobs.by_ref().take(wave).collect();
+        if now.is_empty() {
+            break;
+        }
+        let done: Vec<Result<(Tensor, Vec<f64>)>> = if parallel && now.len() > 1 {
+            now.into_par_iter().map(|job| job.run(model, objective, n)).collect()
+        } else {
+            now.into_iter().map(|job| job.run(model, objective, n)).collect()
+        };
+        for result in done {
+            let (gradient, part) = result?;
+            losses.extend(part);
+            sum = Some(match sum {
+                Some(mut sum) => sum.f_add_(&gradient)?,
+                None => gradient,
+            });
+        }
+    }
+    let gradient = sum.ok_or(Error::Plan { key: "training.batch", problem: "is empty".into() })?;
+    Ok((gradient, losses))
+}
+
+impl Job {
+    fn new(state: &TrainState, batch: &Batch, draws: &Draws, from: usize, to: usize) -> Result<Self> {
+        let cut = |t: &Tensor| t.f_narrow(0, from as i64, (to - from) as i64);
+        Ok(Self {
+            buffers: Buffers {
+                student: state.student.shallow_clone(),
+                teacher: state.teacher.as_ref().map(Tensor::shallow_clone),
+                self_teacher: state.self_teacher.as_ref().map(|e| e.flat.shallow_clone()),
+            },
+            batch: Batch {
+                x0: cut(&batch.x0)?,
+                noise: cut(&batch.noise)?,
+                labels: batch.labels.as_ref().map(cut).transpose()?,
+            },
+            draws: draws.slice(from, to),
+        })
+    }
+
+    /// The micro-batch's share of the gradient, and its losses. `total` is the size of the whole batch.
+    fn run(self, model: &Model, objective: &Objective, total: usize) -> Result<(Tensor, Vec<f64>)> {
+        let layout = model.layout();
+        let frozen = |flat: &Option<Tensor>| -> Result<Option<Params>> {
+            Ok(flat.as_ref().map(|f| Params::frozen(Arc::clone(layout), f)).transpose()?)
+        };
+        let student = Params::with_grad(Arc::clone(layout), &self.buffers.student)?;
+        let (teacher, own) = (frozen(&self.buffers.teacher)?, frozen(&self.buffers.self_teacher)?);
+        let denoisers = (
+            model.denoiser(&student),
+            teacher.as_ref().map(|p| model.denoiser(p)),
+            own.as_ref().map(|p| model.denoiser(p)),
+        );
+        let networks = Networks {
+            student: &denoisers.0,
+            teacher: denoisers.1.as_ref().map(|d| d as _),
+            self_teacher: denoisers.2.as_ref().map(|d| d as _),
+        };
+        let losses = objective.losses(&networks, &self.batch, &self.draws)?;
+        let share = losses.f_sum(Kind::Double)?.f_div_scalar(total as f64)?;
+        let gradient = Tensor::f_run_backward(&[share], &[student.flat()], false, false)?;
+        let values = Vec::<f64>::try_from(losses.f_detach()?.f_to_device(Device::Cpu)?)?;
+        let gradient = gradient.into_iter().next();
+        let missing =
+            || Error::Plan { key: "objective", problem: "its loss does not reach the student".into() };
+        Ok((gradient.ok_or_else(missing)?, values))
+    }
+}
