@@ -6,10 +6,12 @@
 
 mod clip;
 mod error;
+mod generate;
 mod sample;
 mod step;
 
 pub use clip::X0Clip;
 pub use error::{Error, Result};
+pub use generate::Generator;
 pub use sample::{Sampled, ddim, initial_state};
 pub use step::{Step, diffuse};

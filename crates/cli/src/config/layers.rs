@@ -1,0 +1,159 @@
+//! Defaults < file < environment < `--set`, through the `config` crate, with errors that name the key.
+
+use anyhow::{Context, Result, anyhow, bail};
+use config::{Config, File, FileFormat};
+
+use super::RunConfig;
+use crate::args::ConfigArgs;
+
+/// The config that runs when none is named: the digits that the project carries.
+const DIGITS: &str = include_str!("../../../../configs/digits.toml");
+
+/// Prefix of environment variables: `FEWSTEP__TRAINING__BATCH=128` sets `training.batch`.
+const ENV_PREFIX: &str = "FEWSTEP__";
+
+/// The config of these arguments.
+pub(crate) fn load(args: &ConfigArgs) -> Result<RunConfig> {
+    let (what, text) = match &args.config {
+        Some(path) => (path.display().to_string(), fs_err::read_to_string(path)?),
+        None => ("the built-in digits config".to_owned(), DIGITS.to_owned()),
+    };
+    let mut variables: Vec<(String, String)> = std::env::vars()
+        .filter_map(|(k, v)| k.strip_prefix(ENV_PREFIX).map(|key| (key.to_lowercase().replace("__", "."), v)))
+        .collect();
+    variables.sort();
+    let mut changes = Vec::new();
+    for (key, value) in variables {
+        changes.push(Change { origin: format!("environment variable {ENV_PREFIX}…"), key, value });
+    }
+    for set in &args.set {
+        let (key, value) = set.split_once('=').ok_or_else(|| anyhow!("--set {set}: expected KEY=VALUE"))?;
+        changes.push(Change { origin: "--set".into(), key: key.trim().into(), value: value.trim().into() });
+    }
+    build(&what, &text, &changes)
+}
+
+/// One key changed by hand.
+struct Change {
+    origin: String,
+    key: String,
+    value: String,
+}
+
+impl Change {
+    /// The change as a TOML text; a value that is not TOML is taken as a string.
+    fn to_toml(&self) -> Result<String> {
+        let key_ok = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        };
+        if !self.key.split('.').all(key_ok) {
+            bail!("{} {}: not a key; expected names joined by dots", self.origin, self.key);
+        }
+        let text = format!("{} = {}", self.key, self.value);
+        if toml::from_str::<toml::Table>(&text).is_ok() {
+            return Ok(text);
+        }
+        Ok(format!("{} = {}", self.key, toml::Value::String(self.value.clone())))
+    }
+}
+
+fn build(what: &str, text: &str, changes: &[Change]) -> Result<RunConfig> {
+    // Parsed once more by itself: its errors show line and column.
+    toml::from_str::<toml::Table>(text).with_context(|| format!("{what} is not valid TOML"))?;
+    let mut builder = Config::builder().add_source(File::from_str(text, FileFormat::Toml));
+    for change in changes {
+        builder = builder.add_source(File::from_str(&change.to_toml()?, FileFormat::Toml));
+    }
+    let merged: serde_json::Value = builder
+        .build()
+        .and_then(Config::try_deserialize)
+        .with_context(|| format!("cannot merge {what} with the environment and --set"))?;
+    serde_path_to_error::deserialize(merged).map_err(|e| explain(what, changes, &e))
+}
+
+/// The deserializer's message with the full key, where it may have come from, and the nearest valid key.
+fn explain(
+    what: &str,
+    changes: &[Change],
+    e: &serde_path_to_error::Error<serde_json::Error>,
+) -> anyhow::Error {
+    let message = e.inner().to_string();
+    let path = e.path().to_string();
+    let origin = changes
+        .iter()
+        .filter(|c| c.key == path || c.key.starts_with(&format!("{path}.")) || path.starts_with(&c.key))
+        .map(|c| format!("{} {}", c.origin, c.key))
+        .next_back()
+        .unwrap_or_else(|| what.to_owned());
+    let hint = nearest(&message).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+    let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+    anyhow!("{origin}: {place}{message}{hint}")
+}
+
+/// For "unknown field `x`, expected one of `a`, `b`" (and variants): the nearest of those, if one is near.
+fn nearest(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown ") {
+        return None;
+    }
+    let unknown = quoted.next()?;
+    quoted
+        .map(|candidate| (strsim::jaro_winkler(unknown, candidate), candidate))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(set: &[&str]) -> Result<RunConfig> {
+        let changes: Vec<Change> = set
+            .iter()
+            .map(|s| {
+                let (key, value) = s.split_once('=').unwrap();
+                Change { origin: "--set".into(), key: key.into(), value: value.into() }
+            })
+            .collect();
+        build("digits.toml", DIGITS, &changes)
+    }
+
+    #[test]
+    fn the_built_in_config_is_complete_and_round_trips() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.name, "digits");
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(build("again", &text, &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn values_are_toml_or_plain_text() {
+        let config = with(&[
+            "training.batch=32",
+            "distill.schedule=[16, 4, 1]",
+            "name=my run",
+            "device=cpu",
+            "distill.inference_decay.fixed=0.5",
+        ]);
+        // The file's own decay stands beside the new one: two rules are one too many, and that is said.
+        assert!(config.is_err());
+        let config = with(&["training.batch=32", "distill.schedule=[16, 4, 1]", "name=my run"]).unwrap();
+        assert_eq!(config.training.batch, 32);
+        assert_eq!(config.distill.schedule.len(), 3);
+        assert_eq!(config.name, "my run");
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_named_with_the_nearest_key() {
+        let e = with(&["training.batchs=32"]).unwrap_err().to_string();
+        assert!(e.contains("--set training.batchs") && e.contains("did you mean `batch`"), "{e}");
+        let e = with(&["training.batch=many"]).unwrap_err().to_string();
+        assert!(e.contains("training.batch") && e.contains("many"), "{e}");
+        let e = with(&["model.prediction=velocity"]).unwrap_err().to_string();
+        assert!(e.contains("model.prediction") && e.contains("`v`"), "{e}");
+        assert!(with(&["a b=1"]).unwrap_err().to_string().contains("not a key"));
+        let e = build("my.toml", "name = ", &[]).unwrap_err();
+        assert!(format!("{e:#}").contains("my.toml is not valid TOML"), "{e:#}");
+    }
+}

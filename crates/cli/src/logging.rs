@@ -1,0 +1,40 @@
+//! Logs on stderr, above the progress bars.
+
+use std::io::{self, Write};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::Uptime;
+
+/// Starts logging and returns where progress bars are drawn. `RUST_LOG` chooses more.
+pub(crate) fn init(quiet: bool) -> MultiProgress {
+    let bars = MultiProgress::new();
+    if quiet {
+        bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let default = if quiet { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let writer = bars.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(Uptime::default())
+        .with_target(false)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_writer(move || AboveBars(writer.clone()))
+        .init();
+    bars
+}
+
+/// Lifts the bars while a line is written.
+struct AboveBars(MultiProgress);
+
+impl Write for AboveBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write_all(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

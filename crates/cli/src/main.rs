@@ -1,0 +1,45 @@
+//! `fewstep`: distil a diffusion model into a one- or few-step generator, and measure the result.
+//!
+//! Arguments become a config, a config becomes a plan, a plan is run. There is no mathematics here.
+
+mod args;
+mod config;
+mod evaluate;
+mod logging;
+mod observer;
+mod plan;
+mod results;
+mod run_folder;
+mod sample;
+mod signals;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let bars = logging::init(args.quiet);
+    match run(&args, &bars) {
+        Ok(code) => code,
+        Err(e) => {
+            tracing::error!("{e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode> {
+    // First of all: what libtorch is asked before its CUDA half is loaded, it answers without it for good.
+    fewstep_torch::prepare()?;
+    let threads = args.threads.map_or(0, std::num::NonZero::get);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    match &args.command {
+        Command::Train(a) => train::run(a, bars),
+        Command::Plan(a) => plan::run(a),
+        Command::Sample(a) => sample::run(a, bars),
+    }
+}

@@ -1,0 +1,150 @@
+//! What a person sees of a run: a bar or plain lines, the metrics log, TensorBoard events.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fewstep_models::Model;
+use fewstep_report::{EventWriter, MetricsLog};
+use fewstep_train::{Error, ModelCard, ModelFile, Observer, Progress, Result, Stage, StepReport, TrainState};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Time between two plain lines when no bar can be drawn.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Serialize)]
+struct Line<'a> {
+    stage: &'a str,
+    step: u64,
+    samples: u64,
+    loss: f64,
+    grad_norm: f64,
+    lr: f64,
+    samples_per_second: f64,
+}
+
+/// Means since the last line of the log.
+#[derive(Default)]
+struct Window {
+    steps: u64,
+    loss: f64,
+    grad_norm: f64,
+    started: Option<Instant>,
+}
+
+/// Writes a teacher as soon as it is trained.
+pub(crate) struct TeacherOut<'a> {
+    pub(crate) path: PathBuf,
+    pub(crate) card: ModelCard,
+    pub(crate) model: &'a Model,
+}
+
+/// The observer of the `train` command.
+pub(crate) struct Watcher<'a> {
+    log: MetricsLog,
+    events: EventWriter,
+    bar: ProgressBar,
+    batch: u64,
+    log_every: u64,
+    window: Window,
+    last_plain: Instant,
+    teacher: Option<TeacherOut<'a>>,
+}
+
+fn failed(e: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Observer(Box::new(e))
+}
+
+impl<'a> Watcher<'a> {
+    /// Goes on after `samples` of `total` samples: later lines of the log are dropped, they will be written again.
+    pub(crate) fn new(
+        log_path: PathBuf,
+        events_folder: &Path,
+        bars: &MultiProgress,
+        samples: u64,
+        total: u64,
+        config: &crate::config::TrainingConfig,
+        teacher: Option<TeacherOut<'a>>,
+    ) -> anyhow::Result<Self> {
+        let mut log = MetricsLog::open(log_path)?;
+        log.truncate_from(|line| line["samples"].as_u64().is_none_or(|s| s > samples))?;
+        let events = EventWriter::create(events_folder, Some(samples as i64 + 1))?;
+        let bar = bars.add(ProgressBar::new(total));
+        let style = "{msg} [{bar:30}] {human_pos}/{human_len} samples, {per_sec}, {eta} left";
+        bar.set_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
+        bar.set_position(samples);
+        bar.reset_eta();
+        let batch = config.batch as u64;
+        let (log_every, window) = (config.log_every.max(1), Window::default());
+        Ok(Self { log, events, bar, batch, log_every, window, last_plain: Instant::now(), teacher })
+    }
+
+    /// Removes the bar.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn write_line(&mut self, p: &Progress) -> Result<()> {
+        let w = std::mem::take(&mut self.window);
+        let n = w.steps.max(1) as f64;
+        let seconds = w.started.map_or(0.0, |s| s.elapsed().as_secs_f64());
+        let line = Line {
+            stage: &p.stage.name,
+            step: p.step,
+            samples: p.samples,
+            loss: w.loss / n,
+            grad_norm: w.grad_norm / n,
+            lr: p.lr,
+            samples_per_second: if seconds > 0.0 { n * self.batch as f64 / seconds } else { 0.0 },
+        };
+        self.log.write(&line).map_err(failed)?;
+        for (tag, value) in [("loss", line.loss), ("grad_norm", line.grad_norm), ("lr", line.lr)] {
+            self.events.scalar(tag, p.samples as i64, value as f32).map_err(failed)?;
+        }
+        let message = format!("{} loss {:.3}", p.stage.name, line.loss);
+        if self.bar.is_hidden() && self.last_plain.elapsed() >= PLAIN_EVERY {
+            self.last_plain = Instant::now();
+            let left = (self.bar.length().unwrap_or(0).saturating_sub(p.samples)) as f64;
+            let eta = left / line.samples_per_second.max(1e-9);
+            tracing::info!(
+                "{message}, {} samples, {:.0} samples/s, {eta:.0} s left",
+                p.samples,
+                line.samples_per_second
+            );
+        }
+        self.bar.set_message(message);
+        Ok(())
+    }
+}
+
+impl Observer for Watcher<'_> {
+    fn on_step(&mut self, progress: &Progress, report: &StepReport) -> Result<()> {
+        if self.window.started.is_none() {
+            // The first step of a window is timed from the end of the one before.
+            self.window.started = Some(Instant::now());
+        }
+        self.window.steps += 1;
+        self.window.loss += report.loss;
+        self.window.grad_norm += report.grad_norm;
+        self.bar.set_position(progress.samples);
+        if progress.step.is_multiple_of(self.log_every) {
+            self.write_line(progress)?;
+            self.window.started = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn on_checkpoint(&mut self, path: &Path, samples: u64) -> Result<()> {
+        tracing::debug!("checkpoint at {samples} samples: {}", path.display());
+        Ok(())
+    }
+
+    fn on_stage_end(&mut self, stage: &Stage, index: usize, state: &TrainState) -> Result<()> {
+        tracing::info!("{} is done", stage.name);
+        if let (0, Some(out)) = (index, &self.teacher) {
+            ModelFile::save(&out.path, &out.card, out.model, &state.inference.flat)?;
+            tracing::info!("wrote {}", out.path.display());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! A run's results: records, grids, the page, and the lines that a person reads.
+
+use anyhow::{Context, Result};
+use fewstep_eval::{Generated, Record};
+use fewstep_report::{
+    Canvas, Chart, GridLayout, Images, Picture, Report, Series, Table, read_metrics, write_atomically,
+};
+use fewstep_torch::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::run_folder::RunFolder;
+
+/// Points of a curve on the page; more cannot be told apart.
+const CHART_POINTS: usize = 600;
+
+/// One measured model.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Measured {
+    /// `teacher` or `student`.
+    pub(crate) what: String,
+    pub(crate) steps: usize,
+    pub(crate) record: Record,
+}
+
+/// All numbers of a run, as stored in `results.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Results {
+    /// Identifies model and evaluation settings; results of others are not reused.
+    pub(crate) key: String,
+    pub(crate) measured: Vec<Measured>,
+}
+
+impl Results {
+    /// Reads the stored results if they belong to `key`.
+    pub(crate) fn load(folder: &RunFolder, key: &str) -> Option<Self> {
+        let text = fs_err::read_to_string(folder.file("results.json")).ok()?;
+        serde_json::from_str::<Self>(&text).ok().filter(|r| r.key == key)
+    }
+
+    /// Stores the results.
+    pub(crate) fn save(&self, folder: &RunFolder) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        Ok(write_atomically(&folder.file("results.json"), &text)?)
+    }
+
+    fn value(&self, what: &str, steps: usize) -> Option<f64> {
+        self.measured.iter().find(|m| m.what == what && m.steps == steps).map(|m| m.record.score.value())
+    }
+
+    /// The lines that a person reads at the end.
+    pub(crate) fn summary(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for m in &self.measured {
+            let (name, score) = (m.record.score.metric().name(), &m.record.score);
+            lines.push(format!(
+                "{name} of the {} at {:>3} step{}: {:8.3}   ({} samples against {}, {} network evaluations a sample)",
+                m.what,
+                m.steps,
+                if m.steps == 1 { " " } else { "s" },
+                score.value(),
+                score.n_generated(),
+                m.record.reference.description,
+                evaluations(&m.record)
+            ));
+        }
+        lines.extend(self.comparison());
+        lines
+    }
+
+    /// The student beside the teacher at its best and at the student's own number of steps.
+    fn comparison(&self) -> Option<String> {
+        let student = self.measured.iter().find(|m| m.what == "student")?;
+        let most = self.measured.iter().filter(|m| m.what == "teacher").map(|m| m.steps).max()?;
+        let (own, full) = (student.record.score.value(), self.value("teacher", most)?);
+        let mut line = format!(
+            "the student at {} step{} is at {:.2} times the teacher's distance at {most} steps",
+            student.steps,
+            if student.steps == 1 { "" } else { "s" },
+            own / full
+        );
+        if let Some(same) = self.value("teacher", student.steps) {
+            line +=
+                &format!(", and {:.1} times better than the teacher at its own number of steps", same / own);
+        }
+        Some(line)
+    }
+}
+
+fn evaluations(record: &Record) -> u32 {
+    if let Generated::Model { nfe, .. } = &record.generated { *nfe } else { 0 }
+}
+
+/// A grid of u8 images `[n, C, H, W]`, small images enlarged so that they can be read.
+pub(crate) fn grid(images: &Tensor) -> Result<Canvas> {
+    let size = images.size();
+    let shape = [size[0] as usize, size[1] as usize, size[2] as usize, size[3] as usize];
+    let bytes = Vec::<u8>::try_from(images.f_contiguous()?.f_view([-1])?)?;
+    let columns = (shape[0] as f64).sqrt().ceil().max(1.0) as usize;
+    let scale = (48 / shape[2].max(1)).clamp(1, 8);
+    Ok(GridLayout { columns, scale, ..GridLayout::default() }.draw(&Images::new(&bytes, shape)?)?)
+}
+
+/// Writes `report.html`: numbers, curves, pictures.
+pub(crate) fn write_page(
+    folder: &RunFolder,
+    plan: &Plan,
+    results: &Results,
+    pictures: &[&str],
+) -> Result<()> {
+    let mut page = Report::new(format!("fewstep: {}", plan.config.name));
+    page.summary.extend(results.comparison());
+    page.summary.push(format!(
+        "{} parameters; {} samples of training in {} stages.",
+        plan.model.n_params(),
+        plan.training.total_samples(),
+        plan.training.stages.len()
+    ));
+    page.tables.push(Table {
+        caption: "Distance from the data (each number's record is in results.json)".into(),
+        headers: ["model", "steps", "metric", "value", "samples"].map(str::to_owned).to_vec(),
+        rows: results.measured.iter().map(row).collect(),
+    });
+    page.charts.extend(curves(folder).context("reading metrics.jsonl for the page")?);
+    for name in pictures {
+        let path = folder.file(&format!("samples/{name}.png"));
+        page.pictures.push(Picture { caption: name.replace('_', " "), png: fs_err::read(path)? });
+    }
+    Ok(page.write(&folder.file("report.html"))?)
+}
+
+fn row(m: &Measured) -> Vec<String> {
+    let score = &m.record.score;
+    vec![
+        m.what.clone(),
+        m.steps.to_string(),
+        score.metric().name().to_owned(),
+        format!("{:.3}", score.value()),
+        score.n_generated().to_string(),
+    ]
+}
+
+/// Loss curves of all stages, thinned.
+fn curves(folder: &RunFolder) -> Result<Vec<Chart>> {
+    let lines = read_metrics(&folder.file("metrics.jsonl"))?;
+    let mut stages: Vec<(String, Vec<f64>, Vec<f64>)> = Vec::new();
+    for line in lines.iter().step_by(lines.len().div_ceil(CHART_POINTS).max(1)) {
+        let stage = line["stage"].as_str().unwrap_or_default();
+        if stages.last().is_none_or(|(name, _, _)| name != stage) {
+            stages.push((stage.to_owned(), Vec::new(), Vec::new()));
+        }
+        if let (Some(last), Some(x), Some(y)) =
+            (stages.last_mut(), line["samples"].as_f64(), line["loss"].as_f64())
+        {
+            last.1.push(x / 1e3);
+            last.2.push(y);
+        }
+    }
+    let series = stages
+        .into_iter()
+        .filter(|(_, x, _)| !x.is_empty())
+        .map(|(name, x, y)| Series::new(name, &x, &y))
+        .collect::<fewstep_report::Result<Vec<_>>>()?;
+    Ok(if series.is_empty() {
+        vec![]
+    } else {
+        vec![Chart::lines("Loss", "thousand samples", "loss", series).log_y()]
+    })
+}

@@ -1,0 +1,112 @@
+//! A run's folder: what is in it, that one process owns it, and that it belongs to this config.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fewstep_report::write_atomically;
+
+use crate::config::RunConfig;
+use crate::plan::training_part;
+
+/// The folder of one run, locked for this process.
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Opens or makes `runs/<name>` and writes the resolved config into it.
+    ///
+    /// Fails when another process works in it, or when it holds a run that was trained with other settings: both configs'
+    /// differing keys are listed and nothing is touched.
+    pub(crate) fn open(runs: &Path, config: &RunConfig) -> Result<Self> {
+        let path = runs.join(&config.name);
+        fs_err::create_dir_all(&path)?;
+        let lock = File::create(path.join("run.lock"))
+            .with_context(|| format!("cannot write into the run folder {}", path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!("{}: another process is working in this run folder", path.display())
+            }
+            Err(TryLockError::Error(e)) => return Err(e).context("locking the run folder"),
+        }
+        let folder = Self { path, _lock: lock };
+        folder.check_config(config)?;
+        let text = toml::to_string(config).context("writing the config")?;
+        write_atomically(&folder.file("config.toml"), text.as_bytes())?;
+        for sub in ["samples", "tb"] {
+            fs_err::create_dir_all(folder.file(sub))?;
+        }
+        Ok(folder)
+    }
+
+    /// A path inside the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn check_config(&self, config: &RunConfig) -> Result<()> {
+        let file = self.file("config.toml");
+        if !file.exists() {
+            return Ok(());
+        }
+        let text = fs_err::read_to_string(&file)?;
+        let there: RunConfig = toml::from_str(&text).with_context(|| {
+            format!("{} is damaged; move the run folder away to start over", file.display())
+        })?;
+        let mut differences = Vec::new();
+        compare("", &training_part(&there), &training_part(config), &mut differences);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{} holds a run with another config: {}. Use another `name` (--set name=...), or move the folder away",
+            self.path.display(),
+            differences.join("; ")
+        )
+    }
+}
+
+/// Collects the keys whose values differ, with both values.
+fn compare(key: &str, a: &serde_json::Value, b: &serde_json::Value, out: &mut Vec<String>) {
+    match (a.as_object(), b.as_object()) {
+        (Some(x), Some(y)) => {
+            let keys: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            for k in keys {
+                let null = serde_json::Value::Null;
+                let name = if key.is_empty() { k.clone() } else { format!("{key}.{k}") };
+                compare(&name, x.get(k).unwrap_or(&null), y.get(k).unwrap_or(&null), out);
+            }
+        }
+        _ if a != b => out.push(format!("{key} is {a} there and {b} here")),
+        _ => {}
+    }
+}
+
+/// The per-user cache that data sets and weights are fetched into: `FEWSTEP_CACHE`, else the XDG cache folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    var("FEWSTEP_CACHE")
+        .or_else(|| var("XDG_CACHE_HOME").map(|p| p.join("fewstep")))
+        .or_else(|| var("HOME").map(|p| p.join(".cache/fewstep")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn differing_keys_are_listed_with_both_values() {
+        let mut out = Vec::new();
+        let (a, b) =
+            (json!({"x": {"y": 1, "z": [1, 2]}, "s": 1}), json!({"x": {"y": 2, "z": [1, 2]}, "t": 1}));
+        compare("", &a, &b, &mut out);
+        assert_eq!(
+            out,
+            ["s is 1 there and null here", "t is null there and 1 here", "x.y is 1 there and 2 here"]
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! Arguments to plain data. What follows `train`, `sample`, `plan` and `test` is not ours to understand: it is handed
+//! on untouched, so that the program's own help and errors are the ones a person sees.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
+
+use crate::setup::{Flavour, Request};
+
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask <command>
+
+  setup [--cuda] [--python PATH] [--force]
+                      find or make a libtorch and link it as ./libtorch
+                        --cuda         one that can use NVIDIA GPUs (gigabytes)
+                        --python PATH  the torch of this Python (interpreter, environment or torch folder)
+                        --force        make the cached one again
+  train  [args...]    set up, build, then `fewstep train args...`
+  sample [args...]    set up, build, then `fewstep sample args...`
+  plan   [args...]    set up, build, then `fewstep plan args...`
+  test   [args...]    set up, then every test; args go to `cargo test`
+  bench  [filter]     set up, then every benchmark whose name contains the filter
+  layers              compare the edges between the crates with the list in xtask/src/layers.rs
+  tidy                check the house rules that a program can check
+  ci                  format, layers, tidy, clippy, docs, test
+  help                this page
+
+A LIBTORCH of your own wins over everything `setup` would find. Downloads are shared by checkouts and live in
+$FEWSTEP_CACHE, else $XDG_CACHE_HOME/fewstep, else ~/.cache/fewstep.
+";
+
+/// How `setup` calls this program again to load a library where a crash does no harm; see [`crate::setup::probe`].
+pub(crate) const LOAD: &str = "__load";
+
+const NAMES: [&str; 10] =
+    ["setup", "train", "sample", "plan", "test", "bench", "layers", "tidy", "ci", "help"];
+
+/// What a person asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Setup(Request),
+    /// A command of the program `fewstep`.
+    Program {
+        name: String,
+        args: Vec<OsString>,
+    },
+    Test {
+        args: Vec<OsString>,
+    },
+    Bench {
+        filter: Option<String>,
+    },
+    Ci,
+    Layers,
+    Tidy,
+    /// Hidden: load these libraries, for `setup`.
+    Load {
+        libraries: Vec<PathBuf>,
+    },
+}
+
+/// # Errors
+/// An unknown command (with the nearest known one), an option the command has not, or a value too many or too few.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
+    let mut parser = Parser::from_args(args);
+    let name = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(Command::Help),
+        Some(Value(name)) => name.string()?,
+        Some(option) => return Err(option.unexpected().into()),
+    };
+    match name.as_str() {
+        "setup" => return setup(parser),
+        "train" | "sample" | "plan" => return Ok(Command::Program { name, args: rest(&mut parser)? }),
+        "test" => return Ok(Command::Test { args: rest(&mut parser)? }),
+        "bench" => return bench(parser),
+        LOAD => {
+            return Ok(Command::Load { libraries: rest(&mut parser)?.into_iter().map(Into::into).collect() });
+        }
+        _ => {}
+    }
+    let command = match name.as_str() {
+        "ci" => Command::Ci,
+        "layers" => Command::Layers,
+        "tidy" => Command::Tidy,
+        "help" => Command::Help,
+        unknown => match nearest(unknown) {
+            Some(known) => bail!("no command `{unknown}`; did you mean `{known}`?"),
+            None => bail!("no command `{unknown}`; `cargo xtask help` lists them"),
+        },
+    };
+    match parser.next()? {
+        None => Ok(command),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
+        Some(more) => Err(more.unexpected().into()),
+    }
+}
+
+fn setup(mut parser: Parser) -> Result<Command> {
+    let mut request = Request { probe: true, ..Request::default() };
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("cuda") => request.flavour = Flavour::Cuda,
+            Long("python") => request.python = Some(parser.value()?.into()),
+            Long("force") => request.force = true,
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if request.flavour == Flavour::Cuda && request.python.is_some() {
+        bail!("--python says which torch to take and --cuda which to install: give one of them");
+    }
+    Ok(Command::Setup(request))
+}
+
+fn bench(mut parser: Parser) -> Result<Command> {
+    let mut filter = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(value) if filter.is_none() => filter = Some(value.string()?),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Bench { filter })
+}
+
+fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
+    Ok(parser.raw_args()?.collect())
+}
+
+/// The command a typing error may have meant; none when nothing is near.
+fn nearest(unknown: &str) -> Option<&'static str> {
+    NAMES
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(2))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn setup_takes_its_options() {
+        let expected = Request {
+            flavour: Flavour::Cpu,
+            python: Some("/venv/bin/python".into()),
+            force: true,
+            probe: true,
+        };
+        assert_eq!(
+            parsed("setup --force --python /venv/bin/python").unwrap(),
+            Command::Setup(expected.clone())
+        );
+        assert_eq!(parsed("setup --python=/venv/bin/python --force").unwrap(), Command::Setup(expected));
+        let Command::Setup(request) = parsed("setup --cuda").unwrap() else { panic!("not a setup") };
+        assert_eq!(request.flavour, Flavour::Cuda);
+        assert!(parsed("setup --cuda --python python3").unwrap_err().to_string().contains("one of them"));
+        assert!(parsed("setup --cdua").unwrap_err().to_string().contains("--cdua"));
+        assert!(parsed("setup --python").is_err());
+    }
+
+    #[test]
+    fn the_programs_arguments_are_handed_on_untouched() {
+        let Command::Program { name, args } = parsed("train --config a.toml --set x=1 -- --help").unwrap()
+        else {
+            panic!("not a program")
+        };
+        assert_eq!(name, "train");
+        assert_eq!(args, ["--config", "a.toml", "--set", "x=1", "--", "--help"]);
+        let Command::Test { args } = parsed("test -p xtask -- --nocapture").unwrap() else {
+            panic!("not a test")
+        };
+        assert_eq!(args, ["-p", "xtask", "--", "--nocapture"]);
+    }
+
+    #[test]
+    fn an_unknown_command_names_the_nearest() {
+        assert!(parsed("tset").unwrap_err().to_string().contains("did you mean `test`"));
+        assert!(parsed("stup").unwrap_err().to_string().contains("did you mean `setup`"));
+        let far = parsed("reticulate").unwrap_err().to_string();
+        assert!(far.contains("reticulate") && !far.contains("did you mean"), "{far}");
+    }
+
+    #[test]
+    fn nothing_is_help_and_too_much_is_an_error() {
+        assert_eq!(parsed("").unwrap(), Command::Help);
+        assert_eq!(parsed("--help").unwrap(), Command::Help);
+        assert_eq!(parsed("setup --help").unwrap(), Command::Help);
+        assert!(parsed("ci now").is_err());
+        assert!(parsed("bench one two").is_err());
+        assert_eq!(parsed("bench ddim").unwrap(), Command::Bench { filter: Some("ddim".into()) });
+    }
+
+    #[test]
+    fn help_lists_every_command() {
+        for name in NAMES {
+            assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask`: the chores of the checkout, one module a command. It finds or makes a libtorch, starts the program,
+//! and runs the checks. It compiles in seconds because it knows none of the workspace's crates: it starts them as
+//! programs. It speaks Unix (symbolic links, exec), as libtorch's prebuilt archives for this project do.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
+
+mod args;
+mod bench;
+mod checkout;
+mod ci;
+mod layers;
+mod metadata;
+mod process;
+mod program;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use args::Command;
+use checkout::Checkout;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let checkout = Checkout::find()?;
+    match command {
+        Command::Help => {
+            print!("{}", args::HELP);
+            Ok(())
+        }
+        Command::Setup(request) => setup::run(&checkout, &request),
+        Command::Program { name, args } => program::run(&checkout, &name, &args),
+        Command::Test { args } => test::run(&checkout, &args),
+        Command::Bench { filter } => bench::run(&checkout, filter.as_deref()),
+        Command::Ci => ci::run(&checkout),
+        Command::Layers => layers::run(&checkout),
+        Command::Tidy => tidy::run(&checkout),
+        Command::Load { libraries } => setup::probe::load(&libraries),
+    }
+}

@@ -1,0 +1,86 @@
+//! What `cargo metadata` says about the workspace: its packages and the names they depend on. No network is touched:
+//! dependencies of dependencies are not asked for.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::checkout::Checkout;
+use crate::process;
+
+/// A package of the workspace.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// A dependency as its package's manifest states it, under the name the dependency itself has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// For tests, examples and benchmarks only.
+    pub(crate) dev: bool,
+}
+
+/// The packages of the checkout's workspace.
+pub(crate) fn packages(checkout: &Checkout) -> Result<Vec<Package>> {
+    let mut command = process::cargo(checkout);
+    command.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let output = command.output().context("cannot start cargo")?;
+    ensure!(
+        output.status.success(),
+        "`{}` failed: {}",
+        process::shown(&command),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    parse(&String::from_utf8(output.stdout)?)
+}
+
+/// Reads the text that `cargo metadata --format-version 1` writes.
+pub(crate) fn parse(metadata: &str) -> Result<Vec<Package>> {
+    let metadata: Value = serde_json::from_str(metadata).context("cargo metadata is not JSON")?;
+    array(&metadata, "packages")?
+        .iter()
+        .map(|package| {
+            let dependencies = array(package, "dependencies")?.iter().map(dependency);
+            Ok(Package { name: name(package)?, dependencies: dependencies.collect::<Result<_>>()? })
+        })
+        .collect()
+}
+
+fn dependency(value: &Value) -> Result<Dependency> {
+    Ok(Dependency { name: name(value)?, dev: value["kind"] == "dev" })
+}
+
+fn name(value: &Value) -> Result<String> {
+    let name = value["name"].as_str().context("cargo metadata: something without a name")?;
+    Ok(name.to_owned())
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
+    value[key].as_array().with_context(|| format!("cargo metadata: no `{key}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_and_kinds() {
+        let text = r#"{"packages": [{"name": "a", "dependencies": [
+            {"name": "b", "kind": null}, {"name": "c", "kind": "dev"}, {"name": "d", "kind": "build"}]}]}"#;
+        let dependency = |name: &str, dev| Dependency { name: name.into(), dev };
+        let expected = Package {
+            name: "a".into(),
+            dependencies: vec![dependency("b", false), dependency("c", true), dependency("d", false)],
+        };
+        assert_eq!(parse(text).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn another_format_is_an_error_and_not_an_empty_workspace() {
+        assert!(parse("{}").unwrap_err().to_string().contains("packages"));
+        assert!(parse(r#"{"packages": [{"name": "a"}]}"#).unwrap_err().to_string().contains("dependencies"));
+        assert!(parse("").is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! Taking the wanted members out of a zip archive. Every member is checked against its size and CRC-32 as it is read.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use zip::ZipArchive;
+
+use super::progress::Progress;
+
+/// Unpacks into the folder `into` those members for which `place` answers with a path, which is taken as relative to
+/// it.
+///
+/// # Errors
+/// The file is not a whole zip archive, a member is damaged or wants to leave the folder, or no member was wanted.
+pub(crate) fn unpack(archive: &Path, into: &Path, place: impl Fn(&Path) -> Option<PathBuf>) -> Result<()> {
+    let context = || format!("cannot unpack {}", archive.display());
+    let mut zip = open(archive)?;
+    let mut wanted = Vec::new();
+    let mut total = 0;
+    for index in 0..zip.len() {
+        let member = zip.by_index_raw(index).with_context(context)?;
+        if member.is_dir() {
+            continue;
+        }
+        // None for names that climb out of the folder.
+        let Some(name) = member.enclosed_name() else {
+            let name = String::from_utf8_lossy(member.name_raw());
+            bail!("{}: the member {name} leaves the archive", archive.display())
+        };
+        if let Some(to) = place(&name) {
+            total += member.size();
+            wanted.push((index, into.join(to)));
+        }
+    }
+    ensure!(!wanted.is_empty(), "{} holds nothing of what is looked for", archive.display());
+
+    let name = archive.file_name().unwrap_or_default().display().to_string();
+    let mut progress = Progress::new(format!("unpacking {name}"), Some(total));
+    let mut done = 0;
+    for (index, to) in wanted {
+        let mut member = zip.by_index(index).with_context(context)?;
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let mut file = File::create(&to).with_context(|| format!("cannot write {}", to.display()))?;
+        let size = member.size();
+        let copied = copy(&mut member, &mut file, |n| {
+            done += n;
+            progress.at(done);
+        })
+        .with_context(|| format!("cannot unpack {} from {}", to.display(), archive.display()))?;
+        ensure!(copied == size, "{}: {copied} of {size} bytes of {}", archive.display(), to.display());
+        if let Some(mode) = member.unix_mode() {
+            file.set_permissions(fs::Permissions::from_mode(mode & 0o777 | 0o600))?;
+        }
+    }
+    progress.finish(done);
+    Ok(())
+}
+
+/// Whether the file is there to its end: the list of a zip archive's members is the last thing in it.
+pub(crate) fn is_whole(archive: &Path) -> bool {
+    open(archive).is_ok()
+}
+
+fn open(archive: &Path) -> Result<ZipArchive<BufReader<File>>> {
+    let file = File::open(archive).with_context(|| format!("cannot open {}", archive.display()))?;
+    ZipArchive::new(BufReader::new(file))
+        .with_context(|| format!("{} is not a whole zip archive", archive.display()))
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, mut each: impl FnMut(u64)) -> io::Result<u64> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut copied = 0;
+    loop {
+        let n = from.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(copied);
+        }
+        to.write_all(&buffer[..n])?;
+        copied += n as u64;
+        each(n as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+    use crate::setup::cache::Staging;
+
+    fn archive(at: &Path, members: &[(&str, &[u8])]) {
+        let mut zip = ZipWriter::new(File::create(at).unwrap());
+        for (name, bytes) in members {
+            zip.start_file(*name, SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    fn all(name: &Path) -> Option<PathBuf> {
+        Some(name.to_path_buf())
+    }
+
+    /// Bytes that do not repeat, so that a change in the packed form is a change in the contents.
+    fn noise() -> Vec<u8> {
+        (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    }
+
+    #[test]
+    fn wanted_members_arrive_where_they_are_placed() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = folder.path().join("a.zip");
+        archive(&zip, &[("torch/lib/libc10.so", &noise()), ("torch/other.py", b"no")]);
+        let into = folder.path().join("into");
+        unpack(&zip, &into, |name| name.strip_prefix("torch").ok()?.starts_with("lib").then(|| "x/y".into()))
+            .unwrap();
+        assert_eq!(fs::read(into.join("x/y")).unwrap(), noise());
+        assert_eq!(fs::metadata(into.join("x/y")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 1);
+        assert!(unpack(&zip, &into, |_| None).is_err());
+    }
+
+    #[test]
+    fn a_truncated_archive_is_seen_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = folder.path().join("a.zip");
+        archive(&zip, &[("a", &noise())]);
+        assert!(is_whole(&zip));
+        let bytes = fs::read(&zip).unwrap();
+        fs::write(&zip, &bytes[..bytes.len() - 30]).unwrap();
+        assert!(!is_whole(&zip));
+        assert!(!is_whole(&folder.path().join("absent")));
+    }
+
+    #[test]
+    fn a_damaged_member_fails_and_its_staging_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = folder.path().join("a.zip");
+        archive(&zip, &[("first", b"whole"), ("second", &noise())]);
+        let mut bytes = fs::read(&zip).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&zip, bytes).unwrap();
+        assert!(is_whole(&zip), "the list of members is not what was damaged");
+
+        let target = folder.path().join("cache/libtorch");
+        let staging = Staging::new(&target).unwrap();
+        let error = format!("{:#}", unpack(&zip, staging.path(), all).unwrap_err());
+        assert!(error.contains("second"), "{error}");
+        drop(staging);
+        assert_eq!(fs::read_dir(folder.path().join("cache")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_member_cannot_leave_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = folder.path().join("a.zip");
+        archive(&zip, &[("../outside", b"x")]);
+        let into = folder.path().join("into");
+        let error = unpack(&zip, &into, all).unwrap_err().to_string();
+        assert!(error.contains("../outside"), "{error}");
+        assert!(!folder.path().join("outside").exists());
+    }
+}
