@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run(&args, &bars) {
         Ok(code) => code,
         Err(e) => {
-            tracing::error!("{e:#}");
+            tracing::error!("{}", chain(&e));
             ExitCode::FAILURE
         }
     }
@@ -42,4 +42,17 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
         Command::Plan(a) => plan::run(a),
         Command::Sample(a) => sample::run(a, bars),
     }
+}
+
+/// The error and its causes in one line. Libraries that stand alone name their cause in their own message; what was said
+/// already is not said again.
+fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.contains(&cause) {
+            let colon = if said.is_empty() { "" } else { ": " };
+            said = format!("{said}{colon}{cause}");
+        }
+    }
+    said
 }

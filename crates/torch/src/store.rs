@@ -93,10 +93,18 @@ pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Re
     let bytes = to_bytes(tensors, card)?;
     let io = |source| Error::Io { path: path.to_owned(), source };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut file = new_file(folder).map_err(io)?;
     file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
     file.persist(path).map_err(|e| io(e.error))?;
     Ok(())
+}
+
+/// A temporary file that others may read, as far as the user's mask allows: it will be a result.
+fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// Reads a safetensors file.

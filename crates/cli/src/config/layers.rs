@@ -79,12 +79,11 @@ fn explain(
 ) -> anyhow::Error {
     let message = e.inner().to_string();
     let path = e.path().to_string();
+    let inside = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}."));
     let origin = changes
         .iter()
-        .filter(|c| c.key == path || c.key.starts_with(&format!("{path}.")) || path.starts_with(&c.key))
-        .map(|c| format!("{} {}", c.origin, c.key))
-        .next_back()
-        .unwrap_or_else(|| what.to_owned());
+        .rfind(|c| inside(&c.key, &path) || inside(&path, &c.key))
+        .map_or_else(|| what.to_owned(), |c| format!("{} {}", c.origin, c.key));
     let hint = nearest(&message).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
     let place = if path == "." { String::new() } else { format!("`{path}`: ") };
     anyhow!("{origin}: {place}{message}{hint}")

@@ -1,0 +1,91 @@
+//! The real program on a tiny run: seconds from start to end.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)] // each test file takes what it needs
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Arguments of a run that is small but whole: teacher, two phases, evaluation.
+pub const TINY: &[&str] = &[
+    "--set=name=tiny",
+    "--set=model.network.channels=8",
+    "--set=model.network.n_res_blocks=1",
+    "--set=model.network.embedding_channels=16",
+    "--set=training.batch=16",
+    "--set=training.micro_batch=8",
+    "--set=training.checkpoint_every=64",
+    "--set=training.log_every=4",
+    "--set=teacher.samples=640",
+    "--set=distill.samples=1280",
+    "--set=distill.schedule=[16, 4, 1]",
+    "--set=evaluation.samples=70",
+    "--set=evaluation.teacher_steps=[1, 16]",
+    "--set=evaluation.grid=9",
+];
+
+/// The program, with an environment that no user setting reaches.
+pub fn fewstep() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fewstep"));
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("FEWSTEP__") {
+            command.env_remove(key);
+        }
+    }
+    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// `fewstep train` of the tiny run in `runs`.
+pub fn train(runs: &Path) -> Command {
+    let mut command = fewstep();
+    command.arg("train").arg("--runs").arg(runs).args(TINY);
+    command
+}
+
+/// The output's log.
+pub fn log(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs to the end and expects success.
+pub fn succeed(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", log(&output));
+    log(&output)
+}
+
+/// Runs and expects a failure that is one clear error: no panic, and each of `parts` in the error line.
+pub fn fail(mut command: Command, parts: &[&str]) -> String {
+    let output = command.output().unwrap();
+    let log = log(&output);
+    assert!(!output.status.success(), "expected a failure:\n{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    let errors: Vec<&str> = log.lines().filter(|l| l.contains("ERROR") || l.starts_with("error")).collect();
+    assert_eq!(errors.len(), 1, "one error line:\n{log}");
+    for part in parts {
+        assert!(log.contains(part), "`{part}` is missing in:\n{log}");
+    }
+    log
+}
+
+/// The finished model of the tiny run in `runs`.
+pub fn model(runs: &Path) -> Vec<u8> {
+    std::fs::read(runs.join("tiny/model.safetensors")).unwrap()
+}
+
+/// Every file below `folder` with its bytes.
+pub fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.push((path.clone(), std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,97 @@
+//! A whole run of the real program: what it writes, and what can be done with it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod program;
+
+use program::{fail, fewstep, model, succeed, train};
+
+#[test]
+fn a_run_writes_everything_it_promises() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = succeed(train(dir.path()));
+    let folder = dir.path().join("tiny");
+    for file in ["config.toml", "run.json", "metrics.jsonl", "model.safetensors", "teacher.safetensors"] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
+    for picture in ["data", "teacher", "student"] {
+        let png = std::fs::read(folder.join(format!("samples/{picture}.png"))).unwrap();
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("frechet[pixels]") && page.matches("data:image/png").count() == 3);
+    assert!(!page.contains("FID"), "a number in pixel features is never called FID");
+    // The summary has the student at one step, the teacher at both numbers asked for, and the comparison.
+    for part in
+        ["student at   1 step", "teacher at   1 step", "teacher at  16 steps", "times the teacher's distance"]
+    {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    let results: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("results.json")).unwrap()).unwrap();
+    let student = &results["measured"][0]["record"];
+    assert_eq!(student["score"]["n_generated"], 70);
+    assert_eq!(student["score"]["n_reference"], 1797);
+    assert_eq!(student["generated"]["model"]["nfe"], 1);
+    let events = std::fs::read_dir(folder.join("tb")).unwrap().count();
+    assert_eq!(events, 1);
+
+    // Once more: nothing is trained or measured again, and the numbers are shown.
+    let started = std::time::Instant::now();
+    let again = succeed(train(dir.path()));
+    assert!(again.contains("student at   1 step"), "{again}");
+    assert!(!again.contains("samples/s,"), "{again} {:?}", started.elapsed());
+}
+
+#[test]
+fn a_teacher_from_a_file_is_distilled_without_training_one() {
+    let dir = tempfile::tempdir().unwrap();
+    succeed(train(dir.path()));
+    let teacher = dir.path().join("tiny/teacher.safetensors");
+    let runs = dir.path().join("second");
+    let from = |extra: &[&str]| {
+        let mut command = train(&runs);
+        command.arg(format!("--set=teacher.from={teacher:?}")).args(extra);
+        command
+    };
+    fail(from(&["--set=model.prediction=eps"]), &["teacher.from", "another network"]);
+    fail(from(&["--set=schedule.kind=linear_beta"]), &["teacher.from", "another schedule"]);
+    let text = succeed(from(&[]));
+    assert!(text.contains("phase 1 of 2: 16 -> 4 is done") && !text.contains("teacher is done"), "{text}");
+    assert!(!runs.join("tiny/teacher.safetensors").exists());
+    assert_ne!(model(&runs).len(), 0);
+}
+
+#[test]
+fn plan_and_dry_run_print_and_write_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let runs = dir.path().join("runs");
+    let mut dry = train(&runs);
+    dry.arg("--dry-run");
+    let output = dry.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for part in ["phase 1 of 2: 16 -> 4: 40 steps, 640 samples", "mu_S 0.5", "parameters", "evaluations"] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    assert!(!runs.exists());
+    let mut plan = fewstep();
+    plan.arg("plan").args(program::TINY);
+    assert_eq!(String::from_utf8(plan.output().unwrap().stdout).unwrap(), text);
+}
+
+#[test]
+fn one_seed_is_one_image() {
+    let dir = tempfile::tempdir().unwrap();
+    succeed(train(dir.path()));
+    let picture = |name: &str, args: &[&str]| {
+        let out = dir.path().join(name);
+        let mut command = fewstep();
+        command.arg("sample").arg("--model").arg(dir.path().join("tiny/model.safetensors"));
+        command.arg("--out").arg(&out).args(args);
+        succeed(command);
+        std::fs::read(out).unwrap()
+    };
+    let all = picture("a.png", &["--n", "9", "--batch", "9"]);
+    assert_eq!(all, picture("b.png", &["--n", "9", "--batch", "2", "--threads", "1"]));
+    assert_ne!(all, picture("c.png", &["--n", "9", "--first-seed", "9"]));
+}

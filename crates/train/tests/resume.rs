@@ -1,0 +1,201 @@
+//! Checkpoints and resuming: an interrupted run ends in the same bytes, damage is passed over, nothing is lost.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod setting;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fewstep_torch::{AdamConfig, Device};
+use fewstep_train::{
+    CheckpointStore, Error, Observer, Outcome, Progress, Result, Stage, StepReport, TrainState, Trainer,
+};
+use setting::Setting;
+
+/// Asks to stop after a number of steps; remembers what it saw.
+struct Watch<'a> {
+    stop: &'a AtomicBool,
+    stop_after: Option<u64>,
+    steps: u64,
+    ended: Vec<usize>,
+    fail: bool,
+}
+
+impl Observer for Watch<'_> {
+    fn on_step(&mut self, _: &Progress, _: &StepReport) -> Result<()> {
+        self.steps += 1;
+        if self.fail {
+            return Err(Error::Observer("full disk".into()));
+        }
+        if Some(self.steps) == self.stop_after {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+    fn on_checkpoint(&mut self, path: &Path, _: u64) -> Result<()> {
+        assert!(path.join("manifest.json").exists());
+        Ok(())
+    }
+    fn on_stage_end(&mut self, _: &Stage, index: usize, _: &TrainState) -> Result<()> {
+        self.ended.push(index);
+        Ok(())
+    }
+}
+
+fn run(s: &Setting, folder: &Path, stop_after: Option<u64>) -> (Option<TrainState>, u64, Vec<usize>) {
+    let plan = s.plan(5);
+    let store = CheckpointStore::open(folder, "plan", 2).unwrap();
+    let state = match store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap() {
+        Some(restored) => restored.state,
+        None => TrainState::fresh(&s.model, plan.seed, plan.adam, Device::Cpu).unwrap(),
+    };
+    let stop = AtomicBool::new(false);
+    let mut watch = Watch { stop: &stop, stop_after, steps: 0, ended: vec![], fail: false };
+    let trainer = Trainer { model: &s.model, plan: &plan, store: &store, device: Device::Cpu };
+    let outcome = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap();
+    let state = if let Outcome::Finished(state) = outcome { Some(state) } else { None };
+    (state, watch.steps, watch.ended)
+}
+
+fn checkpoints(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_run_interrupted_at_every_step_ends_in_the_same_bits() {
+    let s = Setting::new(8, 4);
+    let whole = tempfile::tempdir().unwrap();
+    let (want, steps, ended) = run(&s, whole.path(), None);
+    assert_eq!((steps, ended), (15, vec![0, 1, 2]));
+    let want = want.unwrap();
+    let pieces = tempfile::tempdir().unwrap();
+    let mut runs = 0;
+    let got = loop {
+        runs += 1;
+        // One step a run, so that every boundary of the plan is crossed by a restart.
+        if let (Some(state), _, _) = run(&s, pieces.path(), Some(1)) {
+            break state;
+        }
+        assert!(runs < 40);
+    };
+    assert!(runs >= 15, "{runs}");
+    assert_eq!(got.student, want.student);
+    assert_eq!(got.inference.flat, want.inference.flat);
+    assert_eq!(got.self_teacher.unwrap().flat, want.self_teacher.unwrap().flat);
+    assert_eq!(got.teacher, want.teacher);
+    assert_eq!(got.adam.v, want.adam.v);
+    assert_eq!(got.adam.steps, want.adam.steps);
+}
+
+#[test]
+fn the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let (want, _, _) = run(&s, dir.path(), None);
+    let kept = checkpoints(dir.path());
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let newest = kept[1].join("state.safetensors");
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&newest, &bytes).unwrap();
+    let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
+    let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();
+    assert_eq!(restored.path, kept[0]);
+    assert!(
+        restored.passed_over[0].contains("sha256") && restored.passed_over[0].contains("state.safetensors")
+    );
+    // Going on from the older one ends in the same state, and the damaged one is replaced.
+    let (got, _, _) = run(&s, dir.path(), None);
+    assert_eq!(got.unwrap().student, want.unwrap().student);
+    let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();
+    assert!(restored.passed_over.is_empty());
+
+    for folder in checkpoints(dir.path()) {
+        std::fs::write(folder.join("manifest.json"), "{").unwrap();
+    }
+    let e = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap_err().to_string();
+    assert!(e.contains("no intact checkpoint") && e.contains("manifest.json"), "{e}");
+    assert_eq!(checkpoints(dir.path()).len(), 2, "nothing is deleted");
+}
+
+#[test]
+fn truncated_missing_and_foreign_checkpoints_are_named() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    run(&s, dir.path(), None);
+    let load = |fingerprint: &str, s: &Setting| {
+        let store = CheckpointStore::open(dir.path(), fingerprint, 2).unwrap();
+        store.load_newest(&s.model, AdamConfig::default(), Device::Cpu)
+    };
+    let e = load("another plan", &s).unwrap_err().to_string();
+    assert!(e.contains("another config"), "{e}");
+    let kept = checkpoints(dir.path());
+    std::fs::remove_file(kept[1].join("state.safetensors")).unwrap();
+    assert!(load("plan", &s).unwrap().unwrap().passed_over[0].contains("state.safetensors"));
+    let other = Setting::new(16, 4);
+    let e = load("plan", &other).unwrap_err().to_string();
+    assert!(e.contains("does not fit a network"), "{e}");
+}
+
+#[test]
+fn what_an_interrupted_write_leaves_is_removed_and_never_read() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let half = dir.path().join(".tmp-000000000012");
+    std::fs::create_dir(&half).unwrap();
+    std::fs::write(half.join("state.safetensors"), b"half").unwrap();
+    let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
+    assert!(!half.exists());
+    assert!(store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().is_none());
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_others() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
+    let state = s.state();
+    store.save(&state, 1).unwrap();
+    // A file stands where the temporary folder must go: as unwritable as a full disk, also for root.
+    let block = dir.path().join(".tmp-000000000002");
+    std::fs::write(&block, b"").unwrap();
+    let e = store.save(&state, 2).unwrap_err().to_string();
+    assert!(e.contains(".tmp-000000000002"), "{e}");
+    std::fs::remove_file(&block).unwrap();
+    let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();
+    assert!(restored.path.ends_with("000000000001"));
+}
+
+#[test]
+fn an_observer_s_error_ends_the_run() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let plan = s.plan(5);
+    let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: true };
+    let trainer = Trainer { model: &s.model, plan: &plan, store: &store, device: Device::Cpu };
+    let e = trainer.run(s.state(), &s.dataset(), &stop, &mut watch).unwrap_err();
+    assert_eq!(e.to_string(), "full disk");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let mut plan = s.plan(5);
+    plan.stages[1].learning_rate.base = 1e30;
+    let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: false };
+    let trainer = Trainer { model: &s.model, plan: &plan, store: &store, device: Device::Cpu };
+    let state = TrainState::fresh(&s.model, 1, plan.adam, Device::Cpu).unwrap();
+    let e = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap_err();
+    let Error::NonFinite { stage, kept, .. } = &e else { panic!("{e}") };
+    assert_eq!(stage, "phase 1");
+    assert!(e.to_string().contains("not finite") && kept.exists(), "{e}");
+    assert!(store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().is_some());
+}
