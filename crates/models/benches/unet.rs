@@ -1,8 +1,9 @@
-//! Forward pass of the digits' network and of a small 32x32 one.
+//! Forward pass of the digits' network and of small 32x32 ones.
 #![allow(missing_docs, clippy::expect_used)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fewstep_models::ddpm::DdpmConfig;
+use fewstep_models::edm::SongConfig;
 use fewstep_models::{Architecture, Denoiser, Levels, Model, ModelConfig, Prediction};
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Device, Kind, Params, Tensor, no_grad};
@@ -22,8 +23,14 @@ fn unet(c: &mut Criterion) {
     };
     let small =
         DdpmConfig { channels: 64, n_res_blocks: 1, embedding_channels: 256, ..DdpmConfig::cifar10() };
-    for (name, network, batch) in [("digits_b64", digits, 64usize), ("small32_b4", small, 4)] {
-        let config = ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V };
+    let ncsnpp = SongConfig { channels: 32, n_res_blocks: 1, augment_dim: 0, ..SongConfig::cifar10_ncsnpp() };
+    use Architecture::{DdpmUnet, SongUnet};
+    for (name, network, prediction, batch) in [
+        ("digits_b64", DdpmUnet(digits), Prediction::V, 64usize),
+        ("small32_b4", DdpmUnet(small), Prediction::V, 4),
+        ("ncsnpp32_b4", SongUnet(ncsnpp), Prediction::X0, 4),
+    ] {
+        let config = ModelConfig { network, prediction };
         let model = Model::new(config).expect("valid");
         let params = Params::frozen(model.layout().clone(), &model.layout().initial(0).expect("allocate"));
         let params = params.expect("sizes fit");

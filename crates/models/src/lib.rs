@@ -9,12 +9,14 @@
 mod counted;
 pub mod ddpm;
 mod denoiser;
+pub mod edm;
 mod error;
 pub mod exact;
 mod levels;
 mod model;
 pub mod nn;
 mod prediction;
+mod pyramid;
 
 pub use counted::Counted;
 pub use denoiser::Denoiser;

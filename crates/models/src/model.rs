@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ddpm::{DdpmConfig, DdpmUnet};
 use crate::denoiser::{Denoiser, check_batch};
-use crate::error::Result;
+use crate::edm::{AdmConfig, Conditions, EdmNetwork, SongConfig};
+use crate::error::{Error, Result};
 use crate::levels::Levels;
 use crate::prediction::Prediction;
 
@@ -15,8 +16,23 @@ use crate::prediction::Prediction;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Architecture {
-    /// [`crate::ddpm`].
+    /// [`crate::ddpm`]; what it predicts is the model's `prediction`.
     DdpmUnet(DdpmConfig),
+    /// [`crate::edm`]: NCSN++ and DDPM++, with a preconditioner.
+    SongUnet(SongConfig),
+    /// [`crate::edm`]: ADM, with a preconditioner.
+    AdmUnet(AdmConfig),
+}
+
+impl Architecture {
+    /// Its `kind` in a description.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::DdpmUnet(_) => "ddpm_unet",
+            Self::SongUnet(_) => "song_unet",
+            Self::AdmUnet(_) => "adm_unet",
+        }
+    }
 }
 
 /// Description of a model: architecture and prediction.
@@ -25,7 +41,8 @@ pub enum Architecture {
 pub struct ModelConfig {
     /// The network.
     pub network: Architecture,
-    /// What it predicts.
+    /// What a DDPM network predicts. EDM's networks have a preconditioner instead, behind which they answer with the clean
+    /// image: any other prediction is refused for them.
     #[serde(default)]
     pub prediction: Prediction,
 }
@@ -33,15 +50,40 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// Shape `[C, H, W]` of the images.
     pub fn image_shape(&self) -> [i64; 3] {
-        let Architecture::DdpmUnet(c) = &self.network;
-        [c.image_channels, c.resolution, c.resolution]
+        let (channels, resolution) = match &self.network {
+            Architecture::DdpmUnet(c) => (c.image_channels, c.resolution),
+            Architecture::SongUnet(c) => (c.image_channels, c.resolution),
+            Architecture::AdmUnet(c) => (c.image_channels, c.resolution),
+        };
+        [channels, resolution, resolution]
     }
 
     /// Number of classes; 0: unconditional.
     pub fn n_classes(&self) -> i64 {
-        let Architecture::DdpmUnet(c) = &self.network;
-        c.n_classes
+        match &self.network {
+            Architecture::DdpmUnet(c) => c.n_classes,
+            Architecture::SongUnet(c) => c.n_classes,
+            Architecture::AdmUnet(c) => c.n_classes,
+        }
     }
+
+    fn check_prediction(&self) -> Result<()> {
+        if matches!(self.network, Architecture::DdpmUnet(_)) || self.prediction == Prediction::X0 {
+            return Ok(());
+        }
+        let problem = format!(
+            "{:?} does not go with network `{}`, whose preconditioner decides what it predicts: leave it out",
+            self.prediction,
+            self.network.kind()
+        );
+        Err(Error::Config { key: "prediction", problem })
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Network {
+    Ddpm(Box<DdpmUnet>),
+    Edm(Box<EdmNetwork>),
 }
 
 /// A network ready to be evaluated over any [`Params`] of its layout.
@@ -49,7 +91,7 @@ impl ModelConfig {
 pub struct Model {
     config: ModelConfig,
     layout: Arc<Layout>,
-    network: DdpmUnet,
+    network: Network,
 }
 
 impl Model {
@@ -58,10 +100,16 @@ impl Model {
     /// # Errors
     /// A description that cannot be built; the key is named.
     pub fn new(config: ModelConfig) -> Result<Self> {
-        let mut builder = LayoutBuilder::new();
-        let Architecture::DdpmUnet(c) = &config.network;
-        let network = DdpmUnet::new(&mut builder, c, config.prediction.heads())?;
-        Ok(Self { config, layout: Arc::new(builder.build()), network })
+        config.check_prediction()?;
+        let mut b = LayoutBuilder::new();
+        let network = match &config.network {
+            Architecture::DdpmUnet(c) => {
+                Network::Ddpm(Box::new(DdpmUnet::new(&mut b, c, config.prediction.heads())?))
+            }
+            Architecture::SongUnet(c) => Network::Edm(Box::new(EdmNetwork::song(&mut b, c)?)),
+            Architecture::AdmUnet(c) => Network::Edm(Box::new(EdmNetwork::adm(&mut b, c)?)),
+        };
+        Ok(Self { config, layout: Arc::new(b.build()), network })
     }
 
     /// Its description.
@@ -74,22 +122,25 @@ impl Model {
         &self.layout
     }
 
-    /// Number of parameters.
+    /// Number of parameters. The flat buffer may be longer by a few constants: see [`Layout::total`].
     pub fn n_params(&self) -> usize {
-        self.layout.total()
+        self.layout.n_trained()
     }
 
-    /// The raw output of the network; see [`DdpmUnet::forward`].
+    /// The raw output of the network, in its own scale: see [`DdpmUnet::forward`] and [`EdmNetwork::forward`].
     ///
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
-        self.network.forward(p, x, at, labels)
+        match &self.network {
+            Network::Ddpm(unet) => unet.forward(p, x, at, labels),
+            Network::Edm(network) => network.forward(p, x, at, Conditions { labels, augment: None }),
+        }
     }
 
     /// The model with these parameters as a denoiser.
     pub fn denoiser<'a>(&'a self, params: &'a Params) -> NetworkDenoiser<'a> {
-        NetworkDenoiser { model: self, params }
+        NetworkDenoiser { model: self, params, augment: None }
     }
 }
 
@@ -98,48 +149,84 @@ impl Model {
 pub struct NetworkDenoiser<'a> {
     model: &'a Model,
     params: &'a Params,
+    augment: Option<&'a Tensor>,
+}
+
+impl<'a> NetworkDenoiser<'a> {
+    /// The same for images whose augmentation is described by `augment`, f32 `[B, augment_dim]`; it is ignored by networks
+    /// that know no augmentations.
+    #[must_use]
+    pub fn with_augment(self, augment: &'a Tensor) -> Self {
+        Self { augment: Some(augment), ..self }
+    }
 }
 
 impl Denoiser for NetworkDenoiser<'_> {
-    /// Brings the state to variance preserving scale (a division by 1 for VP schedules), asks the network in f32 and turns
-    /// its prediction into `x0_hat` in f64.
+    /// Brings the state to the network's own scale (a division by 1 where it has that scale), asks the network in f32 and
+    /// turns its prediction into `x0_hat` in f64.
     fn denoise(&self, x_t: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
         check_batch(x_t, at)?;
-        let exploding = at.iter().any(|l| (l.alpha.hypot(l.sigma) - 1.0).abs() > 1e-9);
-        let (x_t, at) = if exploding {
-            let scale = at.column(x_t.device(), |l| l.alpha.hypot(l.sigma))?;
-            (x_t.f_div(&scale)?, Levels::new(at.iter().map(|l| l.variance_preserving()).collect()))
-        } else {
-            (x_t.shallow_clone(), at.clone())
-        };
-        let out = self.model.forward(self.params, &x_t.f_to_kind(Kind::Float)?, &at, labels)?;
-        self.model.config.prediction.x0(&x_t, &out.f_to_kind(Kind::Double)?, &at)
+        match &self.model.network {
+            Network::Ddpm(unet) => {
+                let (x_t, at) = variance_preserving(x_t, at)?;
+                let out = unet.forward(self.params, &x_t.f_to_kind(Kind::Float)?, &at, labels)?;
+                self.model.config.prediction.x0(&x_t, &out.f_to_kind(Kind::Double)?, &at)
+            }
+            Network::Edm(network) => {
+                network.denoise(self.params, x_t, at, Conditions { labels, augment: self.augment })
+            }
+        }
     }
+}
+
+/// The states in variance preserving scale, and their levels there.
+fn variance_preserving(x_t: &Tensor, at: &Levels) -> Result<(Tensor, Levels)> {
+    if at.iter().all(|l| (l.alpha.hypot(l.sigma) - 1.0).abs() <= 1e-9) {
+        return Ok((x_t.shallow_clone(), at.clone()));
+    }
+    let scale = at.column(x_t.device(), |l| l.alpha.hypot(l.sigma))?;
+    let levels = at.iter().map(|l| l.variance_preserving()).collect();
+    Ok((x_t.f_div(&scale)?, Levels::new(levels)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn params_of(network: DdpmConfig, prediction: Prediction) -> usize {
-        let config = ModelConfig { network: Architecture::DdpmUnet(network), prediction };
-        Model::new(config).unwrap().n_params()
+    fn model(network: Architecture, prediction: Prediction) -> Result<Model> {
+        Model::new(ModelConfig { network, prediction })
+    }
+
+    fn params_of(network: Architecture, prediction: Prediction) -> usize {
+        model(network, prediction).unwrap().n_params()
     }
 
     #[test]
     fn the_published_networks_have_the_published_sizes() {
-        assert_eq!(params_of(DdpmConfig::cifar10(), Prediction::X0), 60_004_099);
-        assert_eq!(params_of(DdpmConfig::imagenet64(), Prediction::X0AndEps), 295_905_222);
+        use Architecture::{AdmUnet, DdpmUnet, SongUnet};
+        assert_eq!(params_of(DdpmUnet(DdpmConfig::cifar10()), Prediction::X0), 60_004_099);
+        assert_eq!(params_of(DdpmUnet(DdpmConfig::imagenet64()), Prediction::X0AndEps), 295_905_222);
+        // EDM's paper gives 55.7 million for the first of these, and 295.9 million for the last.
+        let edm = |network| params_of(network, Prediction::X0);
+        let sizes = [
+            edm(SongUnet(SongConfig::cifar10_ddpmpp())),
+            edm(SongUnet(SongConfig::cifar10_ncsnpp())),
+            edm(AdmUnet(AdmConfig::imagenet64())),
+        ];
+        assert_eq!(sizes, [55_733_891, 56_397_827, 295_899_267]);
     }
 
     #[test]
     fn a_resolution_that_cannot_be_halved_is_named() {
-        let e = Model::new(ModelConfig {
-            network: Architecture::DdpmUnet(DdpmConfig { resolution: 30, ..DdpmConfig::cifar10() }),
-            prediction: Prediction::X0,
-        })
-        .unwrap_err()
-        .to_string();
+        let network = Architecture::DdpmUnet(DdpmConfig { resolution: 30, ..DdpmConfig::cifar10() });
+        let e = model(network, Prediction::X0).unwrap_err().to_string();
         assert!(e.contains("model.resolution") && e.contains("30") && e.contains("multiple of 4"), "{e}");
+    }
+
+    #[test]
+    fn a_prediction_beside_a_preconditioner_is_refused_by_name() {
+        let network = Architecture::SongUnet(SongConfig::cifar10_ddpmpp());
+        let e = model(network, Prediction::V).unwrap_err().to_string();
+        assert!(e.contains("model.prediction") && e.contains("song_unet"), "{e}");
     }
 }

@@ -9,6 +9,14 @@ pub enum Error {
     /// Levels that no step connects.
     #[error(transparent)]
     Schedule(#[from] fewstep_schedules::Error),
+    /// Seeds that do not match the batch.
+    #[error("churn needs a seed for each of the {expected} samples, got {got}")]
+    Seeds {
+        /// Samples in the batch.
+        expected: usize,
+        /// Seeds given.
+        got: usize,
+    },
     /// A state that is not finite any more.
     #[error("sampling step {step} of {steps} produced values that are not finite")]
     NonFinite {

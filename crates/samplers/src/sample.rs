@@ -17,6 +17,16 @@ pub struct Sampled {
     pub nfe: u64,
 }
 
+impl Sampled {
+    /// The result of a loop of `steps` steps.
+    pub(crate) fn finite(x0: Tensor, nfe: u64, steps: usize) -> Result<Self> {
+        if x0.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            return Err(Error::NonFinite { step: steps, steps });
+        }
+        Ok(Self { x0, nfe })
+    }
+}
+
 /// The state at the grid's noise end for standard normal draws `z`: `z` itself for variance preserving grids, `sigma_max z`
 /// for variance exploding ones.
 ///
@@ -60,8 +70,5 @@ pub fn ddim(
         x = Step::between(&from, &to, x.device())?.apply(&x, &x0_hat)?;
         on_step(steps - i + 1, steps);
     }
-    if x.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-        return Err(Error::NonFinite { step: steps, steps });
-    }
-    Ok(Sampled { x0: x, nfe: denoiser.nfe() })
+    Sampled::finite(x, denoiser.nfe(), steps)
 }

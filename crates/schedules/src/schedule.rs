@@ -1,5 +1,7 @@
 //! From time to noise level: the schedules, and the grids made of them.
 
+use std::f64::consts::FRAC_PI_2;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, check};
@@ -13,8 +15,8 @@ pub enum Schedule {
     /// (arXiv 2102.09672 in the log-SNR form of arXiv 2202.00512).
     ///
     /// `t = 0` has `log_snr_max`, not infinity: the grid's clean end keeps `sigma = 4.5e-5` by default, as the
-    /// reference code has it. The reference rounds `a` and `b` to f32, which is not copied: it moves log-SNR by up to
-    /// 1.1e-3 near the ends and no published number depends on it.
+    /// reference code has it. The reference rounds both arctangents to f32, which moves log-SNR by up to 1.1e-3 near the
+    /// ends; no published number depends on it, but a comparison to the last digits does: `f32_angles` repeats it.
     CosineLogSnr {
         /// Log-SNR at `t = 1`.
         #[serde(default = "log_snr_min")]
@@ -22,6 +24,9 @@ pub enum Schedule {
         /// Log-SNR at `t = 0`.
         #[serde(default = "log_snr_max")]
         log_snr_max: f64,
+        /// Round the arctangents to f32 as the reference code does.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        f32_angles: bool,
     },
     /// VP, beta linear in time: `ln gamma(t) = -(beta_min t + (beta_max - beta_min) t^2 / 2)` (arXiv 2011.13456).
     LinearBeta {
@@ -71,7 +76,7 @@ fn rho() -> f64 {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self::CosineLogSnr { log_snr_min: log_snr_min(), log_snr_max: log_snr_max() }
+        Self::CosineLogSnr { log_snr_min: log_snr_min(), log_snr_max: log_snr_max(), f32_angles: false }
     }
 }
 
@@ -92,7 +97,7 @@ impl Schedule {
     /// Names the parameter that is out of range.
     pub fn validate(&self) -> Result<()> {
         match *self {
-            Self::CosineLogSnr { log_snr_min, log_snr_max } => {
+            Self::CosineLogSnr { log_snr_min, log_snr_max, .. } => {
                 check(log_snr_min.is_finite(), "log_snr_min", log_snr_min, "a finite number")?;
                 check(
                     log_snr_max.is_finite() && log_snr_max > log_snr_min,
@@ -128,11 +133,18 @@ impl Schedule {
     /// For the Karras schedule `t = 0` is `sigma_min`: only a grid has a noise-free end.
     pub fn at(&self, t: f64) -> NoiseLevel {
         match *self {
-            Self::CosineLogSnr { log_snr_min, log_snr_max } => {
-                let b = (-0.5 * log_snr_max).exp().atan();
-                let a = (-0.5 * log_snr_min).exp().atan() - b;
-                let (sigma, alpha) = (a * t + b).sin_cos();
-                NoiseLevel { alpha, sigma }
+            Self::CosineLogSnr { log_snr_min, log_snr_max, f32_angles } => {
+                let round = |angle: f64| if f32_angles { f64::from(angle as f32) } else { angle };
+                let b = round((-0.5 * log_snr_max).exp().atan());
+                let a = round((-0.5 * log_snr_min).exp().atan()) - b;
+                let angle = a * t + b;
+                // The cosine as the sine of the complement, which keeps its digits where the signal vanishes.
+                let complement = if f32_angles {
+                    FRAC_PI_2 - angle
+                } else {
+                    (0.5 * log_snr_min).exp().atan() + a * (1.0 - t)
+                };
+                NoiseLevel { alpha: complement.sin(), sigma: angle.sin() }
             }
             Self::LinearBeta { beta_min, beta_max } => {
                 let ln_gamma = -(beta_min * t + 0.5 * (beta_max - beta_min) * t * t);
@@ -246,6 +258,18 @@ mod tests {
         assert!((s.at(0.0).log_snr() - 20.0).abs() < 1e-9);
         assert!((s.at(1.0).log_snr() + 20.0).abs() < 1e-9);
         assert!((s.at(0.5).log_snr()).abs() < 1e-9, "symmetric bounds meet at equal signal and noise");
+        let wide = Schedule::CosineLogSnr { log_snr_min: -60.0, log_snr_max: 60.0, f32_angles: false };
+        assert!((wide.at(1.0).log_snr() + 60.0).abs() < 1e-12, "digits are kept at both ends");
+        assert!((wide.at(0.0).log_snr() - 60.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_reference_s_rounding_moves_the_ends_as_much_as_is_known() {
+        let exact = Schedule::default();
+        let rounded = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0, f32_angles: true };
+        let off = |t| (exact.at(t).log_snr() - rounded.at(t).log_snr()).abs();
+        assert!((1e-4..2e-3).contains(&off(1.0)), "{}", off(1.0));
+        assert!(off(0.5) < 1e-7);
     }
 
     #[test]
@@ -270,7 +294,7 @@ mod tests {
     fn wrong_parameters_are_named() {
         let bad = Schedule::Karras { sigma_min: 0.0, sigma_max: 80.0, rho: 7.0 };
         assert!(bad.grid(10).unwrap_err().to_string().contains("sigma_min"));
-        let bad = Schedule::CosineLogSnr { log_snr_min: 3.0, log_snr_max: 2.0 };
+        let bad = Schedule::CosineLogSnr { log_snr_min: 3.0, log_snr_max: 2.0, f32_angles: false };
         assert!(bad.grid(10).unwrap_err().to_string().contains("log_snr_max"));
         assert!(Schedule::default().grid(0).is_err());
         assert!(Schedule::karras().grid(1).is_err());

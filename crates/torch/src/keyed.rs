@@ -36,6 +36,8 @@ pub enum Stream {
     Dropout = 10,
     /// Choices made by evaluation (subsets, splits).
     Evaluation = 11,
+    /// Noise added back while sampling (the stage is the grid index, `n` the sample's own seed).
+    Churn = 12,
 }
 
 /// The key of one family of draws.

@@ -1,17 +1,31 @@
-//! The name table of a flat parameter buffer: name, shape, offset and initialisation of every parameter.
+//! The name table of a flat parameter buffer: name, shape, offset, role and initialisation of every entry.
+//!
+//! Constants ride in the same buffer as what is trained: they are copied, averaged, saved and loaded with it, and get no
+//! gradient. Adam and the averages then leave them alone to the bit: a zero gradient gives a zero update, and the average
+//! of equal numbers is that number.
 
-use std::collections::HashMap;
+mod builder;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
-use tch::Tensor;
+use tch::{Kind, Tensor};
+
+pub use builder::LayoutBuilder;
 
 use crate::error::{Error, Result};
 use crate::keyed::{Key, Stream};
 
+/// How far a file's copy of a computed entry may be off, relative to the larger of 1 and its value: rounding in f32.
+const COMPUTED_TOLERANCE: f64 = 1e-5;
+
 /// How a parameter starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     /// All 0.
     Zeros,
@@ -21,6 +35,19 @@ pub enum Init {
     Uniform(f64),
     /// Normal with this standard deviation.
     Normal(f64),
+    /// These values in row-major order.
+    Values(Arc<[f32]>),
+}
+
+/// What may change an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Training.
+    Trained,
+    /// Only a file: drawn once, or loaded (random Fourier frequencies).
+    Constant,
+    /// Nothing: its values follow from the description (resampling filters). A file may hold it, with these values.
+    Computed,
 }
 
 /// Handle of a parameter in its [`Layout`].
@@ -34,7 +61,7 @@ impl ParamId {
     }
 }
 
-/// One parameter.
+/// One entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
     /// Full name, parts joined by dots.
@@ -45,6 +72,8 @@ pub struct ParamSpec {
     pub offset: usize,
     /// How it starts.
     pub init: Init,
+    /// What may change it.
+    pub role: Role,
 }
 
 impl ParamSpec {
@@ -62,9 +91,46 @@ impl ParamSpec {
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len()
     }
+
+    fn start(&self, rng: &mut impl Rng, out: &mut [f32]) {
+        match &self.init {
+            Init::Zeros => out.fill(0.0),
+            Init::Ones => out.fill(1.0),
+            Init::Uniform(bound) => {
+                out.iter_mut().for_each(|v| *v = ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32);
+            }
+            Init::Normal(std) => {
+                out.iter_mut().for_each(|v| *v = (rng.sample::<f64, _>(StandardNormal) * std) as f32);
+            }
+            Init::Values(values) => out.copy_from_slice(values),
+        }
+    }
+
+    /// The entry's part of a flat buffer, from a file's tensors.
+    fn take(&self, tensors: &HashMap<String, Tensor>) -> Result<std::result::Result<Tensor, String>> {
+        let own = match (&self.init, self.role) {
+            (Init::Values(values), Role::Computed) => Some(Tensor::f_from_slice(values)?),
+            _ => None,
+        };
+        let name = &self.name;
+        let Some(given) = tensors.get(name) else {
+            return Ok(own.ok_or_else(|| format!("`{name}` is missing")));
+        };
+        if given.size() != self.shape {
+            return Ok(Err(format!("`{name}` has shape {:?}, expected {:?}", given.size(), self.shape)));
+        }
+        let given = given.f_to_kind(Kind::Float)?.f_reshape([-1])?;
+        match own {
+            Some(own) if !given.f_allclose(&own, COMPUTED_TOLERANCE, COMPUTED_TOLERANCE, false)? => {
+                Ok(Err(format!("`{name}` has other values than the description of the network gives it")))
+            }
+            Some(own) => Ok(Ok(own)),
+            None => Ok(Ok(given)),
+        }
+    }
 }
 
-/// All parameters of a network, in the order of the flat buffer.
+/// All entries of a network's flat buffer, in its order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     params: Vec<ParamSpec>,
@@ -72,24 +138,29 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The parameters in order.
+    /// The entries in order.
     pub fn params(&self) -> &[ParamSpec] {
         &self.params
     }
 
-    /// Elements of the flat buffer: the number of parameters in the everyday sense.
+    /// Elements of the flat buffer.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// Sizes of the parameters in order.
+    /// Elements that are trained: the number of parameters in the everyday sense.
+    pub fn n_trained(&self) -> usize {
+        self.params.iter().filter(|p| p.role == Role::Trained).map(ParamSpec::len).sum()
+    }
+
+    /// Sizes of the entries in order.
     pub(crate) fn sizes(&self) -> Vec<i64> {
         self.params.iter().map(|p| p.len() as i64).collect()
     }
 
     /// A fresh flat buffer on the CPU, initialised from `seed`.
     ///
-    /// Parameter `k` is drawn from its own key, so that the start of one does not depend on the others.
+    /// Entry `k` is drawn from its own key, so that the start of one does not depend on the others.
     ///
     /// # Shapes
     /// The result is f32 `[total]`.
@@ -100,39 +171,26 @@ impl Layout {
         let key = Key::new(seed, 0, Stream::Init);
         let mut flat = vec![0f32; self.total];
         for (k, p) in self.params.iter().enumerate() {
-            let out = &mut flat[p.range()];
-            let mut rng = key.rng(k as u64);
-            match p.init {
-                Init::Zeros => {}
-                Init::Ones => out.fill(1.0),
-                Init::Uniform(bound) => {
-                    out.iter_mut().for_each(|v| *v = ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32);
-                }
-                Init::Normal(std) => {
-                    out.iter_mut().for_each(|v| *v = (rng.sample::<f64, _>(StandardNormal) * std) as f32);
-                }
-            }
+            p.start(&mut key.rng(k as u64), &mut flat[p.range()]);
         }
         Ok(Tensor::f_from_slice(&flat)?)
     }
 
-    /// The flat buffer that holds `tensors`, matched by name and shape, none missing and none left over.
+    /// The flat buffer that holds `tensors`, matched by name and shape, none missing and none left over. Computed entries
+    /// may be missing, and must have their own values where they are present.
     ///
     /// # Errors
-    /// Lists the first missing, extra and misshapen names; `what` names their source.
+    /// Lists the first missing, extra, misshapen and wrong names; `what` names their source.
     pub fn gather(&self, what: &str, tensors: &HashMap<String, Tensor>) -> Result<Tensor> {
         let mut problems = Vec::new();
         let mut parts = Vec::with_capacity(self.params.len());
         for p in &self.params {
-            match tensors.get(&p.name) {
-                None => problems.push(format!("`{}` is missing", p.name)),
-                Some(t) if t.size() != p.shape => {
-                    problems.push(format!("`{}` has shape {:?}, expected {:?}", p.name, t.size(), p.shape));
-                }
-                Some(t) => parts.push(t.f_to_kind(tch::Kind::Float)?.f_reshape([-1])?),
+            match p.take(tensors)? {
+                Ok(part) => parts.push(part),
+                Err(problem) => problems.push(problem),
             }
         }
-        let known: std::collections::HashSet<&str> = self.params.iter().map(|p| p.name.as_str()).collect();
+        let known: HashSet<&str> = self.params.iter().map(|p| p.name.as_str()).collect();
         let mut extra: Vec<&str> =
             tensors.keys().map(String::as_str).filter(|n| !known.contains(n)).collect();
         extra.sort_unstable();
@@ -146,110 +204,5 @@ impl Layout {
             problems.push(format!("and {} more", n - 4));
         }
         Err(Error::Mismatch { what: what.to_owned(), problem: problems.join("; ") })
-    }
-}
-
-/// Builds a [`Layout`]; hands out a handle for each parameter.
-#[derive(Debug, Default)]
-pub struct LayoutBuilder {
-    params: Vec<ParamSpec>,
-    seen: HashMap<String, usize>,
-    total: usize,
-    prefix: Vec<String>,
-}
-
-impl LayoutBuilder {
-    /// An empty table.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Runs `body` with `part` appended to the name prefix.
-    ///
-    /// # Errors
-    /// Those of `body`.
-    pub fn scope<T, E>(
-        &mut self,
-        part: impl Into<String>,
-        body: impl FnOnce(&mut Self) -> std::result::Result<T, E>,
-    ) -> std::result::Result<T, E> {
-        self.prefix.push(part.into());
-        let result = body(self);
-        self.prefix.pop();
-        result
-    }
-
-    /// Adds a parameter under the current prefix.
-    ///
-    /// # Errors
-    /// The name is taken, or a dimension is not positive.
-    pub fn param(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
-        let full = self.prefix.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
-        if shape.iter().any(|&d| d <= 0) {
-            return Err(Error::Parameter { name: full, problem: "has a dimension that is not positive" });
-        }
-        let id = self.params.len();
-        if self.seen.insert(full.clone(), id).is_some() {
-            return Err(Error::Parameter { name: full, problem: "is defined twice" });
-        }
-        let spec = ParamSpec { name: full, shape: shape.to_vec(), offset: self.total, init };
-        self.total += spec.len();
-        self.params.push(spec);
-        Ok(ParamId(id))
-    }
-
-    /// The finished table.
-    pub fn build(self) -> Layout {
-        Layout { params: self.params, total: self.total }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout() -> Layout {
-        let mut b = LayoutBuilder::new();
-        b.scope("conv", |b| {
-            b.param("weight", &[2, 3], Init::Uniform(0.5))?;
-            b.param("bias", &[2], Init::Zeros)
-        })
-        .unwrap();
-        b.param("scale", &[4], Init::Ones).unwrap();
-        b.build()
-    }
-
-    #[test]
-    fn names_offsets_and_initial_values() {
-        let l = layout();
-        assert_eq!(l.total(), 12);
-        assert_eq!(l.params()[1].name, "conv.bias");
-        assert_eq!(l.params()[2].range(), 8..12);
-        let flat: Vec<f32> = l.initial(3).unwrap().try_into().unwrap();
-        assert!(flat[..6].iter().all(|v| v.abs() <= 0.5 && *v != 0.0));
-        assert_eq!(flat[6..], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
-        let again: Vec<f32> = l.initial(3).unwrap().try_into().unwrap();
-        assert_eq!(flat, again);
-    }
-
-    #[test]
-    fn duplicates_are_an_error() {
-        let mut b = LayoutBuilder::new();
-        b.param("a", &[1], Init::Zeros).unwrap();
-        assert!(b.param("a", &[1], Init::Zeros).unwrap_err().to_string().contains("twice"));
-        assert!(b.param("b", &[0], Init::Zeros).is_err());
-    }
-
-    #[test]
-    fn gather_names_what_does_not_fit() {
-        let l = layout();
-        let mut t: HashMap<String, Tensor> = HashMap::new();
-        t.insert("conv.weight".into(), Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu)));
-        t.insert("conv.bias".into(), Tensor::zeros([3], (tch::Kind::Float, tch::Device::Cpu)));
-        t.insert("other".into(), Tensor::zeros([1], (tch::Kind::Float, tch::Device::Cpu)));
-        let e = l.gather("x.safetensors", &t).unwrap_err().to_string();
-        for part in ["x.safetensors", "`scale` is missing", "`conv.bias` has shape [3]", "`other` is not"] {
-            assert!(e.contains(part), "{e}");
-        }
     }
 }

@@ -19,7 +19,7 @@ pub use device::{DeviceSpec, prepare};
 pub use ema::Ema;
 pub use error::{Error, Result};
 pub use keyed::{Key, Stream};
-pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamSpec};
+pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamSpec, Role};
 pub use params::Params;
 pub use store::{Stored, load, parse, save, to_bytes};
 pub use tch::{Device, Kind, Tensor};

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::layout::{Layout, ParamId};
+use crate::layout::{Layout, ParamId, Role};
 
 /// One network's parameters: a flat f32 tensor, and a view of it for every entry of the layout.
 ///
 /// The views come from one `split_with_sizes`, whose backward is one `cat`; a gradient with respect to the flat tensor is
-/// therefore one flat tensor, made in one pass. Writing into the flat tensor in place is seen by the views.
+/// therefore one flat tensor, made in one pass. It is zero for constants, whose views are detached. Writing into the flat
+/// tensor in place is seen by the views.
 #[derive(Debug)]
 pub struct Params {
     layout: Arc<Layout>,
@@ -46,8 +47,11 @@ impl Params {
         let views = parts
             .iter()
             .zip(layout.params())
-            .map(|(part, spec)| part.f_view(&spec.shape[..]))
-            .collect::<std::result::Result<Vec<_>, _>>()?;
+            .map(|(part, spec)| {
+                let view = part.f_view(&spec.shape[..])?;
+                if spec.role == Role::Trained { Ok(view) } else { view.f_detach() }
+            })
+            .collect::<std::result::Result<Vec<_>, tch::TchError>>()?;
         Ok(Self { layout, flat, views })
     }
 
@@ -107,6 +111,29 @@ mod tests {
         let frozen = Params::frozen(layout, &flat).unwrap();
         let _ = flat.shallow_clone().fill_(5.0);
         assert_eq!(frozen[a].double_value(&[0]), 5.0, "views see writes into the flat buffer");
+    }
+
+    #[test]
+    fn constants_get_no_gradient_and_training_leaves_them_alone() {
+        let mut b = LayoutBuilder::new();
+        let c = b.constant("c", &[2], Init::Normal(16.0)).unwrap();
+        let a = b.param("a", &[2], Init::Ones).unwrap();
+        let layout = Arc::new(b.build());
+        let flat = layout.initial(0).unwrap();
+        let start: Vec<f32> = flat.copy().try_into().unwrap();
+        let p = Params::with_grad(layout, &flat).unwrap();
+        let loss = (&p[a] * &p[c] * &p[c]).sum(Kind::Float);
+        let grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
+        let mut ema = crate::Ema::of(&flat).unwrap();
+        crate::Adam::new(crate::AdamConfig::default(), &flat).unwrap().step(&flat, &grad, 0.1).unwrap();
+        for decay in [0.9, 0.3] {
+            ema.update(&flat, decay).unwrap();
+        }
+        for buffer in [flat, ema.flat] {
+            let end: Vec<f32> = buffer.try_into().unwrap();
+            assert_eq!(end[..2], start[..2]);
+            assert_ne!(end[2..], start[2..]);
+        }
     }
 
     #[test]

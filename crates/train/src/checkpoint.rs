@@ -184,7 +184,7 @@ impl CheckpointStore {
             return Err(Error::Plan { key: "checkpoints", problem });
         }
         let stored = parse(&bytes, &path.display().to_string())?;
-        TrainState::from_stored(stored, model.n_params(), adam, device, &path)
+        TrainState::from_stored(stored, model.layout().total(), adam, device, &path)
     }
 }
 

@@ -111,8 +111,11 @@ fn batch_gradient(
         let problem = format!("a batch of {n} images with {} draws", draws.len());
         return Err(Error::Plan { key: "training.batch", problem });
     }
+    if micro_batch == 0 {
+        return Err(Error::Plan { key: "training.micro_batch", problem: "must be at least 1, is 0".into() });
+    }
     let mut jobs = Vec::new();
-    for from in (0..n).step_by(micro_batch.max(1)) {
+    for from in (0..n).step_by(micro_batch) {
         jobs.push(Job::new(state, batch, draws, from, (from + micro_batch).min(n))?);
     }
     let parallel = batch.device() == Device::Cpu;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::pyramid::{Pyramid, at_least_one};
 
 /// How attention splits its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,14 +102,14 @@ impl DdpmConfig {
         }
     }
 
-    /// Channels of level `level`.
-    pub(crate) fn level_channels(&self, level: usize) -> i64 {
-        self.channels * self.channel_mult[level]
-    }
-
-    /// Whether blocks at `resolution` have attention.
-    pub(crate) fn has_attention(&self, resolution: i64) -> bool {
-        self.attention_resolutions.contains(&resolution)
+    /// The levels.
+    pub(crate) fn pyramid(&self) -> Pyramid<'_> {
+        Pyramid {
+            resolution: self.resolution,
+            channels: self.channels,
+            channel_mult: &self.channel_mult,
+            attention_resolutions: &self.attention_resolutions,
+        }
     }
 
     /// Heads of an attention over `channels` channels.
@@ -125,56 +126,23 @@ impl DdpmConfig {
     /// Names the key, with the numbers that do not fit.
     pub fn validate(&self) -> Result<()> {
         let bad = |key, problem| Err(Error::Config { key, problem });
-        for (key, n) in [
+        at_least_one(&[
             ("image_channels", self.image_channels),
-            ("resolution", self.resolution),
-            ("channels", self.channels),
             ("embedding_channels", self.embedding_channels),
-        ] {
-            if n < 1 {
-                return bad(key, format!("must be at least 1, is {n}"));
-            }
-        }
+            ("n_res_blocks", self.n_res_blocks as i64),
+        ])?;
+        let pyramid = self.pyramid();
+        pyramid.validate()?;
         if self.n_classes < 0 || self.n_classes == 1 {
             return bad("n_classes", format!("must be 0 (no classes) or at least 2, is {}", self.n_classes));
         }
         if self.channels < 4 || self.channels % 2 != 0 {
             return bad("channels", format!("must be even and at least 4, is {}", self.channels));
         }
-        if self.n_res_blocks == 0 {
-            return bad("n_res_blocks", "must be at least 1, is 0".into());
-        }
-        if self.channel_mult.is_empty() || self.channel_mult.iter().any(|&m| m < 1) {
-            return bad(
-                "channel_mult",
-                format!("needs a multiplier of at least 1 for every level, is {:?}", self.channel_mult),
-            );
-        }
-        let halvings = self.channel_mult.len() - 1;
-        let factor = 1i64.checked_shl(halvings as u32).filter(|_| halvings < 32).unwrap_or(i64::MAX);
-        if self.resolution % factor != 0 {
-            return bad(
-                "resolution",
-                format!(
-                    "{} cannot be halved {halvings} times, as the {} levels of channel_mult need: use a multiple of {factor}, \
-                     or fewer levels",
-                    self.resolution,
-                    halvings + 1
-                ),
-            );
-        }
-        let resolutions: Vec<i64> = (0..=halvings).map(|l| self.resolution >> l).collect();
-        for &r in &self.attention_resolutions {
-            if !resolutions.contains(&r) {
-                return bad(
-                    "attention_resolutions",
-                    format!("{r} is not a resolution of the network, which has {resolutions:?}"),
-                );
-            }
-        }
         // The middle has attention at the lowest resolution whatever the list says.
-        let attended = (0..=halvings).filter(|&l| self.has_attention(resolutions[l]) || l == halvings);
-        for c in attended.map(|l| self.level_channels(l)) {
+        let last = pyramid.n_levels() - 1;
+        let attended = (0..=last).filter(|&l| pyramid.has_attention(l) || l == last);
+        for c in attended.map(|l| pyramid.width(l)) {
             let (n, what) = match self.heads {
                 Heads::Count(n) => (n, "heads"),
                 Heads::Width(w) => (w, "channels a head"),

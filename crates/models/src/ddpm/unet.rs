@@ -2,13 +2,15 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use fewstep_torch::{LayoutBuilder, Params, Tensor};
+use fewstep_torch::{Device, LayoutBuilder, Params, Tensor};
 
 use crate::ddpm::block::{AttnBlock, ResBlock, Resize};
 use crate::ddpm::config::{DdpmConfig, Resampling, norm_groups};
 use crate::error::{Error, Result};
 use crate::levels::Levels;
-use crate::nn::{Conv2d, GroupNorm, Linear, embed_sin_cos, geometric_frequencies, nearest_upsample_2x};
+use crate::nn::{
+    Conv2d, GroupNorm, Linear, SinusoidOrder, exponential_frequencies, nearest_upsample_2x, sinusoids,
+};
 
 /// One module of the down or up path.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ impl Stage {
 #[derive(Clone, Debug)]
 pub struct DdpmUnet {
     config: DdpmConfig,
-    frequencies: Vec<f64>,
+    frequencies: Vec<f32>,
     time0: Linear,
     time2: Linear,
     class: Option<Linear>,
@@ -53,13 +55,14 @@ impl DdpmUnet {
     pub fn new(b: &mut LayoutBuilder, config: &DdpmConfig, heads: i64) -> Result<Self> {
         config.validate()?;
         let (c, e) = (config, config.embedding_channels);
-        let half = (c.channels / 2) as usize;
+        let half = c.channels / 2;
         let (time0, time2) = b.scope("time", |b| -> Result<_> {
             Ok((Linear::new(b, "0", c.channels, e)?, Linear::new(b, "2", e, e)?))
         })?;
         let class = if c.n_classes > 0 { Some(Linear::new(b, "class_emb", c.n_classes, e)?) } else { None };
         let (down, mut saved) = b.scope("down", |b| down_path(b, c))?;
-        let lowest = c.level_channels(c.channel_mult.len() - 1);
+        let pyramid = c.pyramid();
+        let lowest = pyramid.width(pyramid.n_levels() - 1);
         let mid = b.scope("mid", |b| -> Result<_> {
             Ok([
                 b.scope("0", |b| AttnBlock::new(b, c, lowest, lowest, true))?,
@@ -67,18 +70,18 @@ impl DdpmUnet {
             ])
         })?;
         let up = b.scope("up", |b| up_path(b, c, &mut saved))?;
-        let first = c.level_channels(0);
+        let first = pyramid.width(0);
         let (out_norm, out_conv) = b.scope("out", |b| -> Result<_> {
             let norm = GroupNorm::new(b, "0", first, norm_groups(first), 1e-5)?;
             Ok((norm, Conv2d::new(b, "2", first, c.image_channels * heads, 3, 0.0)?))
         })?;
-        let frequencies = geometric_frequencies(half, 10_000.0);
+        let frequencies = exponential_frequencies(half, 10_000.0);
         Ok(Self { config: c.clone(), frequencies, time0, time2, class, down, mid, up, out_norm, out_conv })
     }
 
     /// The network's output.
     ///
-    /// Time enters as `u = atan(exp(-log_snr / 2)) / (pi / 2) = atan(sigma / alpha) / (pi / 2)`, embedded as `1000 u`.
+    /// Time enters as `1000 u`, `u = atan(exp(-log_snr / 2)) / (pi / 2)`, with log-SNR between -20 and 20.
     ///
     /// # Shapes
     /// `x` f32 `[B, image_channels, resolution, resolution]`; `labels` i64 `[B]`, needed when the network has classes and
@@ -88,8 +91,8 @@ impl DdpmUnet {
     /// Another shape, missing labels, or a label out of range.
     pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
         self.check_input(x, at)?;
-        let angles: Vec<f64> = at.iter().map(|l| 1000.0 * l.sigma.atan2(l.alpha) / FRAC_PI_2).collect();
-        let emb = embed_sin_cos(&angles, &self.frequencies, p.device())?;
+        let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
+        let emb = sinusoids(&time_input(at, p.device())?, &frequencies, SinusoidOrder::SinCos)?;
         let emb = self.time2.forward(p, &self.time0.forward(p, &emb)?.f_silu()?)?;
         let emb = match &self.class {
             Some(class) => emb.f_add(&class.forward(p, &self.one_hot(labels, at.len())?)?)?,
@@ -137,16 +140,27 @@ impl DdpmUnet {
     }
 }
 
+/// `1000 u` of every level, f32 `[B]`, rounded step by step as in the reference.
+///
+/// Log-SNR beyond the bounds is what no network of this kind was trained on: the reference clips it, and so is it here.
+fn time_input(at: &Levels, device: Device) -> Result<Tensor> {
+    let log_snr: Vec<f32> = at.iter().map(|l| l.log_snr().clamp(-20.0, 20.0) as f32).collect();
+    let log_snr = Tensor::f_from_slice(&log_snr)?.f_to_device(device)?;
+    let u = log_snr.f_mul_scalar(-0.5)?.f_exp()?.f_atan()?.f_div_scalar(FRAC_PI_2)?;
+    Ok(u.f_mul_scalar(1000.0)?)
+}
+
 /// The down path, and the channels of each of its outputs.
 fn down_path(b: &mut LayoutBuilder, c: &DdpmConfig) -> Result<(Vec<Stage>, Vec<i64>)> {
     let mut stages = vec![Stage::Conv(Conv2d::new(b, "0", c.image_channels, c.channels, 3, 1.0)?)];
     let mut saved = vec![c.channels];
     let mut channels = c.channels;
-    let last = c.channel_mult.len() - 1;
+    let pyramid = c.pyramid();
+    let last = pyramid.n_levels() - 1;
     for level in 0..=last {
-        let width = c.level_channels(level);
+        let width = pyramid.width(level);
         for _ in 0..c.n_res_blocks {
-            let attention = c.has_attention(c.resolution >> level);
+            let attention = pyramid.has_attention(level);
             let block =
                 b.scope(stages.len().to_string(), |b| AttnBlock::new(b, c, channels, width, attention))?;
             stages.push(Stage::Block(block));
@@ -170,12 +184,13 @@ fn down_path(b: &mut LayoutBuilder, c: &DdpmConfig) -> Result<(Vec<Stage>, Vec<i
 /// The up path; takes the saved outputs' channels from the end.
 fn up_path(b: &mut LayoutBuilder, c: &DdpmConfig, saved: &mut Vec<i64>) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
-    let mut channels = c.level_channels(c.channel_mult.len() - 1);
-    for level in (0..c.channel_mult.len()).rev() {
-        let width = c.level_channels(level);
+    let pyramid = c.pyramid();
+    let mut channels = pyramid.width(pyramid.n_levels() - 1);
+    for level in (0..pyramid.n_levels()).rev() {
+        let width = pyramid.width(level);
         for _ in 0..=c.n_res_blocks {
             let c_in = channels + saved.pop().unwrap_or(0);
-            let attention = c.has_attention(c.resolution >> level);
+            let attention = pyramid.has_attention(level);
             let block =
                 b.scope(stages.len().to_string(), |b| AttnBlock::new(b, c, c_in, width, attention))?;
             stages.push(Stage::Block(block));

@@ -1,8 +1,9 @@
 //! Two-dimensional convolution with bias.
 
-use fewstep_torch::{Init, LayoutBuilder, ParamId, Params, Tensor};
+use fewstep_torch::{LayoutBuilder, ParamId, Params, Tensor};
 
 use crate::error::Result;
+use crate::nn::LayerInit;
 
 /// A square convolution.
 #[derive(Clone, Debug)]
@@ -27,12 +28,26 @@ impl Conv2d {
         kernel: i64,
         gain: f64,
     ) -> Result<Self> {
-        let area = (kernel * kernel) as f64;
-        let bound = gain * (6.0 / (area * (c_in + c_out) as f64)).sqrt();
-        let init = if gain == 0.0 { Init::Zeros } else { Init::Uniform(bound) };
+        Self::with_init(b, name, c_in, c_out, kernel, LayerInit::xavier(gain))
+    }
+
+    /// The same with another start.
+    ///
+    /// # Errors
+    /// A name that is taken.
+    pub fn with_init(
+        b: &mut LayoutBuilder,
+        name: &str,
+        c_in: i64,
+        c_out: i64,
+        kernel: i64,
+        init: LayerInit,
+    ) -> Result<Self> {
+        let area = kernel * kernel;
+        let (fan_in, fan_out) = (area * c_in, area * c_out);
         let (weight, bias) = b.scope(name, |b| -> Result<_> {
-            let weight = b.param("weight", &[c_out, c_in, kernel, kernel], init)?;
-            Ok((weight, b.param("bias", &[c_out], Init::Zeros)?))
+            let weight = b.param("weight", &[c_out, c_in, kernel, kernel], init.weights(fan_in, fan_out))?;
+            Ok((weight, b.param("bias", &[c_out], init.biases(fan_in, fan_out))?))
         })?;
         Ok(Self { weight, bias, stride: 1, padding: kernel / 2 })
     }
@@ -41,6 +56,13 @@ impl Conv2d {
     #[must_use]
     pub fn with_stride(mut self, stride: i64) -> Self {
         self.stride = stride;
+        self
+    }
+
+    /// The same with more zeros on all sides: the image grows by twice as many pixels.
+    #[must_use]
+    pub fn with_more_padding(mut self, pixels: i64) -> Self {
+        self.padding += pixels;
         self
     }
 

@@ -1,33 +1,47 @@
-//! Sinusoidal embeddings of scalars (arXiv 1706.03762), computed on the host in f64.
+//! Sinusoidal embeddings of scalars (arXiv 1706.03762), in f32 as in the reference: where an angle is near 1000 its last
+//! place is 6e-5, and a network that was trained on the rounded angles answers to them.
 
-use fewstep_torch::{Device, Kind, Tensor};
+use fewstep_torch::Tensor;
 
 use crate::error::Result;
 
-/// `n` frequencies from 1 down to `1 / max_period`, evenly spaced on a logarithmic scale, both ends included.
-pub fn geometric_frequencies(n: usize, max_period: f64) -> Vec<f64> {
-    let last = (n.max(2) - 1) as f64;
-    (0..n).map(|i| max_period.powf(-(i as f64) / last)).collect()
+/// Which half of the embedding comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinusoidOrder {
+    /// Sines, then cosines.
+    SinCos,
+    /// Cosines, then sines.
+    CosSin,
 }
 
-/// `[sin(f_j a_b) ..., cos(f_j a_b) ...]` for every angle `a_b`.
-///
-/// The reference multiplies in f32, where an angle near 1000 has a last place of 6e-5; in f64 it is exact, and the
-/// difference is within the forward tolerance.
+/// `n` frequencies `max_period^(-j / last)` in f32, `j` from 0; `last` is `n - 1` with the endpoint, else `n`.
+pub fn position_frequencies(n: i64, max_period: f32, endpoint: bool) -> Vec<f32> {
+    let last = (if endpoint { n - 1 } else { n }).max(1) as f32;
+    (0..n).map(|j| (1.0 / max_period).powf(j as f32 / last)).collect()
+}
+
+/// The frequencies of [`position_frequencies`] with the endpoint, rounded as DDPM's code rounds them: `exp(-j e)`, with
+/// `e = ln(max_period) / (n - 1)`.
+pub fn exponential_frequencies(n: i64, max_period: f64) -> Vec<f32> {
+    let e = (max_period.ln() / (n - 1).max(1) as f64) as f32;
+    (0..n).map(|j| (j as f32 * -e).exp()).collect()
+}
+
+/// Sines and cosines of all products of `scalars` and `frequencies`.
 ///
 /// # Shapes
-/// f32 `[B, 2 n]` on `device`.
+/// f32 `[B]` and `[n]` to `[B, 2 n]`.
 ///
 /// # Errors
-/// libtorch cannot allocate.
-pub fn embed_sin_cos(angles: &[f64], frequencies: &[f64], device: Device) -> Result<Tensor> {
-    let row = |a: f64| {
-        let phases = move || frequencies.iter().map(move |f| f * a);
-        phases().map(f64::sin).chain(phases().map(f64::cos)).map(|v| v as f32)
+/// libtorch fails.
+pub fn sinusoids(scalars: &Tensor, frequencies: &Tensor, order: SinusoidOrder) -> Result<Tensor> {
+    let angles = scalars.f_outer(frequencies)?;
+    let (sin, cos) = (angles.f_sin()?, angles.f_cos()?);
+    let halves = match order {
+        SinusoidOrder::SinCos => [sin, cos],
+        SinusoidOrder::CosSin => [cos, sin],
     };
-    let values: Vec<f32> = angles.iter().flat_map(|&a| row(a)).collect();
-    let width = 2 * frequencies.len() as i64;
-    Ok(Tensor::f_from_slice(&values)?.f_view([-1, width])?.f_to(device)?.f_to_kind(Kind::Float)?)
+    Ok(Tensor::f_cat(&halves, 1)?)
 }
 
 #[cfg(test)]
@@ -35,13 +49,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frequencies_span_the_period_and_sines_come_first() {
-        let f = geometric_frequencies(4, 10_000.0);
-        assert_eq!(f[0], 1.0);
-        assert!((f[3] - 1e-4).abs() < 1e-18);
-        let e = embed_sin_cos(&[0.5, 2.0], &f, Device::Cpu).unwrap();
-        assert_eq!(e.size(), [2, 8]);
-        assert!((e.double_value(&[1, 0]) - 2f64.sin()).abs() < 1e-7);
-        assert!((e.double_value(&[0, 4]) - 0.5f64.cos()).abs() < 1e-7);
+    fn the_endpoint_and_the_order_are_choices() {
+        let f = position_frequencies(4, 10_000.0, true);
+        let g = position_frequencies(4, 10_000.0, false);
+        assert!((f[3] - 1e-4).abs() < 1e-10 && (g[3] - 1e-3).abs() < 1e-9, "{f:?} {g:?}");
+        assert_eq!((f[0], g[0]), (1.0, 1.0));
+        let h = exponential_frequencies(4, 10_000.0);
+        assert!(f.iter().zip(&h).all(|(f, h)| (f / h - 1.0).abs() < 4.0 * f32::EPSILON), "{f:?} {h:?}");
+        let (x, f) = (Tensor::from_slice(&[0.5f32, 2.0]), Tensor::from_slice(&[1f32, 0.1]));
+        let e = sinusoids(&x, &f, SinusoidOrder::SinCos).unwrap();
+        assert_eq!(e.size(), [2, 4]);
+        assert!((e.double_value(&[1, 1]) - 0.2f64.sin()).abs() < 1e-7);
+        assert!((e.double_value(&[1, 2]) - 2f64.cos()).abs() < 1e-7);
+        let swapped = sinusoids(&x, &f, SinusoidOrder::CosSin).unwrap();
+        assert_eq!(swapped, Tensor::cat(&[e.narrow(1, 2, 2), e.narrow(1, 0, 2)], 1));
     }
 }

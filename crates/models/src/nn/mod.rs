@@ -3,13 +3,17 @@
 mod attention;
 mod conv;
 mod embedding;
+mod filter;
+mod init;
 mod linear;
 mod norm;
 mod resample;
 
 pub use attention::SelfAttention;
 pub use conv::Conv2d;
-pub use embedding::{embed_sin_cos, geometric_frequencies};
+pub use embedding::{SinusoidOrder, exponential_frequencies, position_frequencies, sinusoids};
+pub use filter::ResampleFilter;
+pub use init::{LayerInit, Scaling};
 pub use linear::Linear;
 pub use norm::GroupNorm;
 pub use resample::{average_pool_2x, nearest_upsample_2x};

@@ -1,0 +1,58 @@
+//! What an EDM network is told besides the image and its noise.
+
+use fewstep_torch::{Kind, Params, Tensor};
+
+use crate::error::{Error, Result};
+
+/// Class and augmentation of every image of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions<'a> {
+    /// Labels, i64 `[B]`, or vectors of class weights, f32 `[B, n_classes]`. Without them a network that has classes is
+    /// told none (a vector of zeros); a network without classes ignores them.
+    pub labels: Option<&'a Tensor>,
+    /// Numbers that describe the augmentation, f32 `[B, augment_dim]`. Without them a network that knows augmentations
+    /// takes the images as they are; other networks ignore them.
+    pub augment: Option<&'a Tensor>,
+}
+
+/// Conditions as the layers take them: f32 matrices of the right width.
+#[derive(Debug)]
+pub(crate) struct Vectors {
+    /// `[B, n_classes]`, if the network has classes.
+    pub(crate) classes: Option<Tensor>,
+    /// `[B, augment_dim]`, if the network knows augmentations and is told one.
+    pub(crate) augment: Option<Tensor>,
+}
+
+impl Conditions<'_> {
+    /// For a batch of `n` images.
+    pub(crate) fn vectors(&self, p: &Params, n: i64, n_classes: i64, augment_dim: i64) -> Result<Vectors> {
+        let classes = match (n_classes, self.labels) {
+            (0, _) => None,
+            (_, None) => Some(Tensor::f_zeros([n, n_classes], (Kind::Float, p.device()))?),
+            (_, Some(labels)) => Some(class_vectors(labels, n, n_classes)?),
+        };
+        let augment = match self.augment.filter(|_| augment_dim > 0) {
+            None => None,
+            Some(augment) if augment.size() == [n, augment_dim] => Some(augment.f_to_kind(Kind::Float)?),
+            Some(augment) => {
+                let expected = format!("[{n}, {augment_dim}]");
+                return Err(Error::Input { what: "augmentation", expected, got: augment.size() });
+            }
+        };
+        Ok(Vectors { classes, augment })
+    }
+}
+
+fn class_vectors(labels: &Tensor, n: i64, n_classes: i64) -> Result<Tensor> {
+    let vectors = match labels.kind() {
+        Kind::Int64 if labels.size() == [n] => labels.f_one_hot(n_classes)?,
+        Kind::Float | Kind::Double if labels.size() == [n, n_classes] => labels.shallow_clone(),
+        _ => {
+            let expected =
+                format!("{n} integer labels from 0 to {}, or weights [{n}, {n_classes}]", n_classes - 1);
+            return Err(Error::Input { what: "labels", expected, got: labels.size() });
+        }
+    };
+    Ok(vectors.f_to_kind(Kind::Float)?)
+}

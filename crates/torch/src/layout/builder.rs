@@ -1,0 +1,84 @@
+//! Building of a name table, entry by entry.
+
+use std::collections::HashMap;
+
+use super::{Init, Layout, ParamId, ParamSpec, Role};
+use crate::error::{Error, Result};
+
+/// Builds a [`Layout`]; hands out a handle for each entry.
+#[derive(Debug, Default)]
+pub struct LayoutBuilder {
+    params: Vec<ParamSpec>,
+    seen: HashMap<String, usize>,
+    total: usize,
+    prefix: Vec<String>,
+}
+
+impl LayoutBuilder {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `body` with `part` appended to the name prefix.
+    ///
+    /// # Errors
+    /// Those of `body`.
+    pub fn scope<T, E>(
+        &mut self,
+        part: impl Into<String>,
+        body: impl FnOnce(&mut Self) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        self.prefix.push(part.into());
+        let result = body(self);
+        self.prefix.pop();
+        result
+    }
+
+    /// Adds a trained parameter under the current prefix.
+    ///
+    /// # Errors
+    /// The name is taken, or a dimension is not positive.
+    pub fn param(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
+        self.add(name, shape, init, Role::Trained)
+    }
+
+    /// Adds an entry that is drawn once, or loaded, and never trained.
+    ///
+    /// # Errors
+    /// The name is taken, or a dimension is not positive.
+    pub fn constant(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
+        self.add(name, shape, init, Role::Constant)
+    }
+
+    /// Adds an entry whose values follow from the description.
+    ///
+    /// # Errors
+    /// The name is taken, a dimension is not positive, or there are not as many values as the shape has elements.
+    pub fn computed(&mut self, name: &str, shape: &[i64], values: Vec<f32>) -> Result<ParamId> {
+        self.add(name, shape, Init::Values(values.into()), Role::Computed)
+    }
+
+    fn add(&mut self, name: &str, shape: &[i64], init: Init, role: Role) -> Result<ParamId> {
+        let full = self.prefix.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
+        if shape.iter().any(|&d| d <= 0) {
+            return Err(Error::Parameter { name: full, problem: "has a dimension that is not positive" });
+        }
+        let spec = ParamSpec { name: full, shape: shape.to_vec(), offset: self.total, init, role };
+        if matches!(&spec.init, Init::Values(values) if values.len() != spec.len()) {
+            return Err(Error::Parameter { name: spec.name, problem: "has another number of values" });
+        }
+        let id = self.params.len();
+        if self.seen.insert(spec.name.clone(), id).is_some() {
+            return Err(Error::Parameter { name: spec.name, problem: "is defined twice" });
+        }
+        self.total += spec.len();
+        self.params.push(spec);
+        Ok(ParamId(id))
+    }
+
+    /// The finished table.
+    pub fn build(self) -> Layout {
+        Layout { params: self.params, total: self.total }
+    }
+}

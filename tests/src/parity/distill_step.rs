@@ -1,0 +1,205 @@
+//! Kind `distill_step`: a few steps of distillation, through the project's own training step.
+//!
+//! The steps run twice, with the batch whole and cut into unequal micro-batches, against the same tolerances. Indices are
+//! taken from the project's phase plan and compared with the reference's formula.
+
+use anyhow::{Result, bail, ensure};
+use fewstep_distill::{Batch, Tract, TractConfig};
+use fewstep_models::Model;
+use fewstep_schedules::{Phase, PhasePlan, Schedule, Transition};
+use fewstep_torch::{AdamConfig, Ema, GradientRule};
+use fewstep_train::{Draws, Objective, Rates, StepOptions, TrainState, train_step};
+
+use super::case::Case;
+use super::measured::{Measured, max_abs_error, worst};
+use super::network;
+use super::probes::{GradientSizes, Probes};
+
+/// Relative.
+const LOSS: f64 = 2e-5;
+/// Relative.
+const GRAD_NORM: f64 = 1e-4;
+/// Absolute.
+const STATE: f64 = 2e-5;
+
+/// Compares intermediate states, losses, gradient norms, and the networks after the last step.
+pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
+    match (case.text("family")?, case.text("algo")?) {
+        ("ddpm", "tract") => tract(case),
+        _ => Err(case.unknown_kind(&["case", "family", "algo"])),
+    }
+}
+
+/// One case of TRACT, read.
+struct Setting {
+    model: Model,
+    tract: Tract,
+    phase: Phase,
+    adam: AdamConfig,
+    gradient: GradientRule,
+    rates: Rates,
+    steps: Vec<Step>,
+}
+
+/// Inputs of one step.
+struct Step {
+    batch: Batch,
+    draws: Vec<Transition>,
+}
+
+fn tract(case: &Case) -> Result<Vec<Measured>> {
+    let setting = Setting::read(case)?;
+    let n = setting.steps.first().map_or(0, |step| step.batch.len());
+    let mut measured = setting.states(case)?;
+    measured.extend(setting.run(case, n, "")?);
+    let cut = (2 * n).div_ceil(3);
+    measured.extend(setting.run(case, cut, &format!("micro-batches of {cut}: "))?);
+    Ok(measured)
+}
+
+impl Setting {
+    fn read(case: &Case) -> Result<Self> {
+        let model = network::model(case)?;
+        let timesteps: usize = case.number("timesteps")?;
+        let time_schedule: Vec<usize> = case.numbers("time_schedule")?;
+        let plan = PhasePlan::equal(&time_schedule)?;
+        let phase = case.optional_number::<usize>("phase")?.unwrap_or(0);
+        ensure!(phase < plan.phases().len(), "phase {phase} is not in time_schedule {time_schedule:?}");
+        let indices = Indices { timesteps, time_schedule: &time_schedule, phase, plan: &plan };
+        let [beta1, beta2] = case.numbers("adam_betas")?[..] else { bail!("adam_betas: expected two") };
+        // The vectors were computed with the code's rounding; repeating it leaves our own error to be measured.
+        let schedule = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0, f32_angles: true };
+        let (n, steps): (usize, usize) = (case.number("batch")?, case.number("steps")?);
+        ensure!(n > 0 && steps > 0, "batch {n} and steps {steps} must be at least 1");
+        Ok(Self {
+            tract: Tract { grid: schedule.grid(timesteps)?, config: TractConfig::default() },
+            phase: plan.phases()[phase].clone(),
+            adam: AdamConfig { beta1, beta2, eps: case.number("adam_eps")? },
+            gradient: gradient_rule(case)?,
+            rates: Rates {
+                lr: case.number("adam_lr")?,
+                inference_decay: case.number("mu_inference")?,
+                self_teacher_decay: case.number("mu_self")?,
+            },
+            steps: (0..steps).map(|s| Step::read(case, &model, &indices, s, n)).collect::<Result<_>>()?,
+            model,
+        })
+    }
+
+    /// The intermediate states of step 0, where the self-teacher still is a copy of the student.
+    fn states(&self, case: &Case) -> Result<Vec<Measured>> {
+        let Some(step) = self.steps.first() else { return Ok(vec![]) };
+        let teacher = network::params(case, &self.model, "teacher_fill_seed")?;
+        let own = network::params(case, &self.model, "student_fill_seed")?;
+        let (_, states) = self.tract.target(
+            &self.model.denoiser(&teacher),
+            &self.model.denoiser(&own),
+            &step.batch,
+            &step.draws,
+        )?;
+        [("x_after_teacher_step", &states.x_s), ("x_after_second_step", &states.x_group_start)]
+            .into_iter()
+            .map(|(name, got)| {
+                let want = case.tensor(&format!("step0.{name}"))?;
+                Ok(Measured::new(name, max_abs_error(name, got, want)?, STATE))
+            })
+            .collect()
+    }
+
+    /// All steps in micro-batches of `micro_batch`; `what` precedes the quantities' names.
+    fn run(&self, case: &Case, micro_batch: usize, what: &str) -> Result<Vec<Measured>> {
+        let layout = self.model.layout();
+        let mut state =
+            TrainState::from_student(network::weights(case, &self.model, "student_fill_seed")?, self.adam)?;
+        state.self_teacher = Some(Ema::of(&state.student)?);
+        state.teacher = Some(network::weights(case, &self.model, "teacher_fill_seed")?);
+        let objective = Objective::Tract { tract: self.tract.clone(), phase: self.phase.clone() };
+        let options = StepOptions { micro_batch, gradient: self.gradient, keep_gradient: true };
+        let mut sizes = GradientSizes::new(layout, |row, rows| network::is_key(&self.model, row, rows));
+        let mut measured = Vec::new();
+        for (s, step) in self.steps.iter().enumerate() {
+            let draws = Draws::Transitions(step.draws.clone());
+            let report =
+                train_step(&self.model, &objective, &mut state, &step.batch, &draws, &self.rates, &options)?;
+            ensure!(report.applied, "step {s} was not applied; not finite: {:?}", report.non_finite);
+            let Some(gradient) = report.gradient else { bail!("step {s} reports no gradient") };
+            sizes.see(&gradient)?;
+            for (name, got, tolerance) in
+                [("loss", report.loss, LOSS), ("grad_norm", report.grad_norm, GRAD_NORM)]
+            {
+                let want = case.scalar(&format!("step{s}.{name}"))?;
+                let error = (got - want).abs() / want.abs();
+                measured.push(Measured::new(name, error, tolerance).at(format!("step {s}")));
+            }
+        }
+        let Some(own) = &state.self_teacher else { bail!("the training step dropped the self-teacher") };
+        let probes = Probes { layout, sizes: &sizes, unit: self.rates.lr * self.steps.len() as f64 };
+        for (network, flat) in [
+            ("student", &state.student),
+            ("inference_ema", &state.inference.flat),
+            ("self_teacher", &own.flat),
+        ] {
+            measured.extend(probes.check(case, network, flat)?);
+        }
+        let mut measured = worst(measured);
+        measured.iter_mut().for_each(|m| m.quantity.insert_str(0, what));
+        Ok(measured)
+    }
+}
+
+impl Step {
+    fn read(case: &Case, model: &Model, indices: &Indices, s: usize, n: usize) -> Result<Self> {
+        let name = |part: &str| format!("step{s}.{part}");
+        let (x0, noise) = (case.double(&name("x"))?, case.double(&name("noise"))?);
+        let images: Vec<i64> = std::iter::once(n as i64).chain(model.config().image_shape()).collect();
+        for (what, t) in [("x", &x0), ("noise", &noise)] {
+            ensure!(t.size() == images, "{}: expected {images:?}, got {:?}", name(what), t.size());
+        }
+        let labels = network::labels(case, model, &name("y"))?;
+        let (groups, semis) = (case.integers(&name("group"), n)?, case.integers(&name("semi"), n)?);
+        let draws = groups.iter().zip(&semis).map(|(&g, &m)| indices.transition(g, m));
+        Ok(Self { batch: Batch { x0, noise, labels }, draws: draws.collect::<Result<_>>()? })
+    }
+}
+
+/// What turns `group` and `semi` into indices of the time grid.
+struct Indices<'a> {
+    timesteps: usize,
+    time_schedule: &'a [usize],
+    phase: usize,
+    plan: &'a PhasePlan,
+}
+
+impl Indices<'_> {
+    /// The plan's transition, on the grid of `timesteps`.
+    ///
+    /// # Errors
+    /// It differs from the reference's formula: `index = group T/T'`, `t = index - semi u`, `s = t - u`,
+    /// `t_i = index - T/T'`.
+    fn transition(&self, group: i64, semi: i64) -> Result<Transition> {
+        ensure!(group >= 1 && semi >= 0, "group {group} counts from 1, semi {semi} from 0");
+        let unit = self.timesteps as i64 / self.time_schedule[self.phase] as i64;
+        let size = self.timesteps as i64 / self.time_schedule[self.phase + 1] as i64;
+        let t = group * size - semi * unit;
+        let scale = self.timesteps / self.time_schedule[0];
+        let ours = self.plan.phases()[self.phase].transition(group as usize - 1, semi as usize)?;
+        let ours = Transition { t: ours.t * scale, s: ours.s * scale, group_start: ours.group_start * scale };
+        let got = [ours.t, ours.s, ours.group_start].map(|i| i as i64);
+        let want = [t, t - unit, (group - 1) * size];
+        ensure!(got == want, "group {group}, semi {semi}: expected t, s, t_i = {want:?}, got {got:?}");
+        Ok(ours)
+    }
+}
+
+/// What is done to gradients: `grad_clip_norm` with a number or `none`, or `grad_clip` with one of the known texts.
+fn gradient_rule(case: &Case) -> Result<GradientRule> {
+    Ok(match (case.optional("grad_clip_norm"), case.optional("grad_clip")) {
+        (Some("none"), None) | (None, Some("none")) => GradientRule::Keep,
+        (Some(_), None) => GradientRule::ClipNorm { max_norm: case.number("grad_clip_norm")? },
+        (None, Some("none; nan_to_num(0,1e5,-1e5) on gradients")) => {
+            GradientRule::ReplaceNonFinite { limit: 1e5 }
+        }
+        (None, None) => bail!("metadata `grad_clip_norm` is missing"),
+        (norm, text) => bail!("unknown gradient rule: grad_clip_norm {norm:?}, grad_clip {text:?}"),
+    })
+}

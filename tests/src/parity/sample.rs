@@ -1,0 +1,72 @@
+//! Kind `sample`: a whole sampling loop, from noise to images.
+
+use anyhow::{Context, Result, ensure};
+use fewstep_samplers::{Churn, X0Clip, ddim, heun, initial_state};
+use fewstep_schedules::Schedule;
+
+use super::case::Case;
+use super::measured::{Measured, error_in_deviations};
+use super::network;
+
+/// In standard deviations of the output.
+const TOLERANCE: f64 = 2e-5;
+
+/// Compares the samples.
+pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
+    match case.text("family")? {
+        "ddpm" => ddpm_unet(case),
+        "edm" => edm(case),
+        _ => Err(case.unknown_kind(&["case", "family"])),
+    }
+}
+
+fn ddpm_unet(case: &Case) -> Result<Vec<Measured>> {
+    let model = network::model(case)?;
+    let params = network::params(case, &model, "fill_seed")?;
+    let (timesteps, steps) = (case.number("timesteps")?, case.number("steps")?);
+    let grid = clipped_ddim(case.text("sampler")?)
+        .map_err(|e| e.context(case.unknown_kind(&["case", "family", "sampler"])))?
+        .grid(timesteps)?
+        .every(steps)?;
+    let x = initial_state(&case.double("z")?, &grid)?;
+    let labels = network::labels(case, &model, "y")?;
+    let denoiser = model.denoiser(&params);
+    let sampled = ddim(&denoiser, &grid, &x, labels.as_ref(), X0Clip::UnitRange, &mut |_, _| {})?;
+    ensure!(sampled.nfe == steps as u64, "evaluations: expected {steps}, got {}", sampled.nfe);
+    let error = error_in_deviations("out", &sampled.x0, case.tensor("out")?)?;
+    Ok(vec![Measured::new("out", error, TOLERANCE)])
+}
+
+/// The schedule of the one sampler that is known by its description, whatever the bounds of its log-SNR.
+fn clipped_ddim(sampler: &str) -> Result<Schedule> {
+    let bounds = sampler
+        .strip_prefix("DDIM, x0 clipped to [-1,1], cosine log-SNR in ")
+        .context("expected `DDIM, x0 clipped to [-1,1], cosine log-SNR in [MIN,MAX]`")?;
+    let [log_snr_min, log_snr_max] = serde_json::from_str(bounds).context("bounds of the log-SNR")?;
+    // The vectors were computed with the code's rounding; repeating it leaves our own error to be measured.
+    Ok(Schedule::CosineLogSnr { log_snr_min, log_snr_max, f32_angles: true })
+}
+
+/// EDM's deterministic sampler, with a clean end below the grid's smallest noise.
+fn edm(case: &Case) -> Result<Vec<Measured>> {
+    let sampler = case.text("sampler")?;
+    let churn: f64 = case.optional_number("S_churn")?.unwrap_or(0.0);
+    // The reference's churn is drawn from a generator that the project does not have.
+    if !sampler.starts_with("EDM Heun deterministic, Karras sigmas") || churn != Churn::default().s_churn {
+        return Err(case.unknown_kind(&["case", "family", "sampler", "S_churn"]));
+    }
+    let model = network::model(case)?;
+    let params = network::params(case, &model, "fill_seed")?;
+    let (sigma_min, sigma_max, rho) =
+        (case.number("sigma_min")?, case.number("sigma_max")?, case.number("rho")?);
+    let steps: usize = case.number("steps")?;
+    let grid = Schedule::Karras { sigma_min, sigma_max, rho }.grid(steps)?;
+    let x = initial_state(&case.double("z")?, &grid)?;
+    let labels = network::labels(case, &model, "class_onehot")?;
+    let denoiser = model.denoiser(&params);
+    let sampled = heun(&denoiser, &grid, &x, labels.as_ref(), X0Clip::Off, None, &mut |_, _| {})?;
+    let evaluations = 2 * steps as u64 - 1;
+    ensure!(sampled.nfe == evaluations, "evaluations: expected {evaluations}, got {}", sampled.nfe);
+    let error = error_in_deviations("out", &sampled.x0, case.tensor("out")?)?;
+    Ok(vec![Measured::new("out", error, TOLERANCE)])
+}
