@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::Dataset;
-use fewstep_distill::{Denoising, Tract};
+use fewstep_distill::{Btd, Denoising, Tract};
 use fewstep_models::Model;
-use fewstep_schedules::{NoiseGrid, PhasePlan};
+use fewstep_schedules::{NoiseGrid, Phase, PhasePlan};
 use fewstep_train::{ModelFile, Objective, Stage, StageStart, TrainPlan};
 use sha2::{Digest, Sha256};
 
@@ -62,9 +62,7 @@ impl Plan {
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
         let grid = config.schedule.grid(phases.steps()).context("distill.schedule")?;
         for &steps in &config.evaluation.teacher_steps {
-            grid.every(steps).with_context(|| {
-                format!("evaluation.teacher_steps: the teacher's grid has {} steps", grid.steps())
-            })?;
+            config.schedule.grid(steps).context("evaluation.teacher_steps")?;
         }
         if config.evaluation.samples < 2 || config.evaluation.batch == 0 {
             bail!("evaluation: samples must be at least 2 and batch at least 1");
@@ -176,7 +174,6 @@ fn training_plan(
         });
     }
     let d = &config.distill;
-    let DistillObjective::Tract = d.objective;
     let n = phases.phases().len();
     let steps = d.samples.div_ceil(batch).div_ceil(n as u64);
     let self_decay = fewstep_schedules::Decay::Fixed(d.self_teacher_decay)
@@ -187,10 +184,7 @@ fn training_plan(
         let carry_on = !first && d.phase_change == PhaseChange::CarryOn;
         stages.push(Stage {
             name: format!("phase {} of {n}: {} -> {}", k + 1, phase.teacher_steps(), phase.student_steps()),
-            objective: Objective::Tract {
-                tract: Tract { grid: grid.clone(), config: d.tract },
-                phase: phase.clone(),
-            },
+            objective: objective(config, phase, grid)?,
             start: if carry_on { StageStart::CarryOn } else { StageStart::FromTeacher },
             steps,
             learning_rate: d.learning_rate,
@@ -208,6 +202,21 @@ fn training_plan(
         stages,
         checkpoint_every: t.checkpoint_every,
     })
+}
+
+fn objective(config: &RunConfig, phase: &Phase, grid: &NoiseGrid) -> Result<Objective> {
+    let (d, phase, grid) = (&config.distill, phase.clone(), grid.clone());
+    match d.objective {
+        DistillObjective::Tract => Ok(Objective::Tract { tract: Tract { grid, config: d.tract }, phase }),
+        DistillObjective::Btd if Btd::fits(&phase) => {
+            Ok(Objective::Btd { btd: Btd::new(grid, d.btd), phase })
+        }
+        DistillObjective::Btd => bail!(
+            "distill.schedule: objective `btd` halves the steps in every phase, but one goes from {} to {}",
+            phase.teacher_steps(),
+            phase.student_steps()
+        ),
+    }
 }
 
 impl fmt::Display for Plan {
@@ -244,7 +253,7 @@ impl fmt::Display for Plan {
                 t.samples(i)
             )?;
             write!(f, "lr {:e}, mu_I {:.6}", stage.learning_rate.base, stage.inference_decay)?;
-            if stage.objective.has_teacher() {
+            if stage.objective.has_self_teacher() {
                 write!(f, ", mu_S {}", stage.self_teacher_decay)?;
             }
             writeln!(f)?;

@@ -222,7 +222,7 @@ fn measure_all(
     }
     let most = steps.last().copied();
     for n in steps {
-        let levels = plan.grid.every(n)?;
+        let levels = plan.config.schedule.grid(n)?;
         one("teacher", teacher, teacher_weights, teacher_digest.clone(), &levels, Some(n) == most)?;
     }
     Ok(measured)

@@ -95,3 +95,12 @@ fn one_seed_is_one_image() {
     assert_eq!(all, picture("b.png", &["--n", "9", "--batch", "2", "--threads", "1"]));
     assert_ne!(all, picture("c.png", &["--n", "9", "--first-seed", "9"]));
 }
+
+#[test]
+fn btd_runs_from_the_same_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = train(dir.path());
+    command.args(["--set=distill.objective=btd", "--set=distill.schedule=[4, 2, 1]"]);
+    let text = succeed(command);
+    assert!(text.contains("phase 2 of 2: 2 -> 1 is done") && text.contains("student at   1 step"), "{text}");
+}

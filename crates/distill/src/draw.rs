@@ -21,6 +21,16 @@ pub fn draw_transitions(phase: &Phase, seed: u64, stage: u64, ns: &[u64]) -> Res
         .collect()
 }
 
+/// The top step of a group drawn uniformly, for each of the samples `ns`: what BTD learns at.
+///
+/// # Errors
+/// Never for a valid phase.
+pub fn draw_group_tops(phase: &Phase, seed: u64, stage: u64, ns: &[u64]) -> Result<Vec<Transition>> {
+    let groups = Key::new(seed, stage, Stream::Group);
+    let top = |&n: &u64| Ok(phase.transition(groups.below(n, phase.student_steps() as u64) as usize, 0)?);
+    ns.iter().map(top).collect()
+}
+
 /// Times uniform in `(0, 1]` for each of the samples `ns`.
 pub fn draw_times(seed: u64, stage: u64, ns: &[u64]) -> Vec<f64> {
     let key = Key::new(seed, stage, Stream::Time);

@@ -22,6 +22,14 @@ pub enum Error {
         /// Draws given.
         got: usize,
     },
+    /// A transition of BTD that is not two steps long.
+    #[error("BTD takes two teacher steps at once: from index {t} to {group_start} there is one")]
+    NotTwoSteps {
+        /// Where the student stands.
+        t: usize,
+        /// Where it must land.
+        group_start: usize,
+    },
 }
 
 impl From<tch::TchError> for Error {

@@ -3,26 +3,29 @@
 //! For `t` in a group that starts at `t_i`, with teacher `f` and self-teacher `g`:
 //!
 //! ```text
-//! x_s    = step(f, x_t, t, s)                 one teacher step, s the teacher's next index
+//! x_s    = step(f, x_t, t, s)                 one teacher step by its solver, s the teacher's next index
 //! x_{ti} = step(g, x_s, s, t_i)               the self-teacher jumps to the group's start
 //! x_hat  = the x0 for which the student's one step from x_t lands on x_{ti}
 //! loss   = w(t) |student(x_t, t) - x_hat|^2
 //! ```
 
 use fewstep_models::{Denoiser, Levels};
-use fewstep_samplers::{Step, X0Clip, diffuse};
+use fewstep_samplers::{Solver, Step, X0Clip, diffuse};
 use fewstep_schedules::{NoiseGrid, Transition, Weighting};
-use fewstep_torch::{Kind, Tensor, no_grad};
+use fewstep_torch::{Device, Kind, Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::target::{Reduction, Target};
 
-/// Options of TRACT; the defaults are those of the code that gave the published VP numbers.
+/// Options of TRACT; the defaults are those of the code that gave the published VP numbers, [`TractConfig::edm`] has those
+/// for EDM teachers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TractConfig {
+    /// The teacher's step: DDIM, or Heun's method for EDM teachers. The student's is DDIM.
+    pub solver: Solver,
     /// Clipping of the teacher's `x0_hat`.
     pub clip_teacher: X0Clip,
     /// Clipping of the self-teacher's `x0_hat`.
@@ -36,6 +39,7 @@ pub struct TractConfig {
 impl Default for TractConfig {
     fn default() -> Self {
         Self {
+            solver: Solver::Ddim,
             clip_teacher: X0Clip::UnitRange,
             clip_self_teacher: X0Clip::UnitRange,
             weighting: Weighting::TruncatedSnr,
@@ -44,13 +48,28 @@ impl Default for TractConfig {
     }
 }
 
-/// The intermediate states of one target, for inspection.
+impl TractConfig {
+    /// The options of the released EDM code: Heun's method, only the self-teacher clipped, EDM's weight, the mean over pixels.
+    pub fn edm(sigma_data: f64) -> Self {
+        Self {
+            solver: Solver::Heun,
+            clip_teacher: X0Clip::Off,
+            clip_self_teacher: X0Clip::UnitRange,
+            weighting: Weighting::Edm { sigma_data },
+            reduction: Reduction::Mean,
+        }
+    }
+}
+
+/// The intermediate states of one target.
 #[derive(Debug)]
 pub struct TractStates {
     /// After the teacher's step, f64 `[B, C, H, W]`.
     pub x_s: Tensor,
     /// At the group's start, f64 `[B, C, H, W]`; equal to `x_s` where the teacher's step already ends there.
     pub x_group_start: Tensor,
+    /// The `x0_hat` of the jump from `x_s`, after clipping; the teacher's where there was none to make.
+    pub jump_x0: Tensor,
 }
 
 /// TRACT on a time grid.
@@ -83,24 +102,30 @@ impl Tract {
         let (t, s, start) = (levels(|tr| tr.t), levels(|tr| tr.s), levels(|tr| tr.group_start));
 
         let x_t = diffuse(&batch.x0, &batch.noise, &t)?;
-        let teacher_x0 = self.config.clip_teacher.apply(&teacher.denoise(&x_t, &t, labels)?)?;
+        let teacher_x0 = self.config.solver.x0(teacher, &x_t, &t, &s, labels, self.config.clip_teacher)?;
         let x_s = Step::between(&t, &s, device)?.apply(&x_t, &teacher_x0)?;
-        let x_group_start = if transitions.iter().all(Transition::is_boundary) {
-            x_s.shallow_clone()
+        let (jump_x0, x_group_start) = if transitions.iter().all(Transition::is_boundary) {
+            (teacher_x0.shallow_clone(), x_s.shallow_clone())
         } else {
-            let self_x0 = self.config.clip_self_teacher.apply(&self_teacher.denoise(&x_s, &s, labels)?)?;
-            Step::between(&s, &start, device)?.apply(&x_s, &self_x0)?
+            let x0 = self.config.clip_self_teacher.apply(&self_teacher.denoise(&x_s, &s, labels)?)?;
+            let landed = Step::between(&s, &start, device)?.apply(&x_s, &x0)?;
+            (x0, landed)
         };
         let landing = Step::between(&t, &start, device)?.x0_that_lands_on(&x_t, &x_group_start)?;
         // At a boundary the inverse would give the teacher's answer up to rounding; take the answer itself.
-        let x0 = teacher_x0.f_where_self(&boundary_mask(transitions, &x_t)?, &landing)?;
-        Ok((Target { x_t, at: t, x0 }, TractStates { x_s, x_group_start }))
+        let boundary = mask(transitions, Transition::is_boundary, device)?;
+        let x0 = teacher_x0.f_where_self(&boundary, &landing)?;
+        Ok((Target { x_t, at: t, x0 }, TractStates { x_s, x_group_start, jump_x0 }))
     }
 }
 
-/// `[B, 1, 1, 1]`, true where the teacher's step alone reaches the group's start.
-fn boundary_mask(transitions: &[Transition], like: &Tensor) -> Result<Tensor> {
-    let mask: Vec<bool> = transitions.iter().map(Transition::is_boundary).collect();
+/// `[B, 1, 1, 1]`, true where `choose` holds.
+pub(crate) fn mask(
+    transitions: &[Transition],
+    choose: impl Fn(&Transition) -> bool,
+    device: Device,
+) -> Result<Tensor> {
+    let mask: Vec<bool> = transitions.iter().map(choose).collect();
     let mask = Tensor::f_from_slice(&mask)?.f_to_kind(Kind::Bool)?;
-    Ok(mask.f_view([-1, 1, 1, 1])?.f_to_device(like.device())?)
+    Ok(mask.f_view([-1, 1, 1, 1])?.f_to_device(device)?)
 }

@@ -1,7 +1,7 @@
 //! TRACT on data whose answer is known.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use fewstep_distill::{Batch, Denoising, DenoisingConfig, Reduction, Tract, TractConfig};
+use fewstep_distill::{Batch, Btd, BtdConfig, Denoising, DenoisingConfig, Reduction, Tract, TractConfig};
 use fewstep_models::exact::{Gaussian, Point};
 use fewstep_models::{Denoiser, Levels};
 use fewstep_samplers::{Step, X0Clip, ddim};
@@ -176,4 +176,78 @@ fn clipping_is_an_option_of_each_teacher() {
     let clipped = states(Off, UnitRange, &near, &far);
     assert_eq!(clipped.x_group_start, states(Off, Off, &near, &unit).x_group_start);
     assert_ne!(clipped.x_group_start, states(Off, Off, &near, &far).x_group_start);
+}
+
+#[test]
+fn btd_is_tract_with_groups_of_two_taught_by_the_teacher_alone() {
+    let plan = PhasePlan::equal(&[8, 4]).unwrap();
+    let tops: Vec<Transition> = (0..4).map(|g| plan.phases()[0].transition(g, 0).unwrap()).collect();
+    assert!(Btd::fits(&plan.phases()[0]));
+    let grid = Schedule::default().grid(8).unwrap();
+    let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
+    let tract = Tract { grid: grid.clone(), config: unclipped() };
+    let (want, states) = tract.target(&teacher, &teacher, &batch(4), &tops).unwrap();
+    let (got, _) = Btd::new(grid.clone(), BtdConfig::default()).target(&teacher, &batch(4), &tops).unwrap();
+    assert_eq!(got.x_t, want.x_t);
+    for g in 1..4 {
+        assert_eq!(got.x0.get(g), want.x0.get(g));
+    }
+    // The last step has a rule of its own: the teacher's answer at the second half step, not the landing on index 0, whose
+    // noise is small but not zero. The two differ by as much.
+    assert_eq!(got.x0.get(0), states.jump_x0.get(0));
+    assert_ne!(got.x0.get(0), want.x0.get(0));
+    let one = plan.phases()[0].transition(0, 1).unwrap();
+    let e = Btd::new(grid, BtdConfig::default()).target(&teacher, &batch(1), &[one]).unwrap_err();
+    assert!(e.to_string().contains("two teacher steps"), "{e}");
+    assert!(!Btd::fits(&PhasePlan::equal(&[8, 2]).unwrap().phases()[0]));
+}
+
+#[test]
+fn btd_over_one_group_of_two_equals_tract_in_target() {
+    // T = 2: on a variance exploding grid index 0 is noise free, so the last step's rule is the landing itself.
+    let plan = PhasePlan::equal(&[2, 1]).unwrap();
+    let top = [plan.phases()[0].transition(0, 0).unwrap()];
+    let grid = Schedule::karras().grid(2).unwrap();
+    let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
+    let tract = Tract { grid: grid.clone(), config: unclipped() };
+    let (want, _) = tract.target(&teacher, &teacher, &batch(1), &top).unwrap();
+    let (got, _) = Btd::new(grid, BtdConfig::default()).target(&teacher, &batch(1), &top).unwrap();
+    // The second half step ends at the jump's x0; one step from sigma = 80 to 0 lands on its target.
+    assert!(max_abs(got.x0 - want.x0) < 1e-13);
+}
+
+#[test]
+fn tract_ve_with_heun_converges_to_the_flow_with_order_two() {
+    // One group over the whole grid and a self-teacher that is the closed-form map: what is left is the teacher's own step.
+    struct Flow<'a>(&'a Gaussian, fewstep_schedules::NoiseLevel);
+    impl Denoiser for Flow<'_> {
+        fn denoise(&self, x: &Tensor, at: &Levels, _: Option<&Tensor>) -> fewstep_models::Result<Tensor> {
+            let end = Levels::uniform(self.1, at.len());
+            let landed = self.0.flow(x, at, &end)?;
+            Ok(Step::between(at, &end, Device::Cpu).unwrap().x0_that_lands_on(x, &landed).unwrap())
+        }
+    }
+    let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
+    let error = |n: usize, config: TractConfig| {
+        // Levels evenly spaced in sigma^(1/7), far enough from no noise for the step's order to show.
+        let grid = Schedule::Karras { sigma_min: 0.5, sigma_max: 8.0, rho: 7.0 }.grid(n).unwrap();
+        let grid = fewstep_schedules::NoiseGrid::new(grid.levels()[1..].to_vec()).unwrap();
+        let (top, clean) = (grid.steps(), grid.level(0));
+        let tr = [Transition { t: top, s: top - 1, group_start: 0 }];
+        let tract = Tract { grid: grid.clone(), config };
+        let (target, states) = tract.target(&teacher, &Flow(&teacher, clean), &batch(1), &tr).unwrap();
+        let ends = [grid.level(top), clean].map(|l| Levels::uniform(l, 1));
+        let want = teacher.flow(&target.x_t, &ends[0], &ends[1]).unwrap();
+        max_abs(states.x_group_start - want)
+    };
+    // The error of one step shrinks with one order more than the method's: 3 for Heun, 2 for DDIM.
+    for (config, order) in
+        [(TractConfig { clip_self_teacher: X0Clip::Off, ..TractConfig::edm(0.5) }, 3.0), (unclipped(), 2.0)]
+    {
+        let errors = [65, 129, 257].map(|n| error(n, config));
+        for pair in errors.windows(2) {
+            let found = (pair[0] / pair[1]).log2();
+            assert!((found - order).abs() < 0.15, "order {found}, expected {order}: {errors:?}");
+        }
+    }
 }

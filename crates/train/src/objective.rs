@@ -1,6 +1,6 @@
 //! Objectives with their draws: what one stage optimises.
 
-use fewstep_distill::{Batch, Denoising, Tract, draw_times, draw_transitions};
+use fewstep_distill::{Batch, Btd, Denoising, Tract, draw_group_tops, draw_times, draw_transitions};
 use fewstep_models::Denoiser;
 use fewstep_schedules::{Phase, Transition};
 use fewstep_torch::Tensor;
@@ -17,6 +17,13 @@ pub enum Objective {
         /// The objective.
         tract: Tract,
         /// The phase whose transitions are drawn.
+        phase: Phase,
+    },
+    /// One halving by BTD.
+    Btd {
+        /// The objective.
+        btd: Btd,
+        /// The phase whose groups, of two steps each, are drawn.
         phase: Phase,
     },
 }
@@ -64,11 +71,17 @@ impl Objective {
         Ok(match self {
             Self::Denoising(_) => Draws::Times(draw_times(seed, stage, ns)),
             Self::Tract { phase, .. } => Draws::Transitions(draw_transitions(phase, seed, stage, ns)?),
+            Self::Btd { phase, .. } => Draws::Transitions(draw_group_tops(phase, seed, stage, ns)?),
         })
     }
 
-    /// Whether it asks a teacher and a self-teacher.
+    /// Whether it asks a teacher.
     pub fn has_teacher(&self) -> bool {
+        !matches!(self, Self::Denoising(_))
+    }
+
+    /// Whether it asks a self-teacher.
+    pub fn has_self_teacher(&self) -> bool {
         matches!(self, Self::Tract { .. })
     }
 
@@ -81,14 +94,20 @@ impl Objective {
                 Ok(target.losses(networks.student, labels, d.config.weighting, d.config.reduction)?)
             }
             (Self::Tract { tract, .. }, Draws::Transitions(transitions)) => {
-                let (Some(teacher), Some(own)) = (networks.teacher, networks.self_teacher) else {
-                    let problem = "a distillation stage has no teacher".into();
-                    return Err(Error::Plan { key: "teacher", problem });
-                };
+                let (teacher, own) = (present(networks.teacher)?, present(networks.self_teacher)?);
                 let (target, _) = tract.target(teacher, own, batch, transitions)?;
                 Ok(target.losses(networks.student, labels, tract.config.weighting, tract.config.reduction)?)
+            }
+            (Self::Btd { btd, .. }, Draws::Transitions(transitions)) => {
+                let (target, _) = btd.target(present(networks.teacher)?, batch, transitions)?;
+                Ok(target.losses(networks.student, labels, btd.weighting(), btd.reduction())?)
             }
             _ => Err(Error::Plan { key: "objective", problem: "draws of another objective".into() }),
         }
     }
+}
+
+fn present<T>(teacher: Option<T>) -> Result<T> {
+    teacher
+        .ok_or_else(|| Error::Plan { key: "teacher", problem: "a distillation stage has no teacher".into() })
 }

@@ -66,7 +66,7 @@ impl TrainState {
     ///
     /// # Errors
     /// libtorch cannot allocate.
-    pub fn enter_stage(&mut self, start: StageStart, has_teacher: bool, adam: AdamConfig) -> Result<()> {
+    pub fn enter_stage(&mut self, start: StageStart, has_self_teacher: bool, adam: AdamConfig) -> Result<()> {
         if self.nimg > 0 {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl TrainState {
             }
             StageStart::CarryOn => self.teacher = Some(Ema::of(&self.inference.flat)?.flat),
         }
-        if has_teacher && self.self_teacher.is_none() {
+        if has_self_teacher && self.self_teacher.is_none() {
             self.self_teacher = Some(Ema::of(&self.student)?);
         }
         Ok(())

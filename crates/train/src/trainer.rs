@@ -92,7 +92,7 @@ impl Trainer<'_> {
         self.plan.validate()?;
         let mut saved_at = self.samples(&state);
         while let Some(stage) = self.plan.stages.get(state.stage) {
-            state.enter_stage(stage.start, stage.objective.has_teacher(), self.plan.adam)?;
+            state.enter_stage(stage.start, stage.objective.has_self_teacher(), self.plan.adam)?;
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
             let mut batches =

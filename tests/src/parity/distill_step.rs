@@ -4,7 +4,7 @@
 //! taken from the project's phase plan and compared with the reference's formula.
 
 use anyhow::{Result, bail, ensure};
-use fewstep_distill::{Batch, Tract, TractConfig};
+use fewstep_distill::{Batch, Btd, BtdConfig, Tract, TractConfig};
 use fewstep_models::Model;
 use fewstep_schedules::{Phase, PhasePlan, Schedule, Transition};
 use fewstep_torch::{AdamConfig, Ema, GradientRule};
@@ -24,17 +24,21 @@ const STATE: f64 = 2e-5;
 
 /// Compares intermediate states, losses, gradient norms, and the networks after the last step.
 pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
-    match (case.text("family")?, case.text("algo")?) {
-        ("ddpm", "tract") => tract(case),
-        _ => Err(case.unknown_kind(&["case", "family", "algo"])),
-    }
+    let setting = Setting::read(case)?;
+    let n = setting.steps.first().map_or(0, |step| step.batch.len());
+    let mut measured = setting.states(case)?;
+    measured.extend(setting.run(case, n, "")?);
+    let cut = (2 * n).div_ceil(3);
+    measured.extend(setting.run(case, cut, &format!("micro-batches of {cut}: "))?);
+    Ok(measured)
 }
 
-/// One case of TRACT, read.
+/// One case, read.
 struct Setting {
     model: Model,
-    tract: Tract,
-    phase: Phase,
+    objective: Objective,
+    /// Only files of the VP family hold intermediate states.
+    has_states: bool,
     adam: AdamConfig,
     gradient: GradientRule,
     rates: Rates,
@@ -47,16 +51,6 @@ struct Step {
     draws: Vec<Transition>,
 }
 
-fn tract(case: &Case) -> Result<Vec<Measured>> {
-    let setting = Setting::read(case)?;
-    let n = setting.steps.first().map_or(0, |step| step.batch.len());
-    let mut measured = setting.states(case)?;
-    measured.extend(setting.run(case, n, "")?);
-    let cut = (2 * n).div_ceil(3);
-    measured.extend(setting.run(case, cut, &format!("micro-batches of {cut}: "))?);
-    Ok(measured)
-}
-
 impl Setting {
     fn read(case: &Case) -> Result<Self> {
         let model = network::model(case)?;
@@ -67,13 +61,11 @@ impl Setting {
         ensure!(phase < plan.phases().len(), "phase {phase} is not in time_schedule {time_schedule:?}");
         let indices = Indices { timesteps, time_schedule: &time_schedule, phase, plan: &plan };
         let [beta1, beta2] = case.numbers("adam_betas")?[..] else { bail!("adam_betas: expected two") };
-        // The vectors were computed with the code's rounding; repeating it leaves our own error to be measured.
-        let schedule = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0, f32_angles: true };
+        let objective = objective(case, timesteps, plan.phases()[phase].clone())?;
         let (n, steps): (usize, usize) = (case.number("batch")?, case.number("steps")?);
         ensure!(n > 0 && steps > 0, "batch {n} and steps {steps} must be at least 1");
         Ok(Self {
-            tract: Tract { grid: schedule.grid(timesteps)?, config: TractConfig::default() },
-            phase: plan.phases()[phase].clone(),
+            has_states: case.text("family")? == "ddpm",
             adam: AdamConfig { beta1, beta2, eps: case.number("adam_eps")? },
             gradient: gradient_rule(case)?,
             rates: Rates {
@@ -81,22 +73,25 @@ impl Setting {
                 inference_decay: case.number("mu_inference")?,
                 self_teacher_decay: case.number("mu_self")?,
             },
-            steps: (0..steps).map(|s| Step::read(case, &model, &indices, s, n)).collect::<Result<_>>()?,
+            steps: (0..steps)
+                .map(|s| Step::read(case, &model, &indices, &objective, s, n))
+                .collect::<Result<_>>()?,
             model,
+            objective,
         })
     }
 
     /// The intermediate states of step 0, where the self-teacher still is a copy of the student.
     fn states(&self, case: &Case) -> Result<Vec<Measured>> {
-        let Some(step) = self.steps.first() else { return Ok(vec![]) };
+        let Some(step) = self.steps.first().filter(|_| self.has_states) else { return Ok(vec![]) };
         let teacher = network::params(case, &self.model, "teacher_fill_seed")?;
         let own = network::params(case, &self.model, "student_fill_seed")?;
-        let (_, states) = self.tract.target(
-            &self.model.denoiser(&teacher),
-            &self.model.denoiser(&own),
-            &step.batch,
-            &step.draws,
-        )?;
+        let (f, g) = (self.model.denoiser(&teacher), self.model.denoiser(&own));
+        let (_, states) = match &self.objective {
+            Objective::Tract { tract, .. } => tract.target(&f, &g, &step.batch, &step.draws)?,
+            Objective::Btd { btd, .. } => btd.target(&f, &step.batch, &step.draws)?,
+            Objective::Denoising(_) => bail!("a distillation has no denoising objective"),
+        };
         [("x_after_teacher_step", &states.x_s), ("x_after_second_step", &states.x_group_start)]
             .into_iter()
             .map(|(name, got)| {
@@ -111,16 +106,24 @@ impl Setting {
         let layout = self.model.layout();
         let mut state =
             TrainState::from_student(network::weights(case, &self.model, "student_fill_seed")?, self.adam)?;
-        state.self_teacher = Some(Ema::of(&state.student)?);
+        if self.objective.has_self_teacher() {
+            state.self_teacher = Some(Ema::of(&state.student)?);
+        }
         state.teacher = Some(network::weights(case, &self.model, "teacher_fill_seed")?);
-        let objective = Objective::Tract { tract: self.tract.clone(), phase: self.phase.clone() };
         let options = StepOptions { micro_batch, gradient: self.gradient, keep_gradient: true };
         let mut sizes = GradientSizes::new(layout, |row, rows| network::is_key(&self.model, row, rows));
         let mut measured = Vec::new();
         for (s, step) in self.steps.iter().enumerate() {
             let draws = Draws::Transitions(step.draws.clone());
-            let report =
-                train_step(&self.model, &objective, &mut state, &step.batch, &draws, &self.rates, &options)?;
+            let report = train_step(
+                &self.model,
+                &self.objective,
+                &mut state,
+                &step.batch,
+                &draws,
+                &self.rates,
+                &options,
+            )?;
             ensure!(report.applied, "step {s} was not applied; not finite: {:?}", report.non_finite);
             let Some(gradient) = report.gradient else { bail!("step {s} reports no gradient") };
             sizes.see(&gradient)?;
@@ -132,13 +135,10 @@ impl Setting {
                 measured.push(Measured::new(name, error, tolerance).at(format!("step {s}")));
             }
         }
-        let Some(own) = &state.self_teacher else { bail!("the training step dropped the self-teacher") };
         let probes = Probes { layout, sizes: &sizes, unit: self.rates.lr * self.steps.len() as f64 };
-        for (network, flat) in [
-            ("student", &state.student),
-            ("inference_ema", &state.inference.flat),
-            ("self_teacher", &own.flat),
-        ] {
+        let averages = [("student", &state.student), ("inference_ema", &state.inference.flat)];
+        let own = state.self_teacher.as_ref().map(|own| ("self_teacher", &own.flat));
+        for (network, flat) in averages.into_iter().chain(own) {
             measured.extend(probes.check(case, network, flat)?);
         }
         let mut measured = worst(measured);
@@ -148,18 +148,71 @@ impl Setting {
 }
 
 impl Step {
-    fn read(case: &Case, model: &Model, indices: &Indices, s: usize, n: usize) -> Result<Self> {
+    fn read(
+        case: &Case,
+        model: &Model,
+        indices: &Indices,
+        objective: &Objective,
+        s: usize,
+        n: usize,
+    ) -> Result<Self> {
         let name = |part: &str| format!("step{s}.{part}");
         let (x0, noise) = (case.double(&name("x"))?, case.double(&name("noise"))?);
         let images: Vec<i64> = std::iter::once(n as i64).chain(model.config().image_shape()).collect();
         for (what, t) in [("x", &x0), ("noise", &noise)] {
             ensure!(t.size() == images, "{}: expected {images:?}, got {:?}", name(what), t.size());
         }
-        let labels = network::labels(case, model, &name("y"))?;
-        let (groups, semis) = (case.integers(&name("group"), n)?, case.integers(&name("semi"), n)?);
+        let labels = if has_labels(case)? {
+            network::labels(case, model, &name("y"))?
+        } else {
+            case.ignore_tensor(&name("y"));
+            None
+        };
+        let groups = case.integers(&name("group"), n)?;
+        // BTD stands at the groups' tops.
+        let tops = matches!(objective, Objective::Btd { .. });
+        let semis = if tops { vec![0; n] } else { case.integers(&name("semi"), n)? };
         let draws = groups.iter().zip(&semis).map(|(&g, &m)| indices.transition(g, m));
         Ok(Self { batch: Batch { x0, noise, labels }, draws: draws.collect::<Result<_>>()? })
     }
+}
+
+/// Whether the network is shown `y`; files of the EDM family say so.
+fn has_labels(case: &Case) -> Result<bool> {
+    Ok(case.optional_number("class_conditional")?.unwrap_or(true))
+}
+
+/// The case's objective on its time grid.
+fn objective(case: &Case, timesteps: usize, phase: Phase) -> Result<Objective> {
+    // The vectors were computed with the code's rounding; repeating it leaves our own error to be measured.
+    let cosine = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0, f32_angles: true };
+    Ok(match (case.text("family")?, case.text("algo")?) {
+        ("ddpm", "tract") => Objective::Tract {
+            tract: Tract { grid: cosine.grid(timesteps)?, config: TractConfig::default() },
+            phase,
+        },
+        ("ddpm", "btd") => {
+            ensure!(Btd::fits(&phase), "BTD in a phase whose groups are not of two steps");
+            Objective::Btd { btd: Btd::new(cosine.grid(timesteps)?, BtdConfig::default()), phase }
+        }
+        ("edm", "tract") => {
+            let (sigma_min, sigma_max) = (case.number("sigma_min")?, case.number("sigma_max")?);
+            let grid = Schedule::Karras { sigma_min, sigma_max, rho: case.number("rho")? }.grid(timesteps)?;
+            let table: Vec<f64> = Vec::try_from(case.double("sigma_table")?)?;
+            ensure!(table.len() == timesteps + 1, "sigma_table: {} entries for T = {timesteps}", table.len());
+            for (i, (want, got)) in table.iter().zip(grid.levels()).enumerate() {
+                let error = (got.sigma - want).abs();
+                ensure!(
+                    error <= 1e-9 * want.abs().max(1.0),
+                    "sigma_table[{i}]: expected {want}, got {}",
+                    got.sigma
+                );
+            }
+            let config = TractConfig::edm(case.number("sigma_data")?);
+            Objective::Tract { tract: Tract { grid, config }, phase }
+        }
+        _ => return Err(case.unknown_kind(&["case", "family", "algo"])),
+    })
 }
 
 /// What turns `group` and `semi` into indices of the time grid.

@@ -5,7 +5,7 @@ mod layers;
 use std::path::PathBuf;
 
 use fewstep_data::DatasetSpec;
-use fewstep_distill::{DenoisingConfig, TractConfig};
+use fewstep_distill::{BtdConfig, DenoisingConfig, TractConfig};
 use fewstep_eval::Quantisation;
 use fewstep_models::ModelConfig;
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
@@ -86,9 +86,11 @@ pub(crate) struct TeacherConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DistillObjective {
-    /// Transitive closure time-distillation.
+    /// Transitive closure time-distillation; options under `distill.tract`.
     #[default]
     Tract,
+    /// Binary time distillation, for schedules of halvings; options under `distill.btd`.
+    Btd,
 }
 
 /// What a phase takes over from the one before.
@@ -124,6 +126,8 @@ pub(crate) struct DistillConfig {
     pub(crate) phase_change: PhaseChange,
     #[serde(default)]
     pub(crate) tract: TractConfig,
+    #[serde(default)]
+    pub(crate) btd: BtdConfig,
 }
 
 /// Feature spaces that images can be compared in.
@@ -146,7 +150,7 @@ pub(crate) struct EvaluationConfig {
     pub(crate) batch: usize,
     /// Seed of the first image.
     pub(crate) first_seed: u64,
-    /// Numbers of sampling steps that the teacher is measured at; those that do not divide its grid are an error.
+    /// Numbers of sampling steps that the teacher is measured at (default: those of its own grid).
     pub(crate) teacher_steps: Vec<usize>,
     /// How samples become 8-bit images.
     pub(crate) quantisation: Quantisation,
