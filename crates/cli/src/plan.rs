@@ -64,8 +64,9 @@ impl Plan {
         for &steps in &config.evaluation.teacher_steps {
             config.schedule.grid(steps).context("evaluation.teacher_steps")?;
         }
-        if config.evaluation.samples < 2 || config.evaluation.batch == 0 {
-            bail!("evaluation: samples must be at least 2 and batch at least 1");
+        let e = &config.evaluation;
+        if e.samples < 2 || e.batch == 0 || e.grid == 0 {
+            bail!("evaluation: samples must be at least 2, batch and grid at least 1");
         }
         let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, &config)).transpose()?;
         let training = training_plan(&config, &phases, &grid, teacher.is_some())?;

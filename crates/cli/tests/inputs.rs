@@ -32,6 +32,7 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         ("model.network.attention_resolutions=[5]", &["attention_resolutions", "5"]),
         ("evaluation.teacher_steps=[0]", &["evaluation.teacher_steps", "at least 1"]),
         ("distill.objective=\"btd\"", &["distill.schedule", "btd", "16", "4"]),
+        ("evaluation.grid=0", &["evaluation", "grid at least 1"]),
         ("schedule.kind=\"linear\"", &["schedule", "linear_beta"]),
         ("device=\"gpu\"", &["device", "gpu"]),
         ("device=\"cuda:99\"", &["cuda:99", "not available"]),

@@ -30,7 +30,7 @@ fn a_run_writes_everything_it_promises() {
         serde_json::from_slice(&std::fs::read(folder.join("results.json")).unwrap()).unwrap();
     let student = &results["measured"][0]["record"];
     assert_eq!(student["score"]["n_generated"], 70);
-    assert_eq!(student["score"]["n_reference"], 1797);
+    assert_eq!(student["score"]["n_reference"]["measured"], 1797);
     assert_eq!(student["generated"]["model"]["nfe"], 1);
     let events = std::fs::read_dir(folder.join("tb")).unwrap().count();
     assert_eq!(events, 1);

@@ -2,7 +2,7 @@
 
 use fewstep_models::Levels;
 use fewstep_samplers::diffuse;
-use fewstep_schedules::{Schedule, Weighting};
+use fewstep_schedules::{NoiseLevel, Schedule, Weighting};
 use fewstep_torch::no_grad;
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,28 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::target::{Reduction, Target};
 
+/// At which noise a teacher is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoiseDraw {
+    /// Time uniform in `(0, 1]` on the schedule.
+    #[default]
+    UniformTime,
+    /// Variance exploding noise with `ln sigma ~ N(mean, std^2)` (EDM, arXiv 2206.00364: -1.2 and 1.2).
+    LogNormal {
+        /// Mean of `ln sigma`.
+        mean: f64,
+        /// Standard deviation of `ln sigma`.
+        std: f64,
+    },
+}
+
 /// Options of the denoising objective.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenoisingConfig {
+    /// At which noise.
+    pub noise: NoiseDraw,
     /// Weight of the squared error in `x0`.
     pub weighting: Weighting,
     /// Reduction over an image.
@@ -23,7 +41,8 @@ pub struct DenoisingConfig {
 impl Default for DenoisingConfig {
     /// Progressive distillation's: truncated SNR, summed.
     fn default() -> Self {
-        Self { weighting: Weighting::TruncatedSnr, reduction: Reduction::Sum }
+        let (weighting, reduction) = (Weighting::TruncatedSnr, Reduction::Sum);
+        Self { noise: NoiseDraw::UniformTime, weighting, reduction }
     }
 }
 
@@ -37,14 +56,22 @@ pub struct Denoising {
 }
 
 impl Denoising {
-    /// The clean image is the target at the drawn `times`, each in `[0, 1]`.
+    /// The level for a uniform draw in `(0, 1]` and a standard normal one, of which it uses one.
+    pub(crate) fn level(&self, uniform: f64, normal: f64) -> NoiseLevel {
+        match self.config.noise {
+            NoiseDraw::UniformTime => self.schedule.at(uniform),
+            NoiseDraw::LogNormal { mean, std } => NoiseLevel::from_sigma((mean + std * normal).exp()),
+        }
+    }
+
+    /// The clean image is the target at the drawn `levels`.
     ///
     /// # Errors
-    /// Not one time for each image, or libtorch fails.
-    pub fn target(&self, batch: &Batch, times: &[f64]) -> Result<Target> {
-        batch.expect("times", times.len())?;
+    /// Not one level for each image, or libtorch fails.
+    pub fn target(&self, batch: &Batch, levels: &[NoiseLevel]) -> Result<Target> {
+        batch.expect("levels", levels.len())?;
         let _guard = no_grad();
-        let at = Levels::new(times.iter().map(|&t| self.schedule.at(t)).collect());
+        let at = Levels::new(levels.to_vec());
         let x_t = diffuse(&batch.x0, &batch.noise, &at)?;
         Ok(Target { x_t, at, x0: batch.x0.shallow_clone() })
     }

@@ -1,8 +1,9 @@
 //! The random choices of objectives, as functions of the sample number.
 
-use fewstep_schedules::{Phase, Transition};
+use fewstep_schedules::{NoiseLevel, Phase, Transition};
 use fewstep_torch::{Key, Stream};
 
+use crate::denoising::Denoising;
 use crate::error::Result;
 
 /// A group uniformly, then a step inside it uniformly, for each of the samples `ns`.
@@ -31,16 +32,18 @@ pub fn draw_group_tops(phase: &Phase, seed: u64, stage: u64, ns: &[u64]) -> Resu
     ns.iter().map(top).collect()
 }
 
-/// Times uniform in `(0, 1]` for each of the samples `ns`.
-pub fn draw_times(seed: u64, stage: u64, ns: &[u64]) -> Vec<f64> {
+/// The noise level of each of the samples `ns`, as the objective draws it.
+pub fn draw_levels(objective: &Denoising, seed: u64, stage: u64, ns: &[u64]) -> Vec<NoiseLevel> {
     let key = Key::new(seed, stage, Stream::Time);
-    ns.iter().map(|&n| 1.0 - key.unit(n)).collect()
+    let level = |&n: &u64| objective.level(1.0 - key.unit(n), f64::from(key.normals(&[n], 1)[0]));
+    ns.iter().map(level).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fewstep_schedules::{PhasePlan, PhaseSteps};
+    use crate::denoising::{DenoisingConfig, NoiseDraw};
+    use fewstep_schedules::{PhasePlan, PhaseSteps, Schedule};
 
     #[test]
     fn groups_are_uniform_and_so_are_steps_inside_them() {
@@ -58,8 +61,21 @@ mod tests {
     }
 
     #[test]
-    fn times_are_never_zero() {
-        let ns: Vec<u64> = (0..1000).collect();
-        assert!(draw_times(1, 0, &ns).iter().all(|t| *t > 0.0 && *t <= 1.0));
+    fn levels_follow_the_schedule_or_the_log_normal() {
+        let ns: Vec<u64> = (0..4000).collect();
+        let draw = |noise| {
+            let config = DenoisingConfig { noise, ..DenoisingConfig::default() };
+            let objective =
+                Denoising { schedule: Schedule::LinearBeta { beta_min: 0.1, beta_max: 20.0 }, config };
+            draw_levels(&objective, 1, 0, &ns)
+        };
+        // Time is never 0, where this schedule has no noise at all.
+        assert!(draw(NoiseDraw::UniformTime).iter().all(|l| l.sigma > 0.0 && l.sigma < 1.0));
+        let logs: Vec<f64> =
+            draw(NoiseDraw::LogNormal { mean: -1.2, std: 1.2 }).iter().map(|l| l.sigma.ln()).collect();
+        let mean = logs.iter().sum::<f64>() / 4000.0;
+        let std = (logs.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / 4000.0).sqrt();
+        // Standard errors: 1.2 / sqrt(4000) = 0.019 and 0.013; five of each.
+        assert!((mean + 1.2).abs() < 0.095 && (std - 1.2).abs() < 0.067, "{mean} {std}");
     }
 }

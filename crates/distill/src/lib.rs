@@ -14,8 +14,8 @@ mod tract;
 
 pub use batch::Batch;
 pub use btd::{Btd, BtdConfig};
-pub use denoising::{Denoising, DenoisingConfig};
-pub use draw::{draw_group_tops, draw_times, draw_transitions};
+pub use denoising::{Denoising, DenoisingConfig, NoiseDraw};
+pub use draw::{draw_group_tops, draw_levels, draw_transitions};
 pub use error::{Error, Result};
 pub use target::{Reduction, Target};
 pub use tract::{Tract, TractConfig, TractStates};

@@ -143,7 +143,8 @@ fn the_transitive_closure_of_a_perfect_student_is_the_teacher_s_whole_chain() {
 fn losses_follow_weight_and_reduction() {
     let denoising = Denoising { schedule: Schedule::default(), config: DenoisingConfig::default() };
     let b = batch(2);
-    let target = denoising.target(&b, &[0.25, 0.75]).unwrap();
+    let levels = [0.25, 0.75].map(|t| Schedule::default().at(t));
+    let target = denoising.target(&b, &levels).unwrap();
     let zero = Point { mean: scalar(0.0) };
     let sum = target.losses(&zero, None, Weighting::Snr, Reduction::Sum).unwrap();
     let mean = target.losses(&zero, None, Weighting::Snr, Reduction::Mean).unwrap();
@@ -153,7 +154,7 @@ fn losses_follow_weight_and_reduction() {
         assert!((sum.double_value(&[i]) / (snr * square) - 1.0).abs() < 1e-12);
         assert!((mean.double_value(&[i]) * 12.0 / (snr * square) - 1.0).abs() < 1e-12);
     }
-    assert!(denoising.target(&b, &[0.5]).is_err(), "one time for each image");
+    assert!(denoising.target(&b, &levels[..1]).is_err(), "one level for each image");
 }
 
 #[test]

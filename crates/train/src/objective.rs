@@ -1,8 +1,8 @@
 //! Objectives with their draws: what one stage optimises.
 
-use fewstep_distill::{Batch, Btd, Denoising, Tract, draw_group_tops, draw_times, draw_transitions};
+use fewstep_distill::{Batch, Btd, Denoising, Tract, draw_group_tops, draw_levels, draw_transitions};
 use fewstep_models::Denoiser;
-use fewstep_schedules::{Phase, Transition};
+use fewstep_schedules::{NoiseLevel, Phase, Transition};
 use fewstep_torch::Tensor;
 
 use crate::error::{Error, Result};
@@ -31,8 +31,8 @@ pub enum Objective {
 /// The random choices of a batch, one for each image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Draws {
-    /// Times of the denoising objective.
-    Times(Vec<f64>),
+    /// Noise levels of the denoising objective.
+    Levels(Vec<NoiseLevel>),
     /// Transitions of a phase.
     Transitions(Vec<Transition>),
 }
@@ -41,7 +41,7 @@ impl Draws {
     /// The draws of images `from..to`.
     pub(crate) fn slice(&self, from: usize, to: usize) -> Self {
         match self {
-            Self::Times(t) => Self::Times(t[from..to].to_vec()),
+            Self::Levels(l) => Self::Levels(l[from..to].to_vec()),
             Self::Transitions(t) => Self::Transitions(t[from..to].to_vec()),
         }
     }
@@ -49,7 +49,7 @@ impl Draws {
     /// Number of images drawn for.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Times(t) => t.len(),
+            Self::Levels(l) => l.len(),
             Self::Transitions(t) => t.len(),
         }
     }
@@ -69,7 +69,7 @@ impl Objective {
     /// A phase that does not fit its plan.
     pub fn draw(&self, seed: u64, stage: u64, ns: &[u64]) -> Result<Draws> {
         Ok(match self {
-            Self::Denoising(_) => Draws::Times(draw_times(seed, stage, ns)),
+            Self::Denoising(d) => Draws::Levels(draw_levels(d, seed, stage, ns)),
             Self::Tract { phase, .. } => Draws::Transitions(draw_transitions(phase, seed, stage, ns)?),
             Self::Btd { phase, .. } => Draws::Transitions(draw_group_tops(phase, seed, stage, ns)?),
         })
@@ -89,8 +89,8 @@ impl Objective {
     pub(crate) fn losses(&self, networks: &Networks, batch: &Batch, draws: &Draws) -> Result<Tensor> {
         let labels = batch.labels.as_ref();
         match (self, draws) {
-            (Self::Denoising(d), Draws::Times(times)) => {
-                let target = d.target(batch, times)?;
+            (Self::Denoising(d), Draws::Levels(levels)) => {
+                let target = d.target(batch, levels)?;
                 Ok(target.losses(networks.student, labels, d.config.weighting, d.config.reduction)?)
             }
             (Self::Tract { tract, .. }, Draws::Transitions(transitions)) => {
