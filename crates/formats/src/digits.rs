@@ -99,7 +99,7 @@ mod tests {
             "the last newline may be missing"
         );
         assert_eq!(read_digits(text.replace('\n', "\r\n").as_bytes()).unwrap(), digits);
-        assert_eq!(read_digits(b"").unwrap().labels, []);
+        assert!(read_digits(b"").unwrap().labels.is_empty());
     }
 
     #[test]

@@ -17,6 +17,20 @@ pub enum Format {
     DigitsCsv,
     /// gzip around one of the others.
     Gzip,
+    /// `torch.save`, the zip archive of torch 1.6 and later.
+    TorchZip,
+    /// `torch.save` before that: five pickles, then the storages.
+    TorchLegacy,
+    /// A pickle of persistent classes, as EDM and its relatives publish networks.
+    EdmPickle,
+    /// A flax checkpoint in msgpack.
+    FlaxMsgpack,
+    /// safetensors.
+    Safetensors,
+    /// One numpy array.
+    Npy,
+    /// A zip archive of numpy arrays.
+    Npz,
 }
 
 impl fmt::Display for Format {
@@ -26,6 +40,13 @@ impl fmt::Display for Format {
             Self::Cifar10 => "CIFAR-10 batch",
             Self::DigitsCsv => "digits CSV",
             Self::Gzip => "gzip stream",
+            Self::TorchZip => "torch archive",
+            Self::TorchLegacy => "old torch file",
+            Self::EdmPickle => "EDM pickle",
+            Self::FlaxMsgpack => "flax checkpoint",
+            Self::Safetensors => "safetensors file",
+            Self::Npy => "npy file",
+            Self::Npz => "npz archive",
         })
     }
 }
@@ -94,6 +115,90 @@ pub enum Error {
         /// What the decoder says.
         source: io::Error,
     },
+    /// A pickle that names a global which is not on the list of those that tensors need.
+    #[error(
+        "{format}: at byte {offset}: names the global `{global}`, which is not on the list of those that tensors need; nothing of the file was run"
+    )]
+    ForbiddenGlobal {
+        /// The format that was being read.
+        format: Format,
+        /// Position in the (unpacked) stream of the opcode that names it.
+        offset: u64,
+        /// Module and name, joined by a dot.
+        global: String,
+    },
+    /// A size that is more than what is left of the file.
+    #[error("{format}: at byte {offset}: {what} claims {claimed} bytes, and {left} are left")]
+    PastEnd {
+        /// The format that was being read.
+        format: Format,
+        /// Position in the (unpacked) stream of what makes the claim.
+        offset: u64,
+        /// What makes the claim.
+        what: String,
+        /// The bytes it claims (`u64::MAX` stands for any more than that).
+        claimed: u64,
+        /// The bytes that are left.
+        left: u64,
+    },
+    /// A stream that stops in the middle.
+    #[error("{format}: stops in the middle: ends at byte {offset} without {missing}")]
+    Unfinished {
+        /// The format that was being read.
+        format: Format,
+        /// Where the stream ends.
+        offset: u64,
+        /// What should have come.
+        missing: String,
+    },
+    /// Values that are nested deeper than any model's.
+    #[error("{format}: at byte {offset}: values nested more than {limit} deep")]
+    TooDeep {
+        /// The format that was being read.
+        format: Format,
+        /// Position in the (unpacked) stream, or its end if the nesting shows only then.
+        offset: u64,
+        /// The deepest nesting that is accepted.
+        limit: usize,
+    },
+    /// A tensor whose storage is not in the file.
+    #[error("{format}: tensor `{tensor}`: its storage `{key}` is not in the file")]
+    MissingStorage {
+        /// The format that was being read.
+        format: Format,
+        /// Name of the tensor.
+        tensor: String,
+        /// Key of the storage.
+        key: String,
+    },
+    /// A named part of the file (a tensor, an entry of an archive, a key of a dictionary) that is not as it should be.
+    #[error("{format}: `{part}`: expected {expected}, got {got}")]
+    Part {
+        /// The format that was being read.
+        format: Format,
+        /// Name of the part.
+        part: String,
+        /// What the format asks for there.
+        expected: String,
+        /// What is there.
+        got: String,
+    },
+    /// A file whose parts, repeated as it asks, would be many times its own size.
+    #[error(
+        "{format}: would unfold to more than the {limit} bytes that are accepted from a file of its size"
+    )]
+    Unfolds {
+        /// The format that was being read.
+        format: Format,
+        /// The most that is accepted, in bytes.
+        limit: u64,
+    },
+    /// Bytes that begin like none of the formats.
+    #[error("not a model file of a known kind: begins with {start}")]
+    Unrecognised {
+        /// The first bytes.
+        start: String,
+    },
 }
 
 /// Bytes of a file as an error message may show them: printable, and never long.
@@ -106,6 +211,16 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     }
 }
 
+/// A name out of a file, as an error message may show it.
+pub(crate) fn shown_name(name: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +231,7 @@ mod tests {
         assert_eq!(shown(b"1\x1b[2J"), "\"1\\x1b[2J\"");
         let long = shown(&[0xff; 1 << 20]);
         assert!(long.len() < 100 && long.ends_with("(1048576 bytes)"), "{long}");
+        assert_eq!(shown_name("os.system\u{1b}"), "os.system\\u{1b}");
+        assert_eq!(shown_name(&"x".repeat(1 << 20)).len(), 123);
     }
 }

@@ -9,6 +9,14 @@
 //!   byte past the size its own header promises;
 //! - what is accepted is accepted whole: a file with bytes missing or left over is an error.
 //!
+//! In numbers, beyond the input: a model takes its arrays and a few per cent. Arrays that share what is stored may be four
+//! times the file together. A pickle of nothing but values takes up to 80 bytes for each of its own. An archive unpacks to
+//! at most 64 MiB, or 32 times its size if that is more.
+//!
+//! Model files (pickles of torch and of EDM, flax's msgpack, safetensors, numpy's arrays) all become a [`Checkpoint`]:
+//! [`read_checkpoint`] tells which it is. A pickle is a program, and none of it is run here: only the globals that tensors
+//! need are known, as data, and any other is refused by name.
+//!
 //! The crate knows neither libtorch nor what the arrays are for.
 //!
 //! ```
@@ -18,13 +26,40 @@
 //! # Ok::<(), fewstep_formats::Error>(())
 //! ```
 
+mod allowance;
+mod archive;
 pub mod cifar;
+mod cursor;
 pub mod digits;
+pub mod edm_pickle;
 mod error;
+pub mod flax;
 pub mod gzip;
 pub mod idx;
+mod msgpack;
+pub mod npy;
+mod npy_header;
+pub mod npz;
+mod pickle;
+pub mod safetensors;
+pub mod sniff;
+mod strided;
+pub mod tensor;
+pub mod torch_legacy;
+pub mod torch_zip;
+pub mod value;
 
 pub use cifar::{Cifar10, read_cifar10};
 pub use digits::{Digits, read_digits};
+pub use edm_pickle::{read_edm_pickle, read_edm_pickle_entry};
 pub use error::{Error, Format, Result};
+pub use flax::read_flax;
 pub use idx::{IdxArray, read_idx};
+pub use npy::{read_npy, write_npy};
+pub use npz::{read_npz, write_npz};
+pub use safetensors::read_safetensors;
+pub use sniff::{read_checkpoint, sniff};
+pub use tensor::{Checkpoint, DType, NamedArray};
+pub use torch_legacy::read_torch_legacy;
+pub use torch_zip::read_torch_zip;
+pub use value::Value;

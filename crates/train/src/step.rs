@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::objective::{Draws, Networks, Objective};
 use crate::state::TrainState;
 
+/// Micro-batches a thread that are under way at once.
+const JOBS_A_THREAD: usize = 4;
+
 /// Rates of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
@@ -119,8 +122,9 @@ fn batch_gradient(
         jobs.push(Job::new(state, batch, draws, from, (from + micro_batch).min(n))?);
     }
     let parallel = batch.device() == Device::Cpu;
-    // In waves of one job a thread, so that no more gradients are alive than threads.
-    let wave = if parallel { rayon::current_num_threads().max(1) } else { 1 };
+    // In waves, so that only so many gradients are alive; of several jobs a thread, so that on a shared machine a thread
+    // that is held up does not hold up the others.
+    let wave = if parallel { JOBS_A_THREAD * rayon::current_num_threads().max(1) } else { 1 };
     let mut sum: Option<Tensor> = None;
     let mut losses = Vec::with_capacity(n);
     let mut jobs = jobs.into_iter();

@@ -1,0 +1,155 @@
+//! zip archives: the `zip` crate reads the directory, and what it claims is checked here before anything is unpacked.
+//!
+//! The crate reserves no more than the file has room for, and its consistency check finds entries that share bytes or
+//! names, and local headers that say something else than the directory. It would still accept archives behind or before
+//! other data, which other readers take for other archives; those are refused. Stored entries are slices of the file, and
+//! deflated ones are unpacked no further than they claim, if that is possible at all.
+
+use std::{borrow::Cow, collections::BTreeMap, io};
+
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+use zip::{CompressionMethod, ZipArchive, result::ZipResult};
+
+use crate::{
+    error::{Error, Format, Result, shown, shown_name},
+    gzip::MAX_RATIO,
+};
+
+/// Small archives of zeros are packed a thousand to one; so much may be unpacked from any archive.
+const UNPACKED_FLOOR: u64 = 64 << 20;
+/// And so many times its own size from a larger one.
+const UNPACKED_TIMES: u64 = 32;
+
+/// Whether the bytes begin as an archive with entries does.
+pub(crate) fn is_archive(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+}
+
+/// An archive whose directory has been checked: its entries lie in the file, apart from each other.
+pub(crate) struct Archive<'a> {
+    format: Format,
+    entries: BTreeMap<String, Entry<'a>>,
+    /// Bytes of all entries, unpacked.
+    pub(crate) unpacked_len: u64,
+}
+
+struct Entry<'a> {
+    deflated: bool,
+    packed: &'a [u8],
+    /// A claim still, if the entry is deflated.
+    unpacked_len: u64,
+    crc: u32,
+}
+
+impl<'a> Archive<'a> {
+    pub(crate) fn open(format: Format, bytes: &'a [u8]) -> Result<Self> {
+        let mut zip = directory(bytes).map_err(|error| damaged(format, error.to_string()))?;
+        if zip.offset() != 0 || !ends_with_directory(bytes, zip.comment()) {
+            return Err(damaged(format, "one before or behind other data".to_owned()));
+        }
+        let mut archive = Self { format, entries: BTreeMap::new(), unpacked_len: 0 };
+        for i in 0..zip.len() {
+            let (name, entry) = entry(format, bytes, &mut zip, i)?;
+            archive.unpacked_len = archive.unpacked_len.saturating_add(entry.unpacked_len);
+            archive.entries.insert(name, entry);
+        }
+        let limit = UNPACKED_FLOOR.max(UNPACKED_TIMES.saturating_mul(bytes.len() as u64));
+        if archive.unpacked_len > limit {
+            return Err(Error::Unfolds { format, limit });
+        }
+        Ok(archive)
+    }
+
+    /// The entries' names, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The contents of an entry, checked against its checksum; nothing if there is no such entry.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>> {
+        let Some(entry) = self.entries.get(name) else { return Ok(None) };
+        let contents =
+            if entry.deflated { Cow::Owned(self.inflate(name, entry)?) } else { Cow::Borrowed(entry.packed) };
+        let mut crc = Crc::new();
+        crc.update(&contents);
+        if crc.sum() != entry.crc {
+            let got = format!("{:#010x}", crc.sum());
+            return Err(wrong(self.format, name, &format!("checksum {:#010x}", entry.crc), got));
+        }
+        Ok(Some(contents))
+    }
+
+    fn inflate(&self, name: &str, entry: &Entry<'_>) -> Result<Vec<u8>> {
+        let len = entry.unpacked_len;
+        if len > (entry.packed.len() as u64).saturating_mul(MAX_RATIO) {
+            let expected = format!("at most {MAX_RATIO} times its {} packed bytes", entry.packed.len());
+            return Err(wrong(self.format, name, &expected, len.to_string()));
+        }
+        let mut out = Vec::with_capacity(len as usize + 1);
+        let mut stream = Decompress::new(false);
+        let status = stream.decompress_vec(entry.packed, &mut out, FlushDecompress::Finish);
+        let whole = matches!(status, Ok(Status::StreamEnd));
+        if !whole || stream.total_in() != entry.packed.len() as u64 || out.len() as u64 != len {
+            let expected = format!("a deflate stream of {len} bytes");
+            return Err(wrong(self.format, name, &expected, "a damaged one, or one of another length"));
+        }
+        Ok(out)
+    }
+}
+
+type Directory<'a> = ZipArchive<io::Cursor<&'a [u8]>>;
+
+fn directory(bytes: &[u8]) -> ZipResult<Directory<'_>> {
+    let mut zip = ZipArchive::new(io::Cursor::new(bytes))?;
+    zip.validate_header_consistency()?;
+    Ok(zip)
+}
+
+/// Whether the directory's end record and the comment in it are the last bytes.
+fn ends_with_directory(bytes: &[u8], comment: &[u8]) -> bool {
+    const END_LEN: usize = 22;
+    let record = bytes.strip_suffix(comment).and_then(|bytes| bytes.last_chunk::<END_LEN>());
+    record.is_some_and(|record| record.starts_with(b"PK\x05\x06"))
+}
+
+fn entry<'a>(
+    format: Format,
+    bytes: &'a [u8],
+    zip: &mut Directory<'a>,
+    i: usize,
+) -> Result<(String, Entry<'a>)> {
+    let file = zip.by_index_raw(i).map_err(|error| damaged(format, error.to_string()))?;
+    let name = str::from_utf8(file.name_raw()).map_err(|_| damaged(format, shown(file.name_raw())))?;
+    let (packed_len, unpacked_len) = (file.compressed_size(), file.size());
+    let start = file.data_start().unwrap_or(u64::MAX);
+    let span = || Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(packed_len)?).ok()?);
+    let packed = span().and_then(|span| bytes.get(span)).ok_or_else(|| Error::PastEnd {
+        format,
+        offset: start,
+        what: format!("entry `{}`", shown_name(name)),
+        claimed: packed_len,
+        left: (bytes.len() as u64).saturating_sub(start),
+    })?;
+    if file.encrypted() {
+        return Err(wrong(format, name, "a plain entry", "an encrypted one"));
+    }
+    let deflated = match file.compression() {
+        CompressionMethod::Stored if packed_len == unpacked_len => false,
+        CompressionMethod::Stored => {
+            let got = format!("{packed_len} and {unpacked_len}");
+            return Err(wrong(format, name, "one size, as it is stored", got));
+        }
+        CompressionMethod::Deflated => true,
+        other => return Err(wrong(format, name, "a stored or deflated entry", other.to_string())),
+    };
+    Ok((name.to_owned(), Entry { deflated, packed, unpacked_len, crc: file.crc32() }))
+}
+
+fn damaged(format: Format, got: String) -> Error {
+    wrong(format, "(the archive)", "a zip archive and nothing else", got)
+}
+
+/// An error about an entry.
+pub(crate) fn wrong(format: Format, entry: &str, expected: &str, got: impl Into<String>) -> Error {
+    Error::Part { format, part: shown_name(entry), expected: expected.to_owned(), got: got.into() }
+}

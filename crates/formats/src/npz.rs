@@ -1,0 +1,80 @@
+//! npz, numpy's archives of arrays: a zip archive with an npy file an array, stored or deflated.
+
+use std::io;
+
+use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
+
+use crate::{
+    archive::{Archive, wrong},
+    error::{Format, Result},
+    npy,
+    tensor::{Checkpoint, NamedArray},
+    value::Value,
+};
+
+const SUFFIX: &str = ".npy";
+
+/// The arrays of an archive, sorted by name. They may be as many as 64 MiB, or 32 times the file, unpacked.
+///
+/// # Errors
+/// What an archive and its npy files can be wrong in; an entry that is no npy file is an
+/// [`Error::Part`](crate::Error::Part).
+pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint> {
+    let kind = Format::Npz;
+    let archive = Archive::open(kind, bytes)?;
+    let mut arrays = Vec::new();
+    for entry in archive.names() {
+        let name = entry.strip_suffix(SUFFIX);
+        let name = name.ok_or_else(|| wrong(kind, entry, "an npy file", "a file of another name"))?;
+        let file = archive.read(entry)?.unwrap_or_default();
+        let array = npy::parse(kind, name, file).map_err(|error| match error {
+            part @ crate::Error::Part { .. } => part,
+            other => wrong(kind, entry, "an npy file", format!("a wrong one: {other}")),
+        })?;
+        arrays.push(array);
+    }
+    Ok(Checkpoint { kind, class_name: None, arrays, options: Value::Null })
+}
+
+/// Writes arrays as numpy's `savez` would: stored, and the same bytes whenever the arrays are the same.
+///
+/// # Errors
+/// As for [`write_npy`](crate::write_npy); also for two arrays of one name.
+pub fn write_npz<'a>(
+    arrays: impl IntoIterator<Item = &'a NamedArray>,
+    out: impl io::Write + io::Seek,
+) -> io::Result<()> {
+    let mut archive = ZipWriter::new(out);
+    for array in arrays {
+        let header = npy::header(array)?;
+        let is_large = (header.len() + array.data.len()) as u64 >= u64::from(u32::MAX);
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::default())
+            .large_file(is_large);
+        archive.start_file(format!("{}{SUFFIX}", array.name), options)?;
+        io::Write::write_all(&mut archive, &header)?;
+        io::Write::write_all(&mut archive, &array.data)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_round_trip() {
+        let mu = NamedArray::from_f64("mu", &[2], &[1., 2.]).unwrap();
+        let sigma = NamedArray::from_f64("sigma", &[2, 2], &[1., 0.5, 0.5, 2.]).unwrap();
+        let mut bytes = io::Cursor::new(Vec::new());
+        write_npz([&mu, &sigma], &mut bytes).unwrap();
+        let mut again = io::Cursor::new(Vec::new());
+        write_npz([&mu, &sigma], &mut again).unwrap();
+        assert_eq!(bytes, again);
+        let read = read_npz(bytes.get_ref()).unwrap();
+        assert_eq!(read.arrays, [mu.clone(), sigma]);
+        assert!(write_npz([&mu, &mu], io::Cursor::new(Vec::new())).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! What calls of the listed globals leave on the stack. Nothing is called.
+
+use super::{Id, Node, global::Global, legacy, opcode, stack::Machine};
+use crate::error::Result;
+
+impl<'a> Machine<'_, 'a> {
+    /// A call with the values above the mark (protocol 0).
+    pub(super) fn instance(&mut self, global: Global) -> Result<()> {
+        let args = self.above_mark()?;
+        self.collect(args, Node::Tuple)?;
+        let args = self.pop()?;
+        self.permit(global, Global::is_callable)?;
+        self.call(global, args)
+    }
+
+    /// A call with a tuple of arguments.
+    pub(super) fn reduce(&mut self) -> Result<()> {
+        let (args, callable) = (self.pop()?, self.pop()?);
+        let global = self.global(callable, Global::is_callable)?;
+        self.call(global, args)
+    }
+
+    /// An object of a class, allocated.
+    pub(super) fn new_object(&mut self) -> Result<()> {
+        let (args, class) = (self.pop()?, self.pop()?);
+        let global = self.global(class, Global::is_class)?;
+        self.call(global, args)
+    }
+
+    /// What a call of a listed global leaves.
+    fn call(&mut self, global: Global, args: Id) -> Result<()> {
+        let Some(items) = self.pickle.tuple(args) else {
+            return Err(self.wrong("a tuple of arguments", self.pickle.node(args).kind()));
+        };
+        match (global, items) {
+            (Global::OrderedDict | Global::EasyDict, []) => self.push(Node::Dict(Vec::new()), 1),
+            (Global::OrderedDict, &[pairs]) => self.dict_of_pairs(pairs),
+            (Global::Set, &[items]) => {
+                let Node::List(items) = self.pickle.node(items) else {
+                    return Err(self.wrong("a list to make a set of", self.pickle.node(items).kind()));
+                };
+                let items = items.clone();
+                self.share(items.len())?;
+                self.collect(items, Node::Set)
+            }
+            (Global::Size, &[items]) if self.pickle.tuple(items).is_some() => {
+                self.stack.push(items);
+                Ok(())
+            }
+            (Global::LoadFromBytes, &[bytes]) => self.storage(bytes),
+            (Global::ModuleDict, [])
+            | (Global::Persistent | Global::NumpyDType | Global::NumpyScalar | Global::Encode, [_, ..])
+            | (Global::RebuildTensor | Global::RebuildTensorV2 | Global::RebuildParameter, [_, _, ..]) => {
+                let depth = self.depth(args);
+                self.push(Node::Call { global, args, state: None }, depth)
+            }
+            (_, items) => {
+                let got = format!("{} arguments", items.len());
+                Err(self.wrong(&format!("the arguments of `{}`", global.name()), got))
+            }
+        }
+    }
+
+    fn dict_of_pairs(&mut self, pairs: Id) -> Result<()> {
+        let mut flat = Vec::new();
+        let (Node::List(pairs) | Node::Tuple(pairs)) = self.pickle.node(pairs) else {
+            return Err(self.wrong("a list of pairs", self.pickle.node(pairs).kind()));
+        };
+        for &pair in pairs {
+            let (Node::List(pair) | Node::Tuple(pair)) = self.pickle.node(pair) else {
+                return Err(self.wrong("a pair", self.pickle.node(pair).kind()));
+            };
+            let &[key, value] = pair.as_slice() else {
+                return Err(self.wrong("a pair", format!("{} values", pair.len())));
+            };
+            flat.extend([key, value]);
+        }
+        self.share(flat.len())?;
+        self.push(Node::Dict(Vec::new()), 1)?;
+        self.set_items(self.top()?, &flat)
+    }
+
+    /// A storage in bytes: a file of the old torch format within this one.
+    fn storage(&mut self, bytes: Id) -> Result<()> {
+        let &Node::Bytes { start, .. } = self.pickle.node(bytes) else {
+            return Err(self.wrong("the bytes of a storage", self.pickle.node(bytes).kind()));
+        };
+        let bytes = self.pickle.bytes(bytes).unwrap_or_default();
+        if self.within {
+            return Err(self.wrong("no storage within a storage", "one"));
+        }
+        self.share(bytes.len())?;
+        let stream = self.stream.within(bytes, start);
+        let storage = legacy::read_storage(stream)?;
+        self.pickle.storages.push(storage);
+        self.push(Node::Storage(self.pickle.storages.len() - 1), 0)
+    }
+
+    /// Gives the object below the top its state.
+    pub(super) fn build(&mut self) -> Result<()> {
+        let (given, object) = (self.pop()?, self.top()?);
+        let depth = self.depth(given) + 1;
+        match &mut self.pickle.nodes[object.0 as usize] {
+            Node::Call { global, state: state @ None, .. } if global.takes_state() => *state = Some(given),
+            // Attributes of a dictionary: the module versions that torch notes beside a state dict.
+            Node::Dict(_) => return Ok(()),
+            other => {
+                let got = other.kind();
+                return Err(self.wrong("an object that takes a state, once", got));
+            }
+        }
+        self.deepen(object, depth)
+    }
+
+    pub(super) fn stack_global(&mut self) -> Result<()> {
+        let (name, module) = (self.pop()?, self.pop()?);
+        let (Some(name), Some(module)) = (self.pickle.text(name), self.pickle.text(module)) else {
+            return Err(self.wrong("a module and a name", "other values"));
+        };
+        let found = Global::find(module, name);
+        let global = found.ok_or_else(|| opcode::forbidden(self.stream.format, self.at, module, name))?;
+        self.push(Node::Global(global), 0)
+    }
+
+    fn global(&self, id: Id, may: fn(Global) -> bool) -> Result<Global> {
+        match *self.pickle.node(id) {
+            Node::Global(global) => self.permit(global, may),
+            ref other => Err(self.wrong("a global", other.kind())),
+        }
+    }
+
+    fn permit(&self, global: Global, may: fn(Global) -> bool) -> Result<Global> {
+        if may(global) {
+            return Ok(global);
+        }
+        Err(self.wrong("a global that is used so", format!("`{}`", global.name())))
+    }
+}

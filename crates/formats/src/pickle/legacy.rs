@@ -1,0 +1,130 @@
+//! The old format of `torch.save`, which is also that of the storages within an EDM pickle:
+//!
+//! ```text
+//! pickle  the magic number
+//! pickle  1001, the version
+//! pickle  a dictionary on the system that wrote the file
+//! pickle  the object, whose storages are references
+//! pickle  a list of the storages' keys
+//! i64 count, then the elements, of each storage in the list's order
+//! ```
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use super::{Node, Pickle, Storage, machine, reference::Reference};
+use crate::{
+    cursor::Cursor,
+    error::{Error, Result, shown_name},
+    tensor::DType,
+};
+
+const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+const VERSION: i64 = 1001;
+
+/// Whether a pickle of the magic number comes first. Protocols differ in what stands before the number itself.
+pub(crate) fn begins(bytes: &[u8]) -> bool {
+    const FARTHEST: usize = 16;
+    let start = &bytes[..bytes.len().min(FARTHEST + MAGIC.len())];
+    start.first() == Some(&0x80) && start.windows(MAGIC.len()).any(|window| window == MAGIC)
+}
+
+/// A whole file.
+pub(crate) struct Legacy<'a> {
+    pub(crate) pickle: Pickle<'a>,
+    /// The whole storages, by key.
+    pub(crate) storages: BTreeMap<String, &'a [u8]>,
+}
+
+/// The file at the stream's place, which must be all there is.
+pub(crate) fn read<'a>(mut stream: Cursor<'a>, within: bool) -> Result<Legacy<'a>> {
+    let at = stream.offset();
+    let pickle = machine::run(&mut stream, within)?;
+    if !matches!(*pickle.node(pickle.root), Node::Long(bytes) if bytes == MAGIC) {
+        return Err(stream.malformed(at, "torch's magic number", pickle.node(pickle.root).kind()));
+    }
+    let at = stream.offset();
+    let pickle = machine::run(&mut stream, within)?;
+    if !matches!(*pickle.node(pickle.root), Node::Int(VERSION)) {
+        return Err(stream.malformed(at, "version 1001", pickle.node(pickle.root).kind()));
+    }
+    let at = stream.offset();
+    let pickle = machine::run(&mut stream, within)?;
+    if pickle.dict(pickle.root).is_none() {
+        return Err(stream.malformed(at, "a dictionary on the system", pickle.node(pickle.root).kind()));
+    }
+    let pickle = machine::run(&mut stream, within)?;
+    let keys = machine::run(&mut stream, within)?;
+    let storages = read_storages(&mut stream, &pickle, &keys)?;
+    stream.finish()?;
+    Ok(Legacy { pickle, storages })
+}
+
+/// The storage that a whole file holds and nothing else, as EDM pickles have them.
+pub(crate) fn read_storage(stream: Cursor<'_>) -> Result<Storage<'_>> {
+    let (start, nothing) = (stream.offset(), stream.clone());
+    let Legacy { pickle, storages } = read(stream, true)?;
+    let wrong = |got: String| nothing.malformed(start, "one storage", got);
+    let Node::Persistent(tuple) = *pickle.node(pickle.root) else {
+        return Err(wrong(pickle.node(pickle.root).kind()));
+    };
+    let reference = Reference::parse(&pickle, tuple).ok_or_else(|| wrong("another object".to_owned()))?;
+    let data = storages.get(reference.key).ok_or_else(|| Error::MissingStorage {
+        format: nothing.format,
+        tensor: "(a storage)".to_owned(),
+        key: shown_name(reference.key),
+    })?;
+    reference.part(data).ok_or_else(|| wrong("a view past its end".to_owned()))
+}
+
+fn read_storages<'a>(
+    stream: &mut Cursor<'a>,
+    pickle: &Pickle<'_>,
+    keys: &Pickle<'_>,
+) -> Result<BTreeMap<String, &'a [u8]>> {
+    let references = references(stream, pickle)?;
+    let Node::List(keys_in_order) = keys.node(keys.root) else {
+        return Err(stream.malformed(stream.offset(), "a list of keys", keys.node(keys.root).kind()));
+    };
+    let mut storages = BTreeMap::new();
+    for &key in keys_in_order {
+        let at = stream.offset();
+        let key = keys.text(key).ok_or_else(|| stream.malformed(at, "keys that are texts", "another"))?;
+        let Some(&(dtype, expected)) = references.get(key) else {
+            return Err(stream.malformed(at, "keys of storages that the object refers to", shown_name(key)));
+        };
+        let n = i64::from_le_bytes(stream.array("the length of a storage")?);
+        if usize::try_from(n) != Ok(expected) {
+            return Err(stream.malformed(at, &format!("a storage of {expected} elements"), n.to_string()));
+        }
+        let len = (expected as u64).saturating_mul(dtype.size() as u64);
+        let data = stream.claimed(len, "a storage")?;
+        if storages.insert(key.to_owned(), data).is_some() {
+            return Err(stream.malformed(at, "every key once", format!("`{}` twice", shown_name(key))));
+        }
+    }
+    Ok(storages)
+}
+
+/// Type and number of elements of all storages that an object refers to.
+fn references<'p>(stream: &Cursor<'_>, pickle: &'p Pickle<'_>) -> Result<BTreeMap<&'p str, (DType, usize)>> {
+    let mut references = BTreeMap::new();
+    for node in pickle.nodes() {
+        let Node::Persistent(tuple) = *node else { continue };
+        let at = stream.offset();
+        let Some(reference) = Reference::parse(pickle, tuple) else {
+            return Err(stream.malformed(at, "references to storages", pickle.node(tuple).kind()));
+        };
+        let claim = (reference.dtype, reference.len());
+        match references.entry(reference.key) {
+            Entry::Vacant(place) => {
+                place.insert(claim);
+            }
+            Entry::Occupied(first) if *first.get() == claim => {}
+            Entry::Occupied(_) => {
+                let got = format!("two for `{}`", shown_name(reference.key));
+                return Err(stream.malformed(at, "one type and length for a storage", got));
+            }
+        }
+    }
+    Ok(references)
+}

@@ -1,0 +1,124 @@
+//! Modules: torch's `_parameters`, `_buffers` and `_modules`, in persistent classes and in `ModuleDict`.
+
+use std::collections::HashSet;
+
+use super::{Id, Node, global::Global, walk::Walk};
+use crate::{error::Result, value::Value};
+
+/// A module's class, where the file names it, and its attributes.
+struct Module<'w> {
+    class_name: Option<&'w str>,
+    state: Id,
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    /// Collects the arrays of a module as its `state_dict` would: parameters, buffers that are not marked as passing, then
+    /// those of the modules within, each by name.
+    pub(super) fn module(&mut self, id: Id, depth: usize) -> Result<()> {
+        let module = self.open(id)?;
+        self.arrays_of(module.state, depth)
+    }
+
+    /// As `Self::module`, for the network of a file: also its class, and the arguments it was made with.
+    pub(crate) fn network(&mut self, id: Id) -> Result<(Option<String>, Value)> {
+        let Module { class_name, state } = self.open(id)?;
+        self.arrays_of(state, 0)?;
+        let n_arrays = self.arrays.len();
+        let mut options = match self.pickle.entry(state, "_init_kwargs") {
+            Some(kwargs) => self.value(kwargs, 0)?.unwrap_or_default(),
+            None => Value::Null,
+        };
+        // EDM names all arguments; one that is not named must not go unseen.
+        if let Some(args) = self.pickle.entry(state, "_init_args")
+            && !self.pickle.tuple(args).is_some_and(<[Id]>::is_empty)
+            && let Value::Map(pairs) = &mut options
+        {
+            pairs.extend(self.value(args, 0)?.map(|args| ("_init_args".to_owned(), args)));
+        }
+        self.arrays.truncate(n_arrays);
+        Ok((class_name.map(str::to_owned), options))
+    }
+
+    /// Whether this is a module.
+    pub(crate) fn is_module(&self, id: Id) -> bool {
+        matches!(self.pickle.node(id), Node::Call { global: Global::Persistent | Global::ModuleDict, .. })
+    }
+
+    fn open(&mut self, id: Id) -> Result<Module<'w>> {
+        let pickle = self.pickle;
+        match *pickle.node(id) {
+            Node::Call { global: Global::ModuleDict, state: Some(state), .. } => {
+                Ok(Module { class_name: None, state })
+            }
+            Node::Call { global: Global::Persistent, args, .. } => {
+                let meta = pickle.tuple(args).and_then(|args| args.first()).copied();
+                let meta = meta.filter(|meta| pickle.dict(*meta).is_some());
+                let meta =
+                    meta.ok_or_else(|| self.wrong("a dictionary on a persistent class", "another value"))?;
+                self.visit(pickle.dict(meta).map_or(0, <[_]>::len))?;
+                let text = |key| pickle.entry(meta, key).and_then(|value| pickle.text(value));
+                match (text("type"), text("class_name"), pickle.entry(meta, "state")) {
+                    (Some("class"), Some(class_name), Some(state)) => {
+                        Ok(Module { class_name: Some(class_name), state })
+                    }
+                    _ => Err(self.wrong("a persistent class with name and state", "another")),
+                }
+            }
+            ref other => Err(self.wrong("a module", other.kind())),
+        }
+    }
+
+    fn arrays_of(&mut self, state: Id, depth: usize) -> Result<()> {
+        let pickle = self.pickle;
+        let Some(attributes) = pickle.dict(state) else {
+            return Err(self.wrong("the attributes of a module", pickle.node(state).kind()));
+        };
+        self.visit(attributes.len())?;
+        let passing: HashSet<&str> = match pickle.entry(state, "_non_persistent_buffers_set") {
+            None => HashSet::new(),
+            Some(set) => match pickle.node(set) {
+                Node::Set(names) => {
+                    self.visit(names.len())?;
+                    names.iter().filter_map(|name| pickle.text(*name)).collect()
+                }
+                other => return Err(self.wrong("a set of names", other.kind())),
+            },
+        };
+        for (name, tensor) in self.members(state, "_parameters")? {
+            self.below(name, |walk| walk.tensor(tensor))?;
+        }
+        for (name, tensor) in self.members(state, "_buffers")? {
+            if !passing.contains(name) {
+                self.below(name, |walk| walk.tensor(tensor))?;
+            }
+        }
+        for (name, module) in self.members(state, "_modules")? {
+            self.below(name, |walk| {
+                if !walk.is_module(module) {
+                    return Err(walk.wrong("a module", pickle.node(module).kind()));
+                }
+                walk.value(module, depth + 1)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The members of a module that are not `None`, by name.
+    fn members(&mut self, state: Id, kind: &str) -> Result<Vec<(&'w str, Id)>> {
+        let pickle = self.pickle;
+        let Some(pairs) = pickle.entry(state, kind).and_then(|members| pickle.dict(members)) else {
+            return Err(self.wrong(&format!("a module with `{kind}`"), "one without"));
+        };
+        self.visit(pairs.len())?;
+        let mut members = Vec::with_capacity(pairs.len());
+        for &(name, member) in pairs {
+            let text = pickle.text(name);
+            let name = text.ok_or_else(|| self.wrong("members with names", pickle.node(name).kind()))?;
+            if !matches!(pickle.node(member), Node::None) {
+                self.spell(name)?;
+                members.push((name, member));
+            }
+        }
+        Ok(members)
+    }
+}

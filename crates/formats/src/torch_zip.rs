@@ -1,0 +1,70 @@
+//! `torch.save` since torch 1.6: a zip archive with a pickle, `NAME/data.pkl`, and one entry a storage, `NAME/data/KEY`.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use crate::{
+    archive::{Archive, wrong},
+    cursor::Cursor,
+    error::{Format, Result, shown},
+    pickle::{
+        self,
+        walk::{Storages, Walk},
+    },
+    tensor::Checkpoint,
+};
+
+const PICKLE: &str = "data.pkl";
+
+/// The tensors of a file, named by their keys joined with dots (`{"model": {"w": ...}}` gives `model.w`); numbers and
+/// texts beside them are options.
+///
+/// # Errors
+/// [`Error::ForbiddenGlobal`](crate::Error::ForbiddenGlobal) for a pickle that names any global tensors do not need,
+/// [`Error::MissingStorage`](crate::Error::MissingStorage) and [`Error::Part`](crate::Error::Part) for a tensor that is
+/// not in its storage or an entry that is not as the archive says, and what else archive and pickle can be wrong in.
+pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
+    let kind = Format::TorchZip;
+    let archive = Archive::open(kind, bytes)?;
+    let root =
+        folder(&archive).ok_or_else(|| wrong(kind, PICKLE, "one entry of this name", "none, or several"))?;
+    let entry = |name: &str| archive.read(&format!("{root}{name}"));
+    // TorchScript archives have a pickle of this name too, of objects of classes that lie in `code/`.
+    if archive.names().any(|name| name.strip_prefix(root) == Some("constants.pkl")) {
+        return Err(wrong(kind, "constants.pkl", "saved tensors", "a TorchScript program"));
+    }
+    let big_endian = match entry("byteorder")?.as_deref() {
+        None | Some(b"little") => false,
+        Some(b"big") => true,
+        Some(other) => return Err(wrong(kind, "byteorder", "little or big", shown(other))),
+    };
+    let data = entry(PICKLE)?.unwrap_or_default();
+    let mut stream = Cursor::new(kind, &data, 0);
+    let pickle = pickle::run(&mut stream, false)?;
+    stream.finish()?;
+    let mut storages = BTreeMap::new();
+    for name in archive.names() {
+        if let Some(key) = name.strip_prefix(root).and_then(|name| name.strip_prefix("data/")) {
+            storages.insert(key, archive.read(name)?.unwrap_or_default());
+        }
+    }
+    let find = |key: &str| storages.get(key).map(Cow::as_ref);
+    let len = archive.unpacked_len.max(bytes.len() as u64);
+    let mut walk = Walk::new(kind, &pickle, Storages { find: &find, big_endian }, len);
+    let options = walk.value(pickle.root, 0)?.unwrap_or_default();
+    Checkpoint { kind, class_name: None, arrays: walk.arrays, options }.named_apart()
+}
+
+/// The folder that everything is in, with its slash.
+fn folder<'r>(archive: &'r Archive<'_>) -> Option<&'r str> {
+    let mut folders = archive.names().filter_map(|name| {
+        let folder = name.strip_suffix(PICKLE)?;
+        let inner = folder.strip_suffix('/')?;
+        (!inner.contains('/')).then_some(folder)
+    });
+    folders.next().filter(|_| folders.next().is_none())
+}
+
+/// Whether an archive is one of torch's.
+pub(crate) fn is_torch_zip(archive: &Archive<'_>) -> bool {
+    folder(archive).is_some()
+}

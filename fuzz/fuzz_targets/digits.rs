@@ -1,0 +1,8 @@
+//! The digits as text, plain or packed.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = fewstep_formats::read_digits(bytes);
+});

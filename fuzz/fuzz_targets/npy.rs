@@ -1,0 +1,12 @@
+//! A numpy array. What is read is written and read again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(array) = fewstep_formats::read_npy(bytes) {
+        let mut written = Vec::new();
+        fewstep_formats::write_npy(&array, &mut written).expect("numpy has all types that it wrote");
+        assert_eq!(fewstep_formats::read_npy(&written).expect("a whole file"), array);
+    }
+});

@@ -1,0 +1,31 @@
+//! What the fuzz targets share.
+
+use std::io::{Cursor, Write};
+
+use fewstep_formats::{Checkpoint, Result};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+/// Everything that holds of any checkpoint, whatever its file.
+pub fn check(result: Result<Checkpoint>) {
+    match result {
+        Ok(checkpoint) => {
+            for array in &checkpoint.arrays {
+                let n: usize = array.shape.iter().product();
+                assert_eq!(n * array.dtype.size(), array.data.len(), "{}", array.name);
+            }
+        }
+        // Messages are made of what the file holds; making one must be as safe as reading.
+        Err(error) => assert!(error.to_string().len() < 10_000),
+    }
+}
+
+/// A torch archive of this pickle and two storages.
+pub fn archive(pickle: &[u8]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, contents) in [("x/data.pkl", pickle), ("x/data/0", &[7; 64]), ("x/data/1", &[8; 16])] {
+        archive.start_file(name, stored).expect("a fresh name");
+        archive.write_all(contents).expect("memory takes all");
+    }
+    archive.finish().expect("memory takes all").into_inner()
+}
