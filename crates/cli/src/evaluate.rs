@@ -9,6 +9,7 @@ use fewstep_eval::{
     Reference, Seeds, Weights,
 };
 use fewstep_samplers::{Generator, Sampled};
+use fewstep_schedules::NoiseGrid;
 use fewstep_torch::{Device, Tensor};
 use indicatif::{MultiProgress, ProgressBar};
 
@@ -53,6 +54,14 @@ pub(crate) fn real_images(dataset: &dyn Dataset, first: usize, n: usize) -> Resu
     }
     let size = [n as i64, shape.c as i64, shape.h as i64, shape.w as i64];
     Ok(Tensor::f_from_slice(&bytes)?.f_view(size)?)
+}
+
+/// The levels at some indices of a grid.
+pub(crate) fn visited(grid: &NoiseGrid, visits: &[usize]) -> Result<NoiseGrid> {
+    if visits.iter().any(|&i| i > grid.steps()) {
+        bail!("the model visits index {:?} of a grid of {} steps", visits.last(), grid.steps());
+    }
+    Ok(NoiseGrid::new(visits.iter().map(|&i| grid.level(i)).collect())?)
 }
 
 /// A generator's images of `seeds` as 8-bit batches, with a progress bar.

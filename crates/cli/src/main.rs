@@ -3,6 +3,7 @@
 //! Arguments become a config, a config becomes a plan, a plan is run. There is no mathematics here.
 
 mod args;
+mod cache;
 mod config;
 mod evaluate;
 mod logging;

@@ -82,29 +82,9 @@ impl Plan {
     }
 }
 
-/// The part of a config that decides the trained parameters. Name, device, evaluation and bookkeeping may change.
-pub(crate) fn training_part(config: &RunConfig) -> serde_json::Value {
-    let mut value = serde_json::to_value(config).unwrap_or_default();
-    if let Some(map) = value.as_object_mut() {
-        for key in ["name", "device", "evaluation"] {
-            map.remove(key);
-        }
-        if let Some(training) = map.get_mut("training").and_then(|t| t.as_object_mut()) {
-            for key in ["checkpoint_every", "keep_checkpoints", "log_every"] {
-                training.remove(key);
-            }
-        }
-        // Where data lies does not matter: its digest is part of the fingerprint.
-        if let Some(data) = map.get_mut("data").and_then(|d| d.as_object_mut()) {
-            data.remove("path");
-        }
-    }
-    value
-}
-
 fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>) -> String {
     let mut hash = Sha256::new();
-    hash.update(training_part(config).to_string());
+    hash.update(config.training_part().to_string());
     hash.update(dataset_digest);
     if let Some(values) = teacher.and_then(|t| Vec::<f32>::try_from(&t.flat).ok()) {
         values.iter().for_each(|v| hash.update(v.to_le_bytes()));
@@ -113,7 +93,7 @@ fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelF
 }
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
-    let dataset = config.data.open(crate::run_folder::cache_folder().as_deref()).context("data")?;
+    let dataset = config.data.open(crate::cache::folder().as_deref()).context("data")?;
     let [c, h, w] = config.model.image_shape();
     let shape = dataset.shape();
     let got = [shape.c as i64, shape.h as i64, shape.w as i64];

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use fewstep_report::write_atomically;
 
 use crate::config::RunConfig;
-use crate::plan::training_part;
 
 /// The folder of one run, locked for this process.
 pub(crate) struct RunFolder {
@@ -57,7 +56,7 @@ impl RunFolder {
             format!("{} is damaged; move the run folder away to start over", file.display())
         })?;
         let mut differences = Vec::new();
-        compare("", &training_part(&there), &training_part(config), &mut differences);
+        compare("", &there.training_part(), &config.training_part(), &mut differences);
         if differences.is_empty() {
             return Ok(());
         }
@@ -83,14 +82,6 @@ fn compare(key: &str, a: &serde_json::Value, b: &serde_json::Value, out: &mut Ve
         _ if a != b => out.push(format!("{key} is {a} there and {b} here")),
         _ => {}
     }
-}
-
-/// The per-user cache that data sets and weights are fetched into: `FEWSTEP_CACHE`, else the XDG cache folder.
-pub(crate) fn cache_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var("FEWSTEP_CACHE")
-        .or_else(|| var("XDG_CACHE_HOME").map(|p| p.join("fewstep")))
-        .or_else(|| var("HOME").map(|p| p.join(".cache/fewstep")))
 }
 
 #[cfg(test)]

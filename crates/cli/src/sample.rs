@@ -10,10 +10,9 @@ use fewstep_train::ModelFile;
 use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
-use crate::evaluate::generate;
+use crate::evaluate::{generate, visited};
 use crate::results::grid;
 use crate::signals::stop_flag;
-use crate::train::visited;
 
 /// The `sample` command.
 pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use fewstep_eval::{Digest, Weights};
 use fewstep_samplers::{Generator, X0Clip};
 use fewstep_schedules::NoiseGrid;
@@ -13,7 +13,7 @@ use indicatif::MultiProgress;
 use serde_json::json;
 
 use crate::args::TrainArgs;
-use crate::evaluate::{ReferenceSet, Stopped, Subject, measure, real_images};
+use crate::evaluate::{ReferenceSet, Stopped, Subject, measure, real_images, visited};
 use crate::observer::{TeacherOut, Watcher};
 use crate::plan::{self, Plan};
 use crate::results::{Measured, Results, grid, write_page};
@@ -226,18 +226,6 @@ fn measure_all(
         one("teacher", teacher, teacher_weights, teacher_digest.clone(), &levels, Some(n) == most)?;
     }
     Ok(measured)
-}
-
-/// The levels at some indices of a grid.
-pub(crate) fn visited(grid: &NoiseGrid, visits: &[usize]) -> Result<NoiseGrid> {
-    if visits.iter().any(|&i| i > grid.steps()) {
-        return Err(anyhow!(
-            "the model visits index {:?} of a grid of {} steps",
-            visits.last(),
-            grid.steps()
-        ));
-    }
-    Ok(NoiseGrid::new(visits.iter().map(|&i| grid.level(i)).collect())?)
 }
 
 /// Digest of the parameters' bytes.

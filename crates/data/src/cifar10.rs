@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     in_memory::InMemory,
     published::{self, check_md5},
-    spec::Split,
+    split::Split,
 };
 
 /// The folder inside the authors' archive.

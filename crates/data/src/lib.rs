@@ -30,6 +30,7 @@ mod order;
 mod prefetch;
 mod published;
 mod spec;
+mod split;
 
 pub use batch::{Batch, DrawConfig, make_batch};
 pub use cifar10::open_cifar10;
@@ -40,4 +41,5 @@ pub use in_memory::InMemory;
 pub use mnist::{open_fashion_mnist, open_mnist};
 pub use order::Order;
 pub use prefetch::Prefetch;
-pub use spec::{DatasetSpec, FolderSpec, Split};
+pub use spec::{DatasetSpec, FolderSpec};
+pub use split::Split;

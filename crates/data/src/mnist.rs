@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     in_memory::InMemory,
     published::{self, IdxPair, check_idx},
-    spec::Split,
+    split::Split,
 };
 
 const N_CLASSES: usize = 10;

@@ -13,6 +13,7 @@ use crate::{
     digits::digits,
     error::{Error, Result},
     mnist::{open_fashion_mnist, open_mnist},
+    split::Split,
 };
 
 /// Which data set, and where it lies.
@@ -49,27 +50,6 @@ pub struct FolderSpec {
     pub split: Split,
     /// Whether the files must be the published ones, by digest.
     pub verify: bool,
-}
-
-/// One of the two parts in which the data sets were published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// The larger part, to learn from.
-    #[default]
-    Train,
-    /// The part that was held out.
-    Test,
-}
-
-impl Split {
-    /// `train` or `test`, as this says.
-    pub(crate) fn of<T>(self, train: T, test: T) -> T {
-        match self {
-            Self::Train => train,
-            Self::Test => test,
-        }
-    }
 }
 
 impl Default for DatasetSpec {

@@ -1,5 +1,6 @@
 //! The description of a run: every key, its default, and where values come from.
 
+mod identity;
 mod layers;
 
 use std::path::PathBuf;
