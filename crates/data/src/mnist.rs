@@ -78,8 +78,7 @@ fn read(name: &str, folder: &Path, file: &str) -> Result<(PathBuf, IdxArray)> {
         }
     }
     let hint = format!(
-        "put it there (or {file}.gz), fetch it with `cargo xtask fetch {name}`, \
-         or set `path` to a folder that has it"
+        "put {name}'s four files there, as they are or as {file}.gz, or set `path` to a folder that has them"
     );
     Err(Error::Missing { path: folder.join(file), hint })
 }

@@ -25,7 +25,7 @@ fn fitted(rows: &Tensor) -> Gaussian {
 fn distance(c: &mut Criterion) {
     let mut group = c.benchmark_group("frechet_distance");
     group.sample_size(10);
-    for d in [64, 512] {
+    for d in [64, 512, 2048] {
         let reference = fitted(&normals(1, 2 * d, d));
         for (rank, n) in [("full rank", 2 * d), ("rank deficient", d / 2)] {
             let generated = fitted(&normals(2, n, d));

@@ -17,10 +17,35 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// A digest computed elsewhere.
+    /// A SHA-256 digest computed elsewhere.
     #[must_use]
     pub fn from_sha256(digest: [u8; 32]) -> Self {
         Self(digest)
+    }
+}
+
+/// A digest of bytes that come in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Digest of all bytes so far, in order.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+
+    pub(crate) fn update_f32(&mut self, values: &[f32]) {
+        self.update(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+    }
+
+    pub(crate) fn update_f64(&mut self, values: &[f64]) {
+        self.update(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
     }
 }
 
@@ -69,6 +94,9 @@ mod tests {
         let text = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), text);
         assert_eq!(text.parse(), Ok(Digest::of(b"abc")));
+        let mut hasher = Hasher::default();
+        [&b"a"[..], b"bc"].into_iter().for_each(|part| hasher.update(part));
+        assert_eq!(hasher.finish(), Digest::of(b"abc"));
         for bad in
             [&text[7..], &text[..70], &text.to_uppercase(), &text.replace('b', "g"), &text.replace('b', "é")]
         {

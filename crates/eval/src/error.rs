@@ -1,5 +1,6 @@
 //! What can go wrong here: every variant names the operation, what it expected and what it got.
 
+use std::path::PathBuf;
 use tch::TchError;
 
 /// Result of this crate.
@@ -73,6 +74,12 @@ pub enum Error {
         /// What this one says.
         got: String,
     },
+    /// Two numbers that may not be compared.
+    #[error("the numbers may not be compared: {reasons}")]
+    NotComparable {
+        /// What differs, each with both sides.
+        reasons: String,
+    },
     /// Text that is not the JSON of a record.
     #[error("{operation}: {source}")]
     Json {
@@ -81,6 +88,42 @@ pub enum Error {
         /// The parser's message, with line and column.
         #[source]
         source: serde_json::Error,
+    },
+    /// A part of a feature network that is missing or not as the network has it.
+    #[error("feature network: {part}: expected {expected}, got {got}")]
+    Weights {
+        /// Name of the array.
+        part: String,
+        /// What the network has there.
+        expected: String,
+        /// What the file has.
+        got: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source} ({what})", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and where to get it if that can be said.
+        what: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file that is not of the form it should have.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: fewstep_formats::Error,
+    },
+    /// The libtorch layer refused.
+    #[error("{operation}: {source}")]
+    Layer {
+        /// What was being done.
+        operation: &'static str,
+        /// The layer's reason.
+        source: fewstep_torch::Error,
     },
     /// libtorch refused.
     #[error("{operation}: {source}")]

@@ -5,6 +5,7 @@
 //! distance taken in pixels cannot end up under the name of one taken in Inception's pool3.
 
 use crate::error::{During, Error, Result};
+use crate::inception::{Inception, PoolThree};
 use crate::rows::shape_of;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,12 +30,27 @@ pub struct ImageShape {
 pub enum FeatureSpace {
     /// The 8-bit pixels themselves, mapped to `[-1, 1]`.
     Pixels(ImageShape),
+    /// The mean over the last pixels of an Inception network.
+    #[serde(rename = "inception_pool3")]
+    PoolThree(PoolThree),
+}
+
+impl FeatureSpace {
+    /// Features a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Pixels(s) => s.channels as usize * s.height as usize * s.width as usize,
+            Self::PoolThree(_) => PoolThree::WIDTH,
+        }
+    }
 }
 
 impl fmt::Display for FeatureSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pixels(s) => write!(f, "pixels {}x{}x{}", s.channels, s.height, s.width),
+            Self::PoolThree(space) => space.fmt(f),
         }
     }
 }
@@ -45,6 +61,14 @@ impl fmt::Display for FeatureSpace {
 pub enum Extractor {
     /// See [`Pixels`].
     Pixels(Pixels),
+    /// See [`Inception`].
+    Inception(Inception),
+}
+
+impl From<Inception> for Extractor {
+    fn from(network: Inception) -> Self {
+        Self::Inception(network)
+    }
 }
 
 impl Extractor {
@@ -61,27 +85,37 @@ impl Extractor {
     pub fn space(&self) -> FeatureSpace {
         match self {
             Self::Pixels(pixels) => FeatureSpace::Pixels(pixels.shape),
+            Self::Inception(network) => FeatureSpace::PoolThree(network.space().clone()),
         }
     }
 
     /// Features a row.
     #[must_use]
     pub fn width(&self) -> usize {
-        match self {
-            Self::Pixels(pixels) => pixels.width(),
-        }
+        self.space().width()
     }
 
     /// Feature rows of images.
     ///
     /// # Shapes
-    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on the images' device.
+    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on the extractor's device, which for pixels is
+    /// the images'.
     ///
     /// # Errors
     /// When the images are not u8 or of another shape than the extractor takes.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         match self {
             Self::Pixels(pixels) => pixels.features(images),
+            Self::Inception(network) => network.features(images),
+        }
+    }
+
+    /// How many of these images are grey ones that [`Extractor::features`] turns into colour ones.
+    #[must_use]
+    pub fn n_grey(&self, images: &Tensor) -> u64 {
+        match self {
+            Self::Inception(network) if network.replicates(images) => images.size()[0] as u64,
+            _ => 0,
         }
     }
 }
@@ -100,10 +134,6 @@ impl Pixels {
             return Err(Error::Input { operation: "Pixels", expected, got });
         }
         Ok(Self { shape })
-    }
-
-    fn width(self) -> usize {
-        self.shape.channels as usize * self.shape.height as usize * self.shape.width as usize
     }
 
     /// `[B, C, H, W]` u8 -> `[B, C H W]` f64, in `[-1, 1]`.

@@ -17,7 +17,7 @@
 use crate::error::{During, Error, Result};
 use crate::gaussian::Gaussian;
 use crate::rows::rows_f64;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Squared Cholesky pivots below this part of the largest entry do not count as full rank. At condition k of
 /// both covariances the smallest eigenvalue of `L^T B L` is 1/k^2 and its rounding eps, so its root is off by
@@ -27,6 +27,9 @@ const FULL_RANK: f64 = 1e-6;
 /// An eigenvalue this far below zero, relative to the largest, is an indefinite matrix and not rounding, not
 /// even that of a covariance stored in f32.
 const INDEFINITE: f64 = 1e-6;
+
+/// Columns of the blocks in which the zeros of a triangle are left out of a product.
+const BLOCK: i64 = 256;
 
 /// Squared Frechet distance between two Gaussians, of full rank or not, on the CPU in f64.
 ///
@@ -120,9 +123,33 @@ fn cholesky(covariance: &Tensor) -> Result<Option<Tensor>> {
 /// `tr (A B)^(1/2)` as the sum of the roots of the eigenvalues of `L^T B L`.
 fn root_trace_full_rank(factor: &Tensor, cov_b: &Tensor) -> Result<f64> {
     const OPERATION: &str = "eigenvalues of L^T B L";
-    let product = transposed(factor)?.f_mm(cov_b).and_then(|t| t.f_mm(factor)).during(OPERATION)?;
+    let product = congruent_lower(factor, cov_b).during(OPERATION)?;
     let roots = product.f_linalg_eigvalsh("L").and_then(|t| t.f_clamp_min(0.0)).and_then(|t| t.f_sqrt());
     roots.and_then(|t| t.f_sum(Kind::Double)).and_then(|t| t.f_double_value(&[])).during(OPERATION)
+}
+
+/// The lower triangle of `L^T B L`, with anything above it: half the work of two full products, because what
+/// lies above L's diagonal is zero and what lies above the result's is not asked for.
+///
+/// # Shapes
+/// `factor [d, d]` lower triangular, `b [d, d]` -> `[d, d]`.
+fn congruent_lower(factor: &Tensor, b: &Tensor) -> std::result::Result<Tensor, TchError> {
+    let d = factor.size()[0];
+    let product = Tensor::f_zeros([d, d], (Kind::Double, factor.device()))?;
+    for row in (0..d).step_by(BLOCK as usize) {
+        let height = BLOCK.min(d - row);
+        // Rows `row..` of L^T B: columns of L are zero above their diagonal.
+        let columns = factor.f_narrow(1, row, height)?.f_narrow(0, row, d - row)?;
+        let left = columns.f_tr()?.f_mm(&b.f_narrow(0, row, d - row)?)?;
+        for column in (0..=row).step_by(BLOCK as usize) {
+            let width = BLOCK.min(d - column);
+            let right = factor.f_narrow(1, column, width)?.f_narrow(0, column, d - column)?;
+            let block = left.f_narrow(1, column, d - column)?.f_mm(&right)?;
+            let mut place = product.f_narrow(0, row, height)?.f_narrow(1, column, width)?;
+            place.f_copy_(&block)?;
+        }
+    }
+    Ok(product)
 }
 
 /// `F [d, r]` with `A = F F^T` up to rounding, r the numerical rank: eigenvalues up to `d eps` of the largest

@@ -25,27 +25,44 @@
 //! # }
 //! ```
 
+mod compare;
 mod digest;
 mod error;
 mod features;
 mod frechet;
 mod gaussian;
+mod image_features;
+mod image_moments;
+mod inception;
+mod kernel;
 mod metric;
 mod moments;
+mod neighbours;
 mod quantise;
 mod record;
+mod reference;
+mod resample;
 mod rows;
 mod score;
 #[cfg(test)]
 mod test_data;
+mod workers;
 
-pub use digest::Digest;
+pub use compare::{Comparison, Difference, Meaning, compare};
+pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use features::{Extractor, FeatureSpace, ImageShape, Pixels};
 pub use frechet::{frechet_distance, frechet_from_features};
 pub use gaussian::Gaussian;
+pub use image_features::ImageFeatures;
+pub use image_moments::ImageMoments;
+pub use inception::{Grey, Inception, PoolThree, Protocol};
+pub use kernel::{KernelSubsets, SubsetMean, kernel_distance, kernel_distance_subsets};
 pub use metric::{Metric, Statistic};
 pub use moments::Moments;
+pub use neighbours::{PrecisionRecall, precision_recall};
 pub use quantise::Quantisation;
 pub use record::{ComputeKind, Generated, Program, Record, Reference, Seeds, Weights};
-pub use score::{ImageMoments, Score};
+pub use reference::{Claim, ReferenceStats};
+pub use resample::{Bootstrap, Extrapolation, Interval, Line, frechet_infinity, frechet_interval};
+pub use score::{Estimate, ReferenceCount, Score};

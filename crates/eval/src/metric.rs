@@ -1,8 +1,8 @@
 //! The name of a metric, which follows from what was computed and where.
 //!
 //! A [`Metric`] is made inside this crate only, from a statistic and the feature space of the rows that went
-//! into it. "FID" names one pair, Frechet in Inception's pool3; a Frechet distance in any other space has the
-//! space in its name.
+//! into it. "FID" names one pair, Frechet in pool3 of the Inception network of 2015-12-05, and "KID" the kernel
+//! distance there; in any other space the space is in the name.
 
 use crate::features::FeatureSpace;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,25 @@ use std::fmt;
 
 /// What is computed from two sets of features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Statistic {
     /// Squared Frechet distance between fitted Gaussians.
     Frechet,
+    /// The same, extrapolated to infinitely many generated images.
+    FrechetInfinity,
+    /// Kernel distance, unbiased.
+    Kernel,
+    /// Share of generated images inside the reference's manifold.
+    Precision {
+        /// Neighbours that a manifold's balls reach to.
+        neighbours: u32,
+    },
+    /// Share of reference images inside the generated images' manifold.
+    Recall {
+        /// Neighbours that a manifold's balls reach to.
+        neighbours: u32,
+    },
 }
 
 /// A statistic in a feature space, and the name that goes with it.
@@ -30,11 +44,32 @@ impl Metric {
         Self { statistic, space }
     }
 
-    /// What people call it: `frechet[pixels]`.
+    /// What people call it: `FID`, `precision[pool3]`, `frechet[pixels]`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match (self.statistic, &self.space) {
-            (Statistic::Frechet, FeatureSpace::Pixels(_)) => "frechet[pixels]",
+        use Statistic::{Frechet, FrechetInfinity, Kernel, Precision, Recall};
+        match (&self.space, self.statistic) {
+            (FeatureSpace::Pixels(_), statistic) => match statistic {
+                Frechet => "frechet[pixels]",
+                FrechetInfinity => "frechet-infinity[pixels]",
+                Kernel => "kernel[pixels]",
+                Precision { .. } => "precision[pixels]",
+                Recall { .. } => "recall[pixels]",
+            },
+            (FeatureSpace::PoolThree(space), statistic) if space.is_fid() => match statistic {
+                Frechet => "FID",
+                FrechetInfinity => "FID-infinity",
+                Kernel => "KID",
+                Precision { .. } => "precision[pool3]",
+                Recall { .. } => "recall[pool3]",
+            },
+            (FeatureSpace::PoolThree(_), statistic) => match statistic {
+                Frechet => "frechet[other pool3]",
+                FrechetInfinity => "frechet-infinity[other pool3]",
+                Kernel => "kernel[other pool3]",
+                Precision { .. } => "precision[other pool3]",
+                Recall { .. } => "recall[other pool3]",
+            },
         }
     }
 
@@ -52,8 +87,12 @@ impl Metric {
 }
 
 impl fmt::Display for Metric {
+    /// The name, and the protocol where there is a choice of one: `FID (tf)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match &self.space {
+            FeatureSpace::PoolThree(space) => write!(f, "{} ({})", self.name(), space.protocol),
+            FeatureSpace::Pixels(_) => f.write_str(self.name()),
+        }
     }
 }
 
@@ -88,7 +127,17 @@ impl TryFrom<Named> for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
     use crate::features::ImageShape;
+    use crate::inception::{PoolThree, Protocol};
+
+    const STATISTICS: [Statistic; 5] = [
+        Statistic::Frechet,
+        Statistic::FrechetInfinity,
+        Statistic::Kernel,
+        Statistic::Precision { neighbours: 3 },
+        Statistic::Recall { neighbours: 3 },
+    ];
 
     #[test]
     fn the_stored_name_must_be_the_true_one() {
@@ -102,5 +151,25 @@ mod tests {
         let told = serde_json::from_str::<Metric>(&lie).unwrap_err().to_string();
         assert!(told.contains("is called frechet[pixels], not FID"), "{told}");
         assert!(serde_json::from_str::<Metric>(r#"{"statistic":"frechet","space":"fid"}"#).is_err());
+    }
+
+    #[test]
+    fn fid_is_frechet_in_the_one_space_and_nothing_else() {
+        let fid = PoolThree::fid(Protocol::Tf);
+        let other = PoolThree { weights: Digest::of(b"other"), ..fid.clone() };
+        let pixels = FeatureSpace::Pixels(ImageShape { channels: 3, height: 1, width: 1 });
+        let spaces = [FeatureSpace::PoolThree(fid), FeatureSpace::PoolThree(other), pixels];
+        let metrics = spaces.iter().flat_map(|s| STATISTICS.map(|t| Metric::new(t, s.clone())));
+        let metrics: Vec<Metric> = metrics.collect();
+        let mut names: Vec<&str> = metrics.iter().map(Metric::name).collect();
+        assert_eq!(names[..3], ["FID", "FID-infinity", "KID"]);
+        assert_eq!(metrics[0].to_string(), "FID (tf)");
+        for metric in &metrics {
+            let json = serde_json::to_string(metric).unwrap();
+            assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), *metric, "{json}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), metrics.len(), "no two share a name");
     }
 }

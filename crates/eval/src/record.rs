@@ -25,7 +25,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// Digest of the reference data.
+    /// Digest of the reference's statistics, or of its features for metrics that need them.
     pub digest: Digest,
     /// In words: data set, split, processing.
     pub description: String,
@@ -58,6 +58,8 @@ pub enum Generated {
         digest: Digest,
         /// In words: where they are from.
         description: String,
+        /// Files that were left out because they could not be read, as the user allowed.
+        skipped: u64,
     },
 }
 

@@ -19,20 +19,28 @@ pub(crate) fn rows_f64(
     first_row: u64,
     device: Device,
 ) -> Result<Tensor> {
-    let shape = shape_of(operation, rows)?;
-    let fits = shape.len() == 2 && width.is_none_or(|w| shape[1] as usize == w);
-    if !fits || rows.f_is_complex().during(operation)? {
-        let expected = width.map_or("real rows [n, d]".to_owned(), |w| format!("real rows [n, {w}]"));
-        return Err(Error::Input {
-            operation,
-            expected,
-            got: format!("{:?} of shape {shape:?}", rows.f_kind()),
-        });
-    }
-    let rows = rows.f_detach().and_then(|t| t.f_to_device(device)).and_then(|t| t.f_to_kind(Kind::Double));
-    let rows = rows.during(operation)?;
+    let rows = checked_rows(operation, rows, width)?;
+    let rows = rows.f_to_device(device).and_then(|t| t.f_to_kind(Kind::Double)).during(operation)?;
     all_finite(operation, &rows, first_row)?;
     Ok(rows)
+}
+
+/// The rows as they are, cut off from any gradient graph.
+///
+/// # Shapes
+/// `rows [n, d]`, any real kind; `d` above 0, and `width` when that is given.
+///
+/// # Errors
+/// Wrong rank or width, complex values.
+pub(crate) fn checked_rows(operation: &'static str, rows: &Tensor, width: Option<usize>) -> Result<Tensor> {
+    let shape = shape_of(operation, rows)?;
+    let fits = shape.len() == 2 && shape[1] > 0 && width.is_none_or(|w| shape[1] as usize == w);
+    if fits && !rows.f_is_complex().during(operation)? {
+        return rows.f_detach().during(operation);
+    }
+    let expected = width.map_or("real rows [n, d]".to_owned(), |w| format!("real rows [n, {w}]"));
+    let got = format!("{:?} of shape {shape:?}", rows.f_kind().during(operation)?);
+    Err(Error::Input { operation, expected, got })
 }
 
 /// The shape of a tensor that may be undefined.

@@ -1,167 +1,264 @@
-//! From images to a named number: moments that remember their feature space, and the score two of them give.
+//! A number with its metric, what it was taken over and how.
 
 use crate::error::{Error, Result};
-use crate::features::{Extractor, FeatureSpace};
-use crate::frechet::frechet_distance;
+use crate::features::FeatureSpace;
 use crate::metric::{Metric, Statistic};
-use crate::moments::Moments;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
 
-/// Moments of a stream of 8-bit images in one feature space.
-#[derive(Debug)]
-pub struct ImageMoments {
-    space: FeatureSpace,
-    moments: Moments,
+/// How a number was taken from the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Estimate {
+    /// The statistic of all rows.
+    Whole,
+    /// The mean over random subsets of both sides.
+    Subsets {
+        /// How many.
+        count: u32,
+        /// Images of each, from either side.
+        size: u64,
+        /// Seed of the draws.
+        seed: u64,
+        /// Standard deviation of one subset's value.
+        deviation: f64,
+    },
+    /// The statistic of all rows, with an interval from draws with replacement of the generated ones.
+    Bootstrap {
+        /// Draws.
+        resamples: u32,
+        /// Seed of the draws.
+        seed: u64,
+        /// Share of draws inside the interval.
+        level: f64,
+        /// Lower end of the interval.
+        low: f64,
+        /// Upper end of the interval.
+        high: f64,
+        /// Standard deviation over the draws.
+        deviation: f64,
+    },
+    /// The intercept of a line in 1/N through values at several sizes N.
+    Extrapolated {
+        /// Sizes.
+        points: u32,
+        /// The smallest size; the largest is all images.
+        smallest: u64,
+        /// Seed of the draws.
+        seed: u64,
+        /// The line's slope.
+        slope: f64,
+        /// Root mean square distance of the values from the line.
+        residual: f64,
+    },
 }
 
-impl ImageMoments {
-    /// No images yet, in the space of `extractor`; the sums live on `device`.
-    ///
-    /// # Errors
-    /// When the device has no room.
-    pub fn new(extractor: &Extractor, device: Device) -> Result<Self> {
-        Ok(Self { space: extractor.space(), moments: Moments::new(extractor.width(), device)? })
-    }
+/// A finite number, its metric, and how many images it was taken over. Made by [`crate::ImageMoments`] and
+/// [`crate::ImageFeatures`], or read back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Score(Stored);
 
-    /// Adds images.
-    ///
-    /// # Shapes
-    /// `images [B, C, H, W]`, u8.
-    ///
-    /// # Errors
-    /// When the extractor is of another space or does not take these images.
-    pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
-        same_space("ImageMoments::push", &self.space, &extractor.space())?;
-        self.moments.push(&extractor.features(images)?)
-    }
-
-    /// Adds what another shard has seen.
-    ///
-    /// # Errors
-    /// When it is of another space.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        same_space("ImageMoments::merge", &self.space, &other.space)?;
-        self.moments.merge(&other.moments)
-    }
-
-    /// The feature space.
-    #[must_use]
-    pub fn space(&self) -> &FeatureSpace {
-        &self.space
-    }
-
-    /// The moments, without their space.
-    #[must_use]
-    pub fn moments(&self) -> &Moments {
-        &self.moments
-    }
-
-    /// Frechet distance of these (generated) images from a reference.
-    ///
-    /// # Errors
-    /// When the spaces differ or either side has fewer than two images.
-    pub fn frechet(&self, reference: &Self) -> Result<Score> {
-        same_space("ImageMoments::frechet", &self.space, &reference.space)?;
-        let value = frechet_distance(&self.moments.gaussian()?, &reference.moments.gaussian()?)?;
-        Ok(Score {
-            metric: Metric::new(Statistic::Frechet, self.space.clone()),
-            value,
-            n_generated: self.moments.count(),
-            n_reference: reference.moments.count(),
-        })
-    }
-}
-
-fn same_space(operation: &'static str, expected: &FeatureSpace, got: &FeatureSpace) -> Result<()> {
-    if expected == got {
-        return Ok(());
-    }
-    Err(Error::Space { operation, expected: expected.to_string(), got: got.to_string() })
-}
-
-/// A finite number, its metric, and how many images it was taken over. Made by [`ImageMoments::frechet`], or
-/// read back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Score {
+struct Stored {
     metric: Metric,
     value: f64,
+    estimate: Estimate,
     n_generated: u64,
-    n_reference: u64,
+    n_reference: ReferenceCount,
+    n_grey: u64,
+}
+
+/// How many images a reference is of, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceCount {
+    /// This program took the reference from the images, and counted every one.
+    Measured(u64),
+    /// The reference was made elsewhere, and the user said of how many images it is.
+    Stated(u64),
+    /// The reference was made elsewhere, and nobody said.
+    Unknown,
+}
+
+impl ReferenceCount {
+    /// The number, if known.
+    #[must_use]
+    pub fn number(self) -> Option<u64> {
+        match self {
+            Self::Measured(n) | Self::Stated(n) => Some(n),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl Score {
+    pub(crate) fn new(
+        statistic: Statistic,
+        space: &FeatureSpace,
+        (value, estimate): (f64, Estimate),
+        generated: Images,
+        n_reference: ReferenceCount,
+    ) -> Result<Self> {
+        const OPERATION: &str = "Score";
+        let stored = Stored {
+            metric: Metric::new(statistic, space.clone()),
+            value,
+            estimate,
+            n_generated: generated.count,
+            n_reference,
+            n_grey: generated.n_grey,
+        };
+        stored.check().map_err(|got| {
+            let expected = "a number that follows from its images".to_owned();
+            Error::Record { operation: OPERATION, expected, got }
+        })?;
+        Ok(Self(stored))
+    }
+
     /// What was measured.
     #[must_use]
     pub fn metric(&self) -> &Metric {
-        &self.metric
+        &self.0.metric
     }
 
     /// The number.
     #[must_use]
     pub fn value(&self) -> f64 {
-        self.value
+        self.0.value
+    }
+
+    /// How it was taken.
+    #[must_use]
+    pub fn estimate(&self) -> &Estimate {
+        &self.0.estimate
     }
 
     /// Generated images behind it.
     #[must_use]
     pub fn n_generated(&self) -> u64 {
-        self.n_generated
+        self.0.n_generated
     }
 
     /// Reference images behind it.
     #[must_use]
-    pub fn n_reference(&self) -> u64 {
-        self.n_reference
+    pub fn n_reference(&self) -> ReferenceCount {
+        self.0.n_reference
+    }
+
+    /// Generated images that were grey and had their channel replicated.
+    #[must_use]
+    pub fn n_grey(&self) -> u64 {
+        self.0.n_grey
+    }
+}
+
+/// The images on one side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Images {
+    pub(crate) count: u64,
+    pub(crate) n_grey: u64,
+}
+
+impl Stored {
+    /// What contradicts itself, if anything does.
+    fn check(&self) -> std::result::Result<(), String> {
+        let estimate = &self.estimate;
+        let fits = match self.metric.statistic() {
+            Statistic::Frechet => matches!(estimate, Estimate::Whole | Estimate::Bootstrap { .. }),
+            Statistic::FrechetInfinity => matches!(estimate, Estimate::Extrapolated { .. }),
+            Statistic::Kernel => matches!(estimate, Estimate::Whole | Estimate::Subsets { .. }),
+            Statistic::Precision { .. } | Statistic::Recall { .. } => matches!(estimate, Estimate::Whole),
+        };
+        if !fits {
+            return Err(format!("{} taken as {:?}", self.metric, self.estimate));
+        }
+        let least = match self.metric.statistic() {
+            Statistic::Precision { neighbours } | Statistic::Recall { neighbours } => {
+                u64::from(neighbours) + 1
+            }
+            _ => 2,
+        };
+        let few = |n: u64| n < least;
+        if few(self.n_generated) || self.n_reference.number().is_some_and(few) {
+            let (g, r) = (self.n_generated, &self.n_reference);
+            return Err(format!("{} of {g} images against {r:?}", self.metric));
+        }
+        let below = match self.metric.statistic() {
+            Statistic::Frechet | Statistic::Precision { .. } | Statistic::Recall { .. } => self.value < 0.0,
+            Statistic::FrechetInfinity | Statistic::Kernel => false,
+        };
+        if below || !self.value.is_finite() {
+            return Err(format!("{} of {}", self.metric, self.value));
+        }
+        if self.n_grey > self.n_generated {
+            return Err(format!("{} grey images among {}", self.n_grey, self.n_generated));
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<Stored> for Score {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> std::result::Result<Self, String> {
+        stored.check().map(|()| Self(stored))
+    }
+}
+
+impl From<Score> for Stored {
+    fn from(score: Score) -> Self {
+        score.0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::ReferenceCount::Measured;
     use super::*;
-    use crate::features::ImageShape;
-    use tch::Kind;
+    use crate::inception::{PoolThree, Protocol};
 
-    fn square(side: u32) -> Extractor {
-        Extractor::pixels(ImageShape { channels: 1, height: side, width: side }).unwrap()
-    }
-
-    fn ramp(n: i64, offset: i64) -> Tensor {
-        ((Tensor::arange(n * 4, (Kind::Int64, Device::Cpu)) * 37).remainder(200) + offset)
-            .to_kind(Kind::Uint8)
-            .view([n, 1, 2, 2])
+    fn score(statistic: Statistic, value: f64, estimate: Estimate, n: u64, m: u64) -> Result<Score> {
+        let space = FeatureSpace::PoolThree(PoolThree::fid(Protocol::PytorchFid));
+        Score::new(statistic, &space, (value, estimate), Images { count: n, n_grey: 0 }, Measured(m))
     }
 
     #[test]
-    fn a_shift_in_pixels_is_its_square() {
-        let pixels = square(2);
-        let mut reference = ImageMoments::new(&pixels, Device::Cpu).unwrap();
-        reference.push(&pixels, &ramp(50, 0)).unwrap();
-        let mut shifted = ImageMoments::new(&pixels, Device::Cpu).unwrap();
-        for shard in ramp(50, 51).split(20, 0) {
-            let mut part = ImageMoments::new(&pixels, Device::Cpu).unwrap();
-            part.push(&pixels, &shard).unwrap();
-            shifted.merge(&part).unwrap();
+    fn a_fid_needs_two_images_on_both_sides() {
+        let fid = |n, m| score(Statistic::Frechet, 1.5, Estimate::Whole, n, m);
+        assert_eq!(fid(2, 2).unwrap().metric().name(), "FID");
+        assert!(fid(1, 2).is_err() && fid(2, 1).is_err());
+        let json = serde_json::to_string(&fid(2, 2).unwrap()).unwrap();
+        for (from, to) in [
+            (r#""n_generated":2"#, r#""n_generated":1"#),
+            (r#""value":1.5"#, r#""value":-1.5"#),
+            (r#""n_grey":0"#, r#""n_grey":3"#),
+            (
+                r#""estimate":"whole""#,
+                r#""estimate":{"subsets":{"count":1,"size":2,"seed":0,"deviation":0.0}}"#,
+            ),
+        ] {
+            let changed = json.replace(from, to);
+            assert_ne!(changed, json, "{from}");
+            assert!(serde_json::from_str::<Score>(&changed).is_err(), "{changed}");
         }
-        let score = shifted.frechet(&reference).unwrap();
-        assert!((score.value() - 4.0 * 0.4 * 0.4).abs() < 1e-12, "{}", score.value());
-        assert_eq!(
-            (score.metric().name(), score.n_generated(), score.n_reference()),
-            ("frechet[pixels]", 50, 50)
-        );
+        for (other, number) in [(r#""unknown""#, None), (r#"{"stated":7}"#, Some(7))] {
+            let json = json.replace(r#"{"measured":2}"#, other);
+            assert_eq!(serde_json::from_str::<Score>(&json).unwrap().n_reference().number(), number);
+        }
     }
 
     #[test]
-    fn spaces_do_not_mix() {
-        let (small, wide) =
-            (square(2), Extractor::pixels(ImageShape { channels: 4, height: 1, width: 1 }).unwrap());
-        assert_eq!(small.width(), wide.width());
-        let mut a = ImageMoments::new(&small, Device::Cpu).unwrap();
-        let b = ImageMoments::new(&wide, Device::Cpu).unwrap();
-        for error in [a.push(&wide, &ramp(3, 0)), a.merge(&b), a.frechet(&b).map(|_| ())] {
-            let told = error.unwrap_err().to_string();
-            assert!(told.contains("pixels 1x2x2, got pixels 4x1x1"), "{told}");
-        }
+    fn an_estimate_goes_with_its_statistic() {
+        let line = Estimate::Extrapolated { points: 3, smallest: 2, seed: 0, slope: 1.0, residual: 0.0 };
+        assert!(score(Statistic::FrechetInfinity, -0.1, line, 9, 9).is_ok());
+        assert!(score(Statistic::FrechetInfinity, 1.0, Estimate::Whole, 9, 9).is_err());
+        assert!(score(Statistic::Frechet, 1.0, line, 9, 9).is_err());
+        assert!(score(Statistic::Kernel, -1e-4, Estimate::Whole, 9, 9).is_ok());
+        let precision = Statistic::Precision { neighbours: 3 };
+        assert!(score(precision, 0.5, Estimate::Whole, 4, 4).is_ok());
+        assert!(score(precision, 0.5, Estimate::Whole, 3, 4).is_err());
+        assert!(score(precision, f64::NAN, Estimate::Whole, 4, 4).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use crate::{
     archive::{Archive, wrong},
     cursor::Cursor,
-    error::{Format, Result, shown},
+    error::{Error, Format, Result, shown},
     pickle::{
         self,
         walk::{Storages, Walk},
@@ -19,8 +19,8 @@ const PICKLE: &str = "data.pkl";
 /// texts beside them are options.
 ///
 /// # Errors
-/// [`Error::ForbiddenGlobal`](crate::Error::ForbiddenGlobal) for a pickle that names any global tensors do not need,
-/// [`Error::MissingStorage`](crate::Error::MissingStorage) and [`Error::Part`](crate::Error::Part) for a tensor that is
+/// [`Error::ForbiddenGlobal`] for a pickle that names any global tensors do not need,
+/// [`Error::MissingStorage`] and [`Error::Part`] for a tensor that is
 /// not in its storage or an entry that is not as the archive says, and what else archive and pickle can be wrong in.
 pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
     let kind = Format::TorchZip;
@@ -28,10 +28,6 @@ pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
     let root =
         folder(&archive).ok_or_else(|| wrong(kind, PICKLE, "one entry of this name", "none, or several"))?;
     let entry = |name: &str| archive.read(&format!("{root}{name}"));
-    // TorchScript archives have a pickle of this name too, of objects of classes that lie in `code/`.
-    if archive.names().any(|name| name.strip_prefix(root) == Some("constants.pkl")) {
-        return Err(wrong(kind, "constants.pkl", "saved tensors", "a TorchScript program"));
-    }
     let big_endian = match entry("byteorder")?.as_deref() {
         None | Some(b"little") => false,
         Some(b"big") => true,
@@ -39,7 +35,13 @@ pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
     };
     let data = entry(PICKLE)?.unwrap_or_default();
     let mut stream = Cursor::new(kind, &data, 0);
-    let pickle = pickle::run(&mut stream, false)?;
+    let pickle = pickle::run(&mut stream, false).map_err(|error| match error {
+        // TorchScript archives have a pickle of this name too, of objects whose classes lie in `code/`.
+        Error::ForbiddenGlobal { global, .. } if global.starts_with("__torch__.") => {
+            wrong(kind, PICKLE, "saved tensors", format!("a TorchScript program, of `{global}`"))
+        }
+        other => other,
+    })?;
     stream.finish()?;
     let mut storages = BTreeMap::new();
     for name in archive.names() {

@@ -34,9 +34,9 @@ fn archives_must_agree_with_themselves() {
     let twice = archive(&[("x/data.pkl", b"1"), ("x/data.pkL", b"2")], CompressionMethod::Stored);
     let twice: Vec<u8> = twice.iter().map(|b| if *b == b'L' { b'l' } else { *b }).collect();
     assert!(message(&twice).contains("duplicate file names"));
-    let torch_script =
-        archive(&[("x/data.pkl", &pickle(&object)), ("x/constants.pkl", b"")], CompressionMethod::Stored);
-    assert!(message(&torch_script).contains("TorchScript"));
+    let program = pickle(&[global("__torch__.net", "Net"), b")\x81}b".to_vec()].concat());
+    let program = archive(&[("x/data.pkl", &program), ("x/constants.pkl", b"")], CompressionMethod::Stored);
+    assert!(message(&program).ends_with("got a TorchScript program, of `__torch__.net.Net`"));
     let two = archive(&[("x/data.pkl", b""), ("y/data.pkl", b"")], CompressionMethod::Stored);
     assert!(message(&two).contains("none, or several"));
     let odd =

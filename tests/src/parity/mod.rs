@@ -15,7 +15,9 @@ mod ema;
 mod fill;
 mod folder;
 mod forward;
+mod inception;
 mod measured;
+mod metrics;
 mod network;
 mod probes;
 mod run;
@@ -43,6 +45,8 @@ pub fn check(path: &Path) -> Result<Vec<Measured>> {
         "forward" => forward::check(&case),
         "sample" => sample::check(&case),
         "distill_step" => distill_step::check(&case),
+        "metrics" => metrics::check(&case),
+        "inception" => inception::check(&case),
         _ => Err(case.unknown_kind(&["case"])),
     }?;
     case.all_was_read()?;

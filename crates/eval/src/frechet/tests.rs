@@ -131,3 +131,14 @@ fn errors_are_named() {
     let huge = &rows * 1e200;
     assert!(frechet_from_features(&huge, &rows).is_err());
 }
+
+#[test]
+fn blocks_of_a_triangle_make_the_whole_product() {
+    for d in [5, BLOCK, 2 * BLOCK + 37] {
+        let (factor, b) = (normals(11, d as usize, d as usize).tril(0), normals(12, d as usize, d as usize));
+        let want = factor.tr().matmul(&b).matmul(&factor).tril(0);
+        let got = congruent_lower(&factor, &b).unwrap().tril(0);
+        let off = (&got - &want).abs().max().double_value(&[]) / want.abs().max().double_value(&[]);
+        assert!(off < 1e-14, "{d}: {off}");
+    }
+}

@@ -5,7 +5,10 @@ use super::{
     opcode::{self, Op},
     stack::Machine,
 };
-use crate::{cursor::Cursor, error::Result};
+use crate::{
+    cursor::Cursor,
+    error::{Error, Result},
+};
 
 /// A network of ten thousand tensors with its optimizer is half a million values.
 const MAX_NODES: usize = 1 << 24;
@@ -21,11 +24,12 @@ const MAX_NODES: usize = 1 << 24;
 pub(crate) fn run<'a>(stream: &mut Cursor<'a>, within: bool) -> Result<Pickle<'a>> {
     let (n_nodes, n_ops) = scan(&mut stream.clone())?;
     if n_nodes > MAX_NODES {
-        return Err(stream.malformed(
-            stream.offset(),
-            "a pickle of at most 2^24 values",
-            n_nodes.to_string(),
-        ));
+        return Err(Error::Malformed {
+            format: stream.format,
+            offset: stream.offset(),
+            expected: "a pickle of at most 2^24 values".to_owned(),
+            got: n_nodes.to_string(),
+        });
     }
     let mut machine = Machine::new(stream, n_nodes, n_ops, within);
     loop {

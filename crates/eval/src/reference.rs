@@ -1,0 +1,238 @@
+//! Reference statistics on disk: mean and covariance of a data set's features, with what they are of.
+//!
+//! The file is an npz archive with `mu [d]` and `sigma [d, d]` in f64, which pytorch-fid and EDM read, and a
+//! third array, `fewstep`, whose bytes are the record as JSON. What those programs write has no record: nothing
+//! in it tells one protocol from another, so [`ReferenceStats::import`] takes the user's word, and says so.
+
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Result};
+use crate::features::FeatureSpace;
+use crate::gaussian::Gaussian;
+use crate::image_moments::{ImageMoments, same_space};
+use crate::record::Reference;
+use crate::score::ReferenceCount;
+use fewstep_formats::{Checkpoint, DType, NamedArray, read_npz, write_npz};
+use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::path::Path;
+
+const RECORD: &str = "fewstep";
+const WHAT: &str = "reference statistics";
+
+/// Mean and covariance of a reference's features, their space, and how many images they are of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReferenceStats {
+    gaussian: Gaussian,
+    record: StatsRecord,
+}
+
+/// What stands beside the numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatsRecord {
+    space: FeatureSpace,
+    count: ReferenceCount,
+    n_grey: u64,
+    description: String,
+    digest: Digest,
+}
+
+/// What a user says of statistics that were made elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// The feature space, with weights and protocol.
+    pub space: FeatureSpace,
+    /// Number of images, if known.
+    pub count: Option<u64>,
+    /// In words: data set, split, processing, who made it.
+    pub description: String,
+}
+
+impl ReferenceStats {
+    /// Statistics of images that went through [`ImageMoments`], all of them counted.
+    ///
+    /// # Errors
+    /// When there are fewer than two, or the description is empty.
+    pub fn of(images: &ImageMoments, description: &str) -> Result<Self> {
+        let gaussian = images.moments().gaussian()?;
+        let record = StatsRecord {
+            space: images.space().clone(),
+            count: ReferenceCount::Measured(images.moments().count()),
+            n_grey: images.n_grey(),
+            description: description.to_owned(),
+            digest: digest_of(&gaussian),
+        };
+        Self { gaussian, record }.checked("ReferenceStats::of")
+    }
+
+    /// Reads a file that this crate wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not such a file (one of another program's is told so), or its numbers
+    /// are not those that its record is about.
+    pub fn open(path: &Path) -> Result<Self> {
+        const OPERATION: &str = "ReferenceStats::open";
+        let file = read(path)?;
+        let Some(record) = file.get(RECORD) else {
+            let expected = format!("statistics with a record at {}", path.display());
+            let got = "none: it was made elsewhere, and its protocol must be stated to import it".to_owned();
+            return Err(Error::Record { operation: OPERATION, expected, got });
+        };
+        let bytes = if record.dtype == DType::U8 { record.data.as_slice() } else { &[] };
+        let record: StatsRecord =
+            serde_json::from_slice(bytes).map_err(|source| Error::Json { operation: OPERATION, source })?;
+        Self { gaussian: gaussian(path, &file)?, record }.checked(OPERATION)
+    }
+
+    /// Reads `mu` and `sigma` of any npz file; the rest is what the user says.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has no such arrays, or they are no Gaussian of the claimed space's width.
+    pub fn import(path: &Path, claim: Claim) -> Result<Self> {
+        const OPERATION: &str = "ReferenceStats::import";
+        let gaussian = gaussian(path, &read(path)?)?;
+        let record = StatsRecord {
+            space: claim.space,
+            count: claim.count.map_or(ReferenceCount::Unknown, ReferenceCount::Stated),
+            n_grey: 0,
+            description: claim.description,
+            digest: digest_of(&gaussian),
+        };
+        Self { gaussian, record }.checked(OPERATION)
+    }
+
+    /// Writes the file, whole or not at all. The same statistics give the same bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        const OPERATION: &str = "ReferenceStats::save";
+        let d = self.gaussian.width();
+        let json = serde_json::to_vec(&self.record)
+            .map_err(|source| Error::Json { operation: OPERATION, source })?;
+        let of_format = |source| Error::Format { path: path.to_owned(), source };
+        let (mean, covariance) = values(&self.gaussian);
+        let arrays = [
+            NamedArray::from_f64("mu", &[d], &mean).map_err(of_format)?,
+            NamedArray::from_f64("sigma", &[d, d], &covariance).map_err(of_format)?,
+            NamedArray::from_u8(RECORD, &[json.len()], &json).map_err(of_format)?,
+        ];
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut out = std::io::BufWriter::new(file.as_file_mut());
+            write_npz(&arrays, &mut out)?;
+            out.flush()?;
+            drop(out);
+            file.as_file().sync_all()?;
+            file.persist(path).map(|_| ()).map_err(|e| e.error)
+        };
+        write().map_err(|source| Error::File { path: path.to_owned(), what: WHAT, source })
+    }
+
+    /// Mean and covariance.
+    #[must_use]
+    pub fn gaussian(&self) -> &Gaussian {
+        &self.gaussian
+    }
+
+    /// The feature space.
+    #[must_use]
+    pub fn space(&self) -> &FeatureSpace {
+        &self.record.space
+    }
+
+    /// Images behind it, and how that is known.
+    #[must_use]
+    pub fn count(&self) -> ReferenceCount {
+        self.record.count
+    }
+
+    /// Images that were grey and had their channel replicated.
+    #[must_use]
+    pub fn n_grey(&self) -> u64 {
+        self.record.n_grey
+    }
+
+    /// SHA-256 of mean and covariance: the same in whatever file they come.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.record.digest
+    }
+
+    /// What a record says of the reference.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference { digest: self.record.digest.clone(), description: self.record.description.clone() }
+    }
+
+    /// Passes when the statistics are of this space.
+    ///
+    /// # Errors
+    /// When they are of other weights or of another protocol.
+    pub fn require_space(&self, operation: &'static str, space: &FeatureSpace) -> Result<()> {
+        same_space(operation, space, &self.record.space)
+    }
+
+    fn checked(self, operation: &'static str) -> Result<Self> {
+        let wrong = |expected: &str, got: String| {
+            Err(Error::Record { operation, expected: expected.to_owned(), got })
+        };
+        let record = &self.record;
+        let (width, got) = (record.space.width(), self.gaussian.width());
+        if width != got {
+            return wrong(&format!("{width} features, as {} has", record.space), got.to_string());
+        }
+        if record.count.number().is_some_and(|n| n < 2 || record.n_grey > n) {
+            let got = format!("{:?} images, {} of them grey", record.count, record.n_grey);
+            return wrong("two images or more", got);
+        }
+        if record.description.trim().is_empty() {
+            return wrong("a description", "an empty one".to_owned());
+        }
+        let digest = digest_of(&self.gaussian);
+        if digest != record.digest {
+            return wrong(&format!("numbers of {}", record.digest), digest.to_string());
+        }
+        Ok(self)
+    }
+}
+
+/// Mean, and covariance in row-major order.
+fn values(gaussian: &Gaussian) -> (Vec<f64>, Vec<f64>) {
+    (gaussian.mean().iter().copied().collect(), gaussian.covariance().iter().copied().collect())
+}
+
+fn digest_of(gaussian: &Gaussian) -> Digest {
+    let mut hasher = Hasher::default();
+    let (mean, covariance) = values(gaussian);
+    hasher.update_f64(&mean);
+    hasher.update_f64(&covariance);
+    hasher.finish()
+}
+
+fn read(path: &Path) -> Result<Checkpoint> {
+    let bytes = std::fs::read(path);
+    let bytes = bytes.map_err(|source| Error::File { path: path.to_owned(), what: WHAT, source })?;
+    read_npz(&bytes).map_err(|source| Error::Format { path: path.to_owned(), source })
+}
+
+fn gaussian(path: &Path, file: &Checkpoint) -> Result<Gaussian> {
+    let wrong = |got: String| Error::Record {
+        operation: "reference statistics",
+        expected: format!("mu [d] and sigma [d, d] in {}", path.display()),
+        got,
+    };
+    let array = |name: &str| file.get(name).ok_or_else(|| wrong(format!("no `{name}`")));
+    let (mu, sigma) = (array("mu")?, array("sigma")?);
+    let (&[d], &[h, w]) = (mu.shape.as_slice(), sigma.shape.as_slice()) else {
+        return Err(wrong(format!("mu {:?}, sigma {:?}", mu.shape, sigma.shape)));
+    };
+    let covariance = Array2::from_shape_vec((h, w), sigma.to_f64());
+    let covariance = covariance.map_err(|e| wrong(format!("mu [{d}], sigma [{h}, {w}]: {e}")))?;
+    Gaussian::new(Array1::from_vec(mu.to_f64()), covariance)
+}
+
+#[cfg(test)]
+mod tests;
