@@ -78,17 +78,21 @@ fn a_folder_of_cifar_batches_opens_in_order() {
 #[test]
 fn a_missing_file_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    for (error, file, fetch) in [
-        (message(open_mnist(folder.path(), Split::Train, true)), "train-images-idx3-ubyte", "fetch mnist"),
+    for (error, file, advice) in [
+        (
+            message(open_mnist(folder.path(), Split::Train, true)),
+            "train-images-idx3-ubyte",
+            "put mnist's four files there",
+        ),
         (
             message(open_fashion_mnist(folder.path(), Split::Test, true)),
             "t10k-images-idx3",
-            "fetch fashion-mnist",
+            "put fashion-mnist's four files there",
         ),
-        (message(open_cifar10(folder.path(), Split::Test, true)), "test_batch.bin", "fetch cifar10"),
+        (message(open_cifar10(folder.path(), Split::Test, true)), "test_batch.bin", "cifar-10-binary.tar.gz"),
     ] {
         let path = folder.path().join(file).display().to_string();
-        assert!(error.starts_with(&path) && error.contains(fetch), "{error}");
+        assert!(error.starts_with(&path) && error.contains(advice), "{error}");
     }
     let labels = small_mnist();
     fs::remove_file(labels.path().join("train-labels-idx1-ubyte")).unwrap();
