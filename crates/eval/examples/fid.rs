@@ -1,10 +1,10 @@
 //! FID, KID, precision and recall between the images of two npz files (`images [n, 3, h, w]`, u8):
 //!
 //! ```text
-//! fid WEIGHTS GENERATED.npz REFERENCE.npz [pytorch-fid|tf]
+//! fid WEIGHTS GENERATED.npz REFERENCE.npz [pytorch-fid|tf] [STATISTICS.npz]
 //! ```
 //!
-//! Prints each score as JSON. Images are pushed in batches, as they would come from a sampler.
+//! Prints each score as JSON, and stores the reference's statistics if a file is named. Images are pushed in batches, as they would come from a sampler.
 #![allow(clippy::print_stdout, reason = "it is what the program is for")]
 
 use fewstep_eval::{Extractor, ImageFeatures, Inception, KernelSubsets, Protocol, ReferenceStats};
@@ -17,13 +17,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     fewstep_torch::prepare()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [weights, generated, reference, rest @ ..] = arguments.as_slice() else {
-        return Err("fid WEIGHTS GENERATED.npz REFERENCE.npz [pytorch-fid|tf]".into());
+        return Err("fid WEIGHTS GENERATED.npz REFERENCE.npz [pytorch-fid|tf] [STATISTICS.npz]".into());
     };
     let protocol = rest.first().map_or(Ok(Protocol::PytorchFid), |name| name.parse())?;
     let network = Extractor::from(Inception::open(Path::new(weights), protocol, Device::Cpu)?);
     let (generated, reference) = (features(&network, generated)?, features(&network, reference)?);
 
     let stats = ReferenceStats::of(&reference.moments()?, "images of an npz file")?;
+    if let Some(path) = rest.get(1) {
+        stats.save(Path::new(path))?;
+    }
     let fid = generated.moments()?.frechet_against(&stats)?;
     let size = generated.count().min(reference.count()).min(1000);
     let kid = generated.kernel(&reference, &KernelSubsets { size, ..KernelSubsets::default() })?;

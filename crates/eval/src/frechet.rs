@@ -9,7 +9,7 @@
 //! Three factors:
 //!
 //! - Cholesky, when both covariances have full rank: `eigvalsh(L^T B L)`, the fastest route;
-//! - eigenvectors scaled by roots of eigenvalues, those that are zero up to rounding left out, when one has
+//! - eigenvectors scaled by roots of eigenvalues, those that are zero up to rounding left out, for one that has
 //!   not. An eigenvalue route would turn rounding of size eps into sqrt(eps); singular values do not;
 //! - the centred samples themselves, `F = Xc^T / sqrt(n - 1)`, when samples are fewer than dimensions: no
 //!   covariance is ever formed.
@@ -47,7 +47,11 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
     let (cov_a, cov_b) = (tensor(a)?, tensor(b)?);
     let cross = match (cholesky(&cov_a)?, cholesky(&cov_b)?) {
         (Some(factor), Some(_)) => root_trace_full_rank(&factor, &cov_b)?,
-        _ => nuclear_norm(OPERATION, &transposed(&eigen_factor(&cov_a)?)?, &eigen_factor(&cov_b)?)?,
+        (a, b) => {
+            let factor =
+                |cholesky: Option<Tensor>, cov: &Tensor| cholesky.map_or_else(|| eigen_factor(cov), Ok);
+            nuclear_norm(OPERATION, &transposed(&factor(a, &cov_a)?)?, &factor(b, &cov_b)?)?
+        }
     };
     let traces = a.covariance().diag().sum() + b.covariance().diag().sum();
     finish(OPERATION, shift.dot(&shift), traces, cross)

@@ -1,9 +1,17 @@
 //! How good a set of generated images is, as a number that says how it was made.
 //!
-//! Images in `[-1, 1]` are brought to 8 bits ([`Quantisation`]), mapped to feature rows by an [`Extractor`],
-//! summed into streaming [`Moments`], and compared with a reference by the Frechet distance
-//! ([`frechet_distance`]). The typed route, [`ImageMoments`] to [`Score`] to [`Record`], carries the feature
-//! space along, so that the metric's name follows from what was computed and cannot be chosen.
+//! Images in `[-1, 1]` are brought to 8 bits ([`Quantisation`]) and mapped to feature rows by an [`Extractor`]:
+//! pixels, or pool3 of the 2015 [`Inception`] network under a named [`Protocol`]. From there two routes lead to a
+//! [`Score`]. Both carry the feature space along, so that a metric's name follows from what was computed and
+//! cannot be chosen; FID is the Frechet distance in one space and no other.
+//!
+//! - [`ImageMoments`] stream: count, mean and covariance, for the Frechet distance from [`ReferenceStats`], which
+//!   are files that pytorch-fid and EDM read and write.
+//! - [`ImageFeatures`] keep every row, for KID, precision and recall, the bootstrap interval of a FID and its
+//!   extrapolation to infinitely many images.
+//!
+//! A [`Record`] stands beside every number, and [`compare`] says whether two numbers may stand in one table.
+//! Beneath lie functions on plain rows: [`frechet_distance`], [`kernel_distance`], [`precision_recall`].
 //!
 //! In the layers: above libtorch only; knows no training, no networks but feature networks, no program.
 //!
