@@ -3,6 +3,9 @@
 use crate::error::{During, Error, Result};
 use tch::{Device, Kind, Tensor};
 
+/// Rows that are looked at together.
+const CHUNK: i64 = 4096;
+
 /// The rows in f64 on `device`, cut off from any gradient graph.
 ///
 /// `first_row` is the number of rows that came before, so that an error can name a row of the whole stream.
@@ -57,16 +60,23 @@ pub(crate) fn shape_of(operation: &'static str, tensor: &Tensor) -> Result<Vec<i
 /// # Errors
 /// When a value is NaN or infinite.
 pub(crate) fn all_finite(operation: &'static str, rows: &Tensor, first_row: u64) -> Result<()> {
-    let finite = rows.f_isfinite().during(operation)?;
-    let all = finite.f_all().and_then(|t| t.f_int64_value(&[])).during(operation)?;
-    if all != 0 {
-        return Ok(());
+    // In chunks, so that half a gigabyte of rows is not copied to be looked at.
+    for chunk in rows.f_split(CHUNK, 0).during(operation)? {
+        let finite = chunk.f_isfinite().and_then(|t| t.f_all()).and_then(|t| t.f_int64_value(&[]));
+        if finite.during(operation)? == 0 {
+            return Err(non_finite(operation, rows, first_row)?);
+        }
     }
-    let places = finite.f_logical_not().and_then(|t| t.f_nonzero()).during(operation)?;
+    Ok(())
+}
+
+fn non_finite(operation: &'static str, rows: &Tensor, first_row: u64) -> Result<Error> {
+    let finite = rows.f_isfinite().and_then(|t| t.f_logical_not()).during(operation)?;
+    let places = finite.f_nonzero().during(operation)?;
     let at = |column| places.f_int64_value(&[0, column]).during(operation);
     let (row, column) = (first_row + at(0)? as u64, at(1)? as u64);
     let count = shape_of(operation, &places)?[0] as u64;
-    Err(Error::NonFinite { operation, row, column, count })
+    Ok(Error::NonFinite { operation, row, column, count })
 }
 
 /// The values of a tensor in row-major order.
