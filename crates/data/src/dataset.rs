@@ -3,9 +3,10 @@
 //! Images are read one at a time into the caller's buffer, so a data set need not fit in memory: one that decodes from a
 //! memory-mapped archive implements the same trait as [`InMemory`](crate::InMemory).
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::error::Result;
+use crate::{error::Result, images::Skipped};
 
 /// The shape `[C, H, W]` of every image of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +59,11 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
+    /// What was left out when the data set was opened, and why.
+    fn skipped(&self) -> &[Skipped] {
+        &[]
+    }
+
     /// The [`content_digest`] of this data set. One that knows it already may say so instead of reading everything.
     ///
     /// # Errors
@@ -67,6 +73,9 @@ pub trait Dataset: Send + Sync {
     }
 }
 
+/// Bytes of images that are read before they are digested.
+const READ_A_TIME: usize = 4 << 20;
+
 /// What the images and labels are, as one number: the sha256 in hexadecimal of
 ///
 /// ```text
@@ -74,7 +83,7 @@ pub trait Dataset: Send + Sync {
 /// ```
 ///
 /// where numbers are little-endian u64 and the label of an unlabelled image is `u64::MAX`. Names and files do not enter:
-/// equal contents have equal digests.
+/// equal contents have equal digests. Images are read in parallel, in the caller's rayon pool.
 ///
 /// # Errors
 /// Those of [`Dataset::read`].
@@ -84,11 +93,17 @@ pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
     for extent in [shape.c, shape.h, shape.w, dataset.len()] {
         hasher.update((extent as u64).to_le_bytes());
     }
-    let mut pixels = vec![0; shape.n_values()];
-    for i in 0..dataset.len() {
-        dataset.read(i, &mut pixels)?;
-        hasher.update(&pixels);
-        hasher.update(dataset.label(i).map_or(u64::MAX, |label| label as u64).to_le_bytes());
+    let n_values = shape.n_values();
+    let a_time = (READ_A_TIME / n_values.max(1)).clamp(1, dataset.len().max(1));
+    let mut pixels = vec![0; a_time.saturating_mul(n_values)];
+    for first in (0..dataset.len()).step_by(a_time) {
+        let n = a_time.min(dataset.len() - first);
+        let images = pixels.par_chunks_mut(n_values.max(1)).take(n);
+        images.enumerate().try_for_each(|(i, image)| dataset.read(first + i, image))?;
+        for (i, image) in pixels.chunks(n_values.max(1)).take(n).enumerate() {
+            hasher.update(image);
+            hasher.update(dataset.label(first + i).map_or(u64::MAX, |label| label as u64).to_le_bytes());
+        }
     }
     Ok(hex(&hasher.finalize()))
 }

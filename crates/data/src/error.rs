@@ -59,6 +59,24 @@ pub enum Error {
         /// The dimensions in the file.
         got: Vec<u32>,
     },
+    /// A file or a folder that is not what is needed.
+    #[error("{}: expected {expected}, got {got}", path.display())]
+    File {
+        /// The file; for one in an archive, the archive's path and its name there.
+        path: PathBuf,
+        /// What is needed.
+        expected: String,
+        /// What is there.
+        got: String,
+    },
+    /// The operating system would not take the file.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// There are not as many labels as images.
     #[error("{} has {n_images} images, but {} has {n_labels} labels", images.display(), labels.display())]
     Count {

@@ -12,6 +12,7 @@ use crate::{
     dataset::Dataset,
     digits::digits,
     error::{Error, Result},
+    images::{OnBad, open_images},
     mnist::{open_fashion_mnist, open_mnist},
     split::Split,
 };
@@ -37,6 +38,14 @@ pub enum DatasetSpec {
     /// CIFAR-10, 3 x 32 x 32.
     #[serde(rename = "cifar10")]
     Cifar10(FolderSpec),
+    /// Images in a folder, a `.zip` or a `.npz`.
+    Images {
+        /// Where they lie.
+        path: PathBuf,
+        /// What to do about images that cannot be used.
+        #[serde(default)]
+        on_bad: OnBad,
+    },
 }
 
 /// A published data set in a folder.
@@ -72,6 +81,18 @@ impl DatasetSpec {
             Self::Mnist(_) => "mnist",
             Self::FashionMnist(_) => "fashion-mnist",
             Self::Cifar10(_) => "cifar10",
+            Self::Images { .. } => "images",
+        }
+    }
+
+    /// Whether it has to be fetched before it can be opened: a published data set without a path of its own that has no
+    /// folder in `cache`.
+    pub fn is_missing(&self, cache: &Path) -> bool {
+        match self {
+            Self::Digits {} | Self::Images { .. } => false,
+            Self::Mnist(at) | Self::FashionMnist(at) | Self::Cifar10(at) => {
+                at.path.is_none() && !cache.join(self.name()).is_dir()
+            }
         }
     }
 
@@ -79,7 +100,7 @@ impl DatasetSpec {
     ///
     /// # Errors
     /// [`Error::Invalid`] without a path and without a cache; otherwise those of [`digits`], [`open_mnist`],
-    /// [`open_fashion_mnist`] and [`open_cifar10`].
+    /// [`open_fashion_mnist`], [`open_cifar10`] and [`open_images`].
     pub fn open(&self, cache: Option<&Path>) -> Result<Arc<dyn Dataset>> {
         Ok(match self {
             Self::Digits {} => Arc::new(digits()?),
@@ -88,6 +109,7 @@ impl DatasetSpec {
                 Arc::new(open_fashion_mnist(&self.folder(at, cache)?, at.split, at.verify)?)
             }
             Self::Cifar10(at) => Arc::new(open_cifar10(&self.folder(at, cache)?, at.split, at.verify)?),
+            Self::Images { path, on_bad } => Arc::new(open_images(path, *on_bad)?),
         })
     }
 
@@ -116,6 +138,7 @@ mod tests {
             DatasetSpec::Mnist(folder.clone()),
             DatasetSpec::FashionMnist(FolderSpec::default()),
             DatasetSpec::Cifar10(folder),
+            DatasetSpec::Images { path: "faces.zip".into(), on_bad: OnBad::Skip },
         ] {
             let text = toml::to_string(&spec).unwrap();
             assert!(text.contains(&format!("kind = \"{}\"", spec.name())), "{text}");
@@ -132,11 +155,29 @@ mod tests {
             ("kind = 'mnist'\npaht = 'x'", "paht"),
             ("kind = 'cifar10'\nsplit = 'validation'", "validation"),
             ("kind = 'imagenet'", "imagenet"),
+            ("kind = 'images'", "path"),
+            ("kind = 'images'\npath = 'x'\nsplit = 'test'", "split"),
+            ("kind = 'images'\npath = 'x'\non_bad = 'mend'", "mend"),
             ("path = 'x'", "kind"),
         ] {
             let message = toml::from_str::<DatasetSpec>(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn missing_is_what_would_be_looked_for_in_the_cache_and_is_not_there() {
+        let cache = tempfile::tempdir().unwrap();
+        let spec = |path: Option<&str>| {
+            DatasetSpec::Cifar10(FolderSpec { path: path.map(PathBuf::from), ..FolderSpec::default() })
+        };
+        assert!(spec(None).is_missing(cache.path()));
+        assert!(!spec(Some("elsewhere")).is_missing(cache.path()));
+        assert!(!DatasetSpec::default().is_missing(cache.path()));
+        let images = DatasetSpec::Images { path: "nowhere".into(), on_bad: OnBad::Refuse };
+        assert!(!images.is_missing(cache.path()));
+        std::fs::create_dir(cache.path().join("cifar10")).unwrap();
+        assert!(!spec(None).is_missing(cache.path()));
     }
 
     #[test]

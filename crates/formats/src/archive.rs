@@ -5,7 +5,7 @@
 //! other data, which other readers take for other archives; those are refused. Stored entries are slices of the file, and
 //! deflated ones are unpacked no further than they claim, if that is possible at all.
 
-use std::{borrow::Cow, collections::BTreeMap, io};
+use std::{borrow::Cow, collections::BTreeMap, io, ops::Range};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use zip::{CompressionMethod, ZipArchive, result::ZipResult};
@@ -28,14 +28,18 @@ pub(crate) fn is_archive(bytes: &[u8]) -> bool {
 /// An archive whose directory has been checked: its entries lie in the file, apart from each other.
 pub(crate) struct Archive<'a> {
     format: Format,
-    entries: BTreeMap<String, Entry<'a>>,
+    bytes: &'a [u8],
+    entries: BTreeMap<String, Entry>,
     /// Bytes of all entries, unpacked.
     pub(crate) unpacked_len: u64,
 }
 
-struct Entry<'a> {
+/// What the directory says of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
     deflated: bool,
-    packed: &'a [u8],
+    /// Where it lies in the file.
+    packed: Range<usize>,
     /// A claim still, if the entry is deflated.
     unpacked_len: u64,
     crc: u32,
@@ -47,9 +51,9 @@ impl<'a> Archive<'a> {
         if zip.offset() != 0 || !ends_with_directory(bytes, zip.comment()) {
             return Err(damaged(format, "one before or behind other data".to_owned()));
         }
-        let mut archive = Self { format, entries: BTreeMap::new(), unpacked_len: 0 };
+        let mut archive = Self { format, bytes, entries: BTreeMap::new(), unpacked_len: 0 };
         for i in 0..zip.len() {
-            let (name, entry) = entry(format, bytes, &mut zip, i)?;
+            let (name, entry) = entry(format, bytes.len(), &mut zip, i)?;
             archive.unpacked_len = archive.unpacked_len.saturating_add(entry.unpacked_len);
             archive.entries.insert(name, entry);
         }
@@ -65,33 +69,59 @@ impl<'a> Archive<'a> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// The contents of an entry, checked against its checksum; nothing if there is no such entry.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>> {
-        let Some(entry) = self.entries.get(name) else { return Ok(None) };
-        let contents =
-            if entry.deflated { Cow::Owned(self.inflate(name, entry)?) } else { Cow::Borrowed(entry.packed) };
-        let mut crc = Crc::new();
-        crc.update(&contents);
-        if crc.sum() != entry.crc {
-            let got = format!("{:#010x}", crc.sum());
-            return Err(wrong(self.format, name, &format!("checksum {:#010x}", entry.crc), got));
-        }
-        Ok(Some(contents))
+    /// The entries, sorted by name; each lies in the bytes that the archive was opened on.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Entry)> {
+        self.entries.into_iter()
     }
 
-    fn inflate(&self, name: &str, entry: &Entry<'_>) -> Result<Vec<u8>> {
-        let len = entry.unpacked_len;
-        if len > (entry.packed.len() as u64).saturating_mul(MAX_RATIO) {
-            let expected = format!("at most {MAX_RATIO} times its {} packed bytes", entry.packed.len());
-            return Err(wrong(self.format, name, &expected, len.to_string()));
+    /// The contents of an entry, checked against its checksum; nothing if there is no such entry.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>> {
+        self.entries.get(name).map(|entry| entry.read(self.format, name, self.bytes)).transpose()
+    }
+}
+
+impl Entry {
+    /// The contents, checked against the checksum. `file` is the archive's bytes.
+    pub(crate) fn read<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        let packed = self.packed(format, name, file)?;
+        let contents = if self.deflated {
+            Cow::Owned(self.inflate(format, name, packed)?)
+        } else {
+            Cow::Borrowed(packed)
+        };
+        let mut crc = Crc::new();
+        crc.update(&contents);
+        if crc.sum() != self.crc {
+            let got = format!("{:#010x}", crc.sum());
+            return Err(wrong(format, name, &format!("checksum {:#010x}", self.crc), got));
+        }
+        Ok(contents)
+    }
+
+    /// The contents without a look at the checksum, if they can be had without unpacking: for who needs their beginning.
+    pub(crate) fn stored<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<Option<&'a [u8]>> {
+        if self.deflated { Ok(None) } else { self.packed(format, name, file).map(Some) }
+    }
+
+    /// The file may be another than it was: a mapped one, changed by somebody.
+    fn packed<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<&'a [u8]> {
+        file.get(self.packed.clone())
+            .ok_or_else(|| wrong(format, name, "the file that was opened", "a shorter one"))
+    }
+
+    fn inflate(&self, format: Format, name: &str, packed: &[u8]) -> Result<Vec<u8>> {
+        let len = self.unpacked_len;
+        if len > (packed.len() as u64).saturating_mul(MAX_RATIO) {
+            let expected = format!("at most {MAX_RATIO} times its {} packed bytes", packed.len());
+            return Err(wrong(format, name, &expected, len.to_string()));
         }
         let mut out = Vec::with_capacity(len as usize + 1);
         let mut stream = Decompress::new(false);
-        let status = stream.decompress_vec(entry.packed, &mut out, FlushDecompress::Finish);
+        let status = stream.decompress_vec(packed, &mut out, FlushDecompress::Finish);
         let whole = matches!(status, Ok(Status::StreamEnd));
-        if !whole || stream.total_in() != entry.packed.len() as u64 || out.len() as u64 != len {
+        if !whole || stream.total_in() != packed.len() as u64 || out.len() as u64 != len {
             let expected = format!("a deflate stream of {len} bytes");
-            return Err(wrong(self.format, name, &expected, "a damaged one, or one of another length"));
+            return Err(wrong(format, name, &expected, "a damaged one, or one of another length"));
         }
         Ok(out)
     }
@@ -112,23 +142,18 @@ fn ends_with_directory(bytes: &[u8], comment: &[u8]) -> bool {
     record.is_some_and(|record| record.starts_with(b"PK\x05\x06"))
 }
 
-fn entry<'a>(
-    format: Format,
-    bytes: &'a [u8],
-    zip: &mut Directory<'a>,
-    i: usize,
-) -> Result<(String, Entry<'a>)> {
+fn entry<'a>(format: Format, file_len: usize, zip: &mut Directory<'a>, i: usize) -> Result<(String, Entry)> {
     let file = zip.by_index_raw(i).map_err(|error| damaged(format, error.to_string()))?;
     let name = str::from_utf8(file.name_raw()).map_err(|_| damaged(format, shown(file.name_raw())))?;
     let (packed_len, unpacked_len) = (file.compressed_size(), file.size());
     let start = file.data_start().unwrap_or(u64::MAX);
     let span = || Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(packed_len)?).ok()?);
-    let packed = span().and_then(|span| bytes.get(span)).ok_or_else(|| Error::PastEnd {
+    let packed = span().filter(|span| span.end <= file_len).ok_or_else(|| Error::PastEnd {
         format,
         offset: start,
         what: format!("entry `{}`", shown_name(name)),
         claimed: packed_len,
-        left: (bytes.len() as u64).saturating_sub(start),
+        left: (file_len as u64).saturating_sub(start),
     })?;
     if file.encrypted() {
         return Err(wrong(format, name, "a plain entry", "an encrypted one"));

@@ -31,6 +31,14 @@ pub enum Format {
     Npy,
     /// A zip archive of numpy arrays.
     Npz,
+    /// A PNG image.
+    Png,
+    /// A JPEG image.
+    Jpeg,
+    /// A zip archive of images.
+    ImageZip,
+    /// The labels of images, in JSON.
+    ImageLabels,
 }
 
 impl fmt::Display for Format {
@@ -47,6 +55,10 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors file",
             Self::Npy => "npy file",
             Self::Npz => "npz archive",
+            Self::Png => "PNG image",
+            Self::Jpeg => "JPEG image",
+            Self::ImageZip => "zip of images",
+            Self::ImageLabels => "labels of images",
         })
     }
 }
@@ -192,6 +204,30 @@ pub enum Error {
         format: Format,
         /// The most that is accepted, in bytes.
         limit: u64,
+    },
+    /// An image that its decoder refuses: cut short, a wrong checksum, pixels that do not unpack.
+    #[error("{format}: damaged: {reason}")]
+    Damaged {
+        /// The format that was being read.
+        format: Format,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// A file in order, of a kind that is not read.
+    #[error("{format}: expected {expected}, got {got}")]
+    Kind {
+        /// The format that was being read.
+        format: Format,
+        /// What is read.
+        expected: String,
+        /// What the file is.
+        got: String,
+    },
+    /// Bytes that begin like no image.
+    #[error("expected a PNG or JPEG image, got a file that begins with {start}")]
+    NotAnImage {
+        /// The first bytes.
+        start: String,
     },
     /// Bytes that begin like none of the formats.
     #[error("not a model file of a known kind: begins with {start}")]

@@ -119,21 +119,18 @@ fn dtype(descr: &str) -> Option<DType> {
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for elements that numpy has no type for (`BF16`), and what `out` fails with.
 pub fn write_npy(array: &NamedArray, mut out: impl io::Write) -> io::Result<()> {
-    out.write_all(&header(array)?)?;
+    out.write_all(&header(&array.name, array.dtype, &array.shape)?)?;
     out.write_all(&array.data)
 }
 
 /// Everything before the elements.
-pub(crate) fn header(array: &NamedArray) -> io::Result<Vec<u8>> {
-    let descr = DTYPES.iter().find(|(_, dtype)| *dtype == array.dtype).map(|(descr, _)| *descr);
+pub(crate) fn header(name: &str, dtype: DType, shape: &[usize]) -> io::Result<Vec<u8>> {
+    let descr = DTYPES.iter().find(|(_, of)| *of == dtype).map(|(descr, _)| *descr);
     let descr = descr.ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("`{}`: numpy has no {:?}", array.name, array.dtype),
-        )
+        io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}`: numpy has no {dtype:?}"))
     })?;
-    let comma = if array.shape.len() == 1 { "," } else { "" };
-    let extents: Vec<String> = array.shape.iter().map(usize::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
     let mut text =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", extents.join(", "));
     // Elements begin at a multiple of 64.

@@ -8,7 +8,7 @@ use crate::{
     archive::{Archive, wrong},
     error::{Format, Result},
     npy,
-    tensor::{Checkpoint, NamedArray},
+    tensor::{Checkpoint, DType, NamedArray, byte_len},
     value::Value,
 };
 
@@ -44,20 +44,59 @@ pub fn write_npz<'a>(
     arrays: impl IntoIterator<Item = &'a NamedArray>,
     out: impl io::Write + io::Seek,
 ) -> io::Result<()> {
-    let mut archive = ZipWriter::new(out);
+    let mut archive = NpzWriter::new(out);
     for array in arrays {
-        let header = npy::header(array)?;
-        let is_large = (header.len() + array.data.len()) as u64 >= u64::from(u32::MAX);
+        archive.add(&array.name, array.dtype, &array.shape, array.data.as_slice())?;
+    }
+    archive.finish().map(drop)
+}
+
+/// Writes an archive array by array, for arrays that do not lie in memory.
+pub struct NpzWriter<W: io::Write + io::Seek> {
+    zip: ZipWriter<W>,
+}
+
+impl<W: io::Write + io::Seek> NpzWriter<W> {
+    /// An archive without arrays.
+    pub fn new(out: W) -> Self {
+        Self { zip: ZipWriter::new(out) }
+    }
+
+    /// Adds an array, whose elements are all that `data` gives.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when they are not as many bytes as `shape` asks for, for elements that numpy has no
+    /// type for (`BF16`) and for a name that is there already; what `data` and `out` fail with.
+    pub fn add(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        shape: &[usize],
+        mut data: impl io::Read,
+    ) -> io::Result<()> {
+        let invalid = |got: String| io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}`: {got}"));
+        let header = npy::header(name, dtype, shape)?;
+        let len = byte_len(dtype, shape).ok_or_else(|| invalid(format!("too large: {shape:?}")))? as u64;
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(DateTime::default())
-            .large_file(is_large);
-        archive.start_file(format!("{}{SUFFIX}", array.name), options)?;
-        io::Write::write_all(&mut archive, &header)?;
-        io::Write::write_all(&mut archive, &array.data)?;
+            .large_file(len.saturating_add(header.len() as u64) >= u64::from(u32::MAX));
+        self.zip.start_file(format!("{name}{SUFFIX}"), options)?;
+        io::Write::write_all(&mut self.zip, &header)?;
+        let written = io::copy(&mut data, &mut self.zip)?;
+        if written != len {
+            return Err(invalid(format!("{written} bytes for the shape {shape:?}, expected {len}")));
+        }
+        Ok(())
     }
-    archive.finish()?;
-    Ok(())
+
+    /// Gives back `out` with the whole archive.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn finish(self) -> io::Result<W> {
+        Ok(self.zip.finish()?)
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +115,10 @@ mod tests {
         let read = read_npz(bytes.get_ref()).unwrap();
         assert_eq!(read.arrays, [mu.clone(), sigma]);
         assert!(write_npz([&mu, &mu], io::Cursor::new(Vec::new())).is_err());
+        for bytes in [&[1; 5][..], &[1; 7]] {
+            let mut writer = NpzWriter::new(io::Cursor::new(Vec::new()));
+            let error = writer.add("x", DType::U8, &[2, 3], bytes).unwrap_err();
+            assert!(error.to_string().contains("expected 6"), "{error}");
+        }
     }
 }

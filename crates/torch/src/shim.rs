@@ -1,4 +1,4 @@
-//! The C++ shim's door: the only unsafe code of the project.
+//! The C++ shim's door: with the mapped files of `fewstep-data`, the only unsafe code of the project.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};

@@ -1,0 +1,126 @@
+//! A data set of image files: all of one size, with one number of channels.
+
+use std::{collections::HashMap, path::Path};
+
+use fewstep_formats::ImageHeader;
+use rayon::prelude::*;
+
+use super::{ImageSource, OnBad, Skipped};
+use crate::{
+    dataset::{Dataset, ImageShape},
+    error::{Error, Result},
+};
+
+/// A data set in a folder, a zip or an npz, whose images are decoded when they are read.
+pub struct Images {
+    name: String,
+    source: ImageSource,
+    shape: ImageShape,
+    /// By their number in the source.
+    kept: Vec<usize>,
+    skipped: Vec<Skipped>,
+}
+
+/// Opens the images at `path`: a folder, a `.zip` or a `.npz` (see [`ImageSource`] for the layouts).
+///
+/// With [`OnBad::Refuse`] the header of every image is read, and its pixels when they are asked for. With
+/// [`OnBad::Skip`] every image is decoded once, so that damaged ones are known; the size of the data set is then that of
+/// most images.
+///
+/// # Errors
+/// Those of [`ImageSource::open`]. With [`OnBad::Refuse`], what is wrong with the first image that is damaged or of
+/// another size than image 0; with [`OnBad::Skip`], [`Error::File`] when no image is left.
+pub fn open_images(path: &Path, on_bad: OnBad) -> Result<Images> {
+    let source = ImageSource::open(path, on_bad)?;
+    let headers: Vec<Result<ImageHeader>> = (0..source.len())
+        .into_par_iter()
+        .map(|i| match on_bad {
+            OnBad::Refuse => source.header(i),
+            OnBad::Skip => source.image(i).map(|image| image.header),
+        })
+        .collect();
+    let (header, why) = match on_bad {
+        OnBad::Refuse => (headers.first().and_then(|h| h.as_ref().ok()).copied(), "like the first"),
+        OnBad::Skip => (most_frequent(&headers), "like most of them"),
+    };
+    let mut skipped = source.skipped().to_vec();
+    let mut kept = Vec::with_capacity(headers.len());
+    for (i, result) in headers.into_iter().enumerate() {
+        let error = match (result, header) {
+            (Ok(got), Some(expected)) if got == expected => {
+                kept.push(i);
+                continue;
+            }
+            (Ok(got), expected) => source.another_size(i, expected.unwrap_or(got), why, got),
+            (Err(error), _) => error,
+        };
+        if on_bad == OnBad::Refuse {
+            return Err(error);
+        }
+        skipped.push(Skipped { name: source.name(i).into_owned(), reason: error.to_string() });
+    }
+    let Some(header) = header else {
+        let got = skipped.first().map_or("none".to_owned(), |first| first.reason.clone());
+        let expected = "at least one image that can be read".to_owned();
+        return Err(Error::File { path: path.to_owned(), expected, got });
+    };
+    let shape =
+        ImageShape { c: usize::from(header.channels), h: header.height as usize, w: header.width as usize };
+    Ok(Images { name: path.display().to_string(), source, shape, kept, skipped })
+}
+
+/// The header that most images have; of several, the one that comes first.
+fn most_frequent(headers: &[Result<ImageHeader>]) -> Option<ImageHeader> {
+    let mut counts: HashMap<ImageHeader, (usize, usize)> = HashMap::new();
+    for (i, header) in headers.iter().enumerate() {
+        if let Ok(header) = header {
+            counts.entry(*header).or_insert((0, headers.len() - i)).0 += 1;
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(header, _)| header)
+}
+
+impl Images {
+    /// Name of image `i`; empty beyond the end.
+    pub fn image_name(&self, i: usize) -> String {
+        self.kept.get(i).map(|&i| self.source.name(i).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Dataset for Images {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    fn n_classes(&self) -> usize {
+        self.source.n_classes()
+    }
+
+    fn label(&self, i: usize) -> Option<usize> {
+        self.source.label(*self.kept.get(i)?)
+    }
+
+    fn read(&self, i: usize, out: &mut [u8]) -> Result<()> {
+        let invalid =
+            |expected, got| Error::Invalid { operation: format!("read of {}", self.name), expected, got };
+        let n_values = self.shape.n_values();
+        if out.len() != n_values {
+            return Err(invalid(format!("a buffer of {n_values} bytes"), out.len().to_string()));
+        }
+        let at = self.kept.get(i);
+        let at = at.ok_or_else(|| invalid(format!("an index below {}", self.kept.len()), i.to_string()))?;
+        self.source.read(*at, self.shape, out)
+    }
+
+    fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+}

@@ -1,0 +1,43 @@
+//! Images as files in a folder, and `dataset.json` beside them: with their labels, or to say that there are none, as the
+//! folders that hold a thousand files each would pass for classes.
+
+use std::path::Path;
+
+use fewstep_formats::{ImageLabels, image_labels::LABELS_FILE};
+use tempfile::TempDir;
+
+use super::{cannot_write, image_labels, parent, temporary};
+use crate::error::Result;
+
+pub(super) struct FolderSink {
+    folder: TempDir,
+    labels: Vec<(String, usize)>,
+}
+
+impl FolderSink {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let folder = temporary(0o777).tempdir_in(parent(path)).map_err(cannot_write(path))?;
+        Ok(Self { folder, labels: Vec::new() })
+    }
+
+    pub(super) fn push(&mut self, images: &[(String, Vec<u8>)], labels: Option<&[usize]>) -> Result<()> {
+        for (name, png) in images {
+            let path = self.folder.path().join(name);
+            fs_err::create_dir_all(parent(&path)).map_err(cannot_write(&path))?;
+            fs_err::write(&path, png).map_err(cannot_write(&path))?;
+        }
+        let names = images.iter().map(|(name, _)| name.clone());
+        self.labels.extend(names.zip(labels.unwrap_or_default().iter().copied()));
+        Ok(())
+    }
+
+    pub(super) fn finish(self, path: &Path, n_classes: usize) -> Result<()> {
+        let labels = image_labels(path, self.labels, n_classes)?;
+        let file = self.folder.path().join(LABELS_FILE);
+        fs_err::write(&file, ImageLabels::to_json(labels.as_ref())).map_err(cannot_write(&file))?;
+        fs_err::rename(self.folder.path(), path).map_err(cannot_write(path))?;
+        // There is nothing left under the temporary name.
+        let _ = self.folder.keep();
+        Ok(())
+    }
+}

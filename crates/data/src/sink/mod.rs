@@ -1,0 +1,216 @@
+//! Where images are written: a folder of PNG files, a zip as EDM's tools read, or an npz, by the name of the path.
+//!
+//! Images stream through, whatever their number. What is written has its name only when it is whole: until then it lies
+//! beside it under a temporary name, which is removed if the writing is given up. The same images give the same bytes.
+
+mod folder;
+mod npz;
+mod zip;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use fewstep_formats::{
+    Format, Image, ImageLabels,
+    image::{Named, named},
+    write_png,
+};
+use rayon::prelude::*;
+
+use crate::{
+    dataset::ImageShape,
+    error::{Error, Result},
+    images::header_of,
+};
+
+/// Images on their way to a path.
+///
+/// ```
+/// use fewstep_data::{Dataset, ImageShape, ImageSink, OnBad, open_images};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("grey.zip");
+/// let mut sink = ImageSink::create(&path, ImageShape { c: 1, h: 2, w: 2 }, 10)?;
+/// sink.push(0, &[0, 1, 2, 3, 4, 5, 6, 7], Some(&[3, 9]))?;
+/// sink.finish()?;
+///
+/// let images = open_images(&path, OnBad::Refuse)?;
+/// assert_eq!((images.len(), images.label(1), images.n_classes()), (2, Some(9), 10));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ImageSink {
+    path: PathBuf,
+    shape: ImageShape,
+    n_classes: usize,
+    /// Numbers below this are taken.
+    next: u64,
+    n: usize,
+    out: Out,
+}
+
+enum Out {
+    Folder(folder::FolderSink),
+    Zip(Box<zip::ZipSink>),
+    Npz(npz::NpzSink),
+}
+
+/// The name of image `number`, as EDM's tools give them: `00012/img00012345.png`.
+fn image_name(number: u64) -> String {
+    format!("{:05}/img{number:08}.png", number / 1000)
+}
+
+impl ImageSink {
+    /// Begins to write images of `shape`, of one or three channels, to `path`: a `.zip`, a `.npz`, or a folder if it has
+    /// another name. Their labels are `0..n_classes`; 0 means that they have none.
+    ///
+    /// # Errors
+    /// [`Error::File`] when there is something at `path` already (an empty folder may be) or it has the name of an image,
+    /// [`Error::Write`] when the folder that it is to lie in cannot be written to, [`Error::Invalid`] for another number of
+    /// channels, an empty image or one that is beyond what can be read again.
+    pub fn create(path: &Path, shape: ImageShape, n_classes: usize) -> Result<Self> {
+        let header = header_of(shape).check(Format::Png);
+        header.map_err(|source| invalid(path, "images that can be read again", source.to_string()))?;
+        let is_named = |extension| path.extension().unwrap_or_default().eq_ignore_ascii_case(extension);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_empty =
+            |folder: &Path| fs_err::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        let is_file = is_named("zip") || is_named("npz");
+        let wrong = |expected: &str, got: &str| {
+            Err(Error::File { path: path.to_owned(), expected: expected.to_owned(), got: got.to_owned() })
+        };
+        if named(&name) != Named::NoImage {
+            return wrong("a folder, a .zip or a .npz to write to", "the name of one image");
+        }
+        if fs_err::symlink_metadata(path).is_ok() && (is_file || !is_empty(path)) {
+            return wrong("a place to write to", "something that is there already");
+        }
+        let out = if is_named("zip") {
+            Out::Zip(Box::new(zip::ZipSink::create(path)?))
+        } else if is_named("npz") {
+            Out::Npz(npz::NpzSink::create(path)?)
+        } else {
+            Out::Folder(folder::FolderSink::create(path)?)
+        };
+        Ok(Self { path: path.to_owned(), shape, n_classes, next: 0, n: 0, out })
+    }
+
+    /// Adds images that are numbered from `first` on, as they are named in a folder or a zip; an npz has only their order.
+    /// They are packed in parallel, in the caller's rayon pool.
+    ///
+    /// # Shapes
+    /// `pixels` is `[n, C, H, W]`, the last dimension fastest; `labels` is `[n]`, and there are any just if there are
+    /// classes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another number of pixels or labels, a label that is no class, or numbers that do not come
+    /// after all earlier ones; [`Error::Write`] when the system refuses.
+    pub fn push(&mut self, first: u64, pixels: &[u8], labels: Option<&[usize]>) -> Result<()> {
+        let wrong = |expected: &str, got: String| Err(invalid(&self.path, expected, got));
+        let n_values = self.shape.n_values();
+        if !pixels.len().is_multiple_of(n_values) {
+            return wrong(&format!("images of {n_values} bytes"), format!("{} bytes", pixels.len()));
+        }
+        let n = pixels.len() / n_values;
+        if labels.map(<[usize]>::len) != (self.n_classes > 0).then_some(n) {
+            let expected = format!("{n} images with labels of {} classes", self.n_classes);
+            return wrong(
+                &expected,
+                labels.map_or("no labels".to_owned(), |l| format!("{} labels", l.len())),
+            );
+        }
+        if let Some(label) = labels.unwrap_or_default().iter().find(|&&label| label >= self.n_classes) {
+            return wrong(&format!("labels below {}", self.n_classes), label.to_string());
+        }
+        let end = first.checked_add(n as u64).filter(|_| first >= self.next);
+        let Some(end) = end else {
+            return wrong(&format!("numbers from {} on", self.next), format!("{n} from {first} on"));
+        };
+        match &mut self.out {
+            Out::Npz(npz) => npz.push(pixels, labels)?,
+            Out::Folder(folder) => folder.push(&encode(self.shape, first, pixels)?, labels)?,
+            Out::Zip(zip) => zip.push(&encode(self.shape, first, pixels)?, labels)?,
+        }
+        self.next = end;
+        self.n += n;
+        Ok(())
+    }
+
+    /// Number of images so far.
+    pub fn len(&self) -> usize {
+        self.n
+    }
+
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// Gives the images their name. Without this call, nothing is left.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no images, [`Error::Write`] when the system refuses or something has come to lie at the path.
+    pub fn finish(self) -> Result<()> {
+        if self.n == 0 {
+            return Err(invalid(&self.path, "at least one image", "none".to_owned()));
+        }
+        match self.out {
+            Out::Folder(folder) => folder.finish(&self.path, self.n_classes),
+            Out::Zip(zip) => zip.finish(&self.path, self.n_classes),
+            Out::Npz(npz) => npz.finish(&self.path, self.shape, self.n_classes),
+        }
+    }
+}
+
+/// Images as named PNG files.
+fn encode(shape: ImageShape, first: u64, pixels: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+    let images = pixels.par_chunks(shape.n_values()).enumerate().map(|(i, planes)| {
+        let name = image_name(first + i as u64);
+        match Image::from_planes(header_of(shape), planes).and_then(|image| write_png(&image)) {
+            Ok(png) => Ok((name, png)),
+            Err(source) => Err(Error::Format { path: name.into(), source }),
+        }
+    });
+    images.collect()
+}
+
+/// The labels of the images, if there are classes.
+fn image_labels(path: &Path, of: Vec<(String, usize)>, n_classes: usize) -> Result<Option<ImageLabels>> {
+    if n_classes == 0 {
+        return Ok(None);
+    }
+    let of = of.into_iter().map(|(name, label)| (name, label as u32)).collect();
+    let labels = ImageLabels::new(u32::try_from(n_classes).unwrap_or(u32::MAX), of);
+    labels.map(Some).map_err(|source| Error::Format { path: path.to_owned(), source })
+}
+
+fn invalid(path: &Path, expected: &str, got: String) -> Error {
+    Error::Invalid { operation: format!("images for {}", path.display()), expected: expected.to_owned(), got }
+}
+
+fn cannot_write(path: &Path) -> impl Fn(io::Error) -> Error {
+    |source| Error::Write { path: path.to_owned(), source }
+}
+
+/// The folder that `path` lies in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Temporary files are private by default; what is written is for everyone whom the umask lets in.
+fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".writing-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}

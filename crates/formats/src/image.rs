@@ -1,0 +1,233 @@
+//! 8-bit images, grey or RGB: PNG and JPEG, told apart by their first bytes and not by their names.
+//!
+//! What a header claims is compared with [`MAX_SIDE`] and [`MAX_BYTES`] before anything is allocated, and with what a
+//! file of that length can hold. Images that would have to be changed to fit (16 bits a channel, transparency, frames of
+//! an animation) are refused by name: whoever made them decides how.
+
+use std::{
+    fmt,
+    io::{BufRead, Seek},
+};
+
+use crate::{
+    error::{Error, Format, Result, shown},
+    jpeg, png,
+};
+
+/// The longest side of an image that is read, in pixels.
+pub const MAX_SIDE: u32 = 65_535;
+
+/// The most bytes that an image may have when decoded.
+pub const MAX_BYTES: u64 = 1 << 28;
+
+/// What an image says of itself before its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ImageHeader {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// 1 for grey, 3 for RGB.
+    pub channels: u8,
+}
+
+impl ImageHeader {
+    /// Bytes of the decoded image; `usize::MAX` if they cannot be counted.
+    pub fn n_bytes(&self) -> usize {
+        let pixels = (self.width as usize).saturating_mul(self.height as usize);
+        pixels.saturating_mul(usize::from(self.channels))
+    }
+
+    /// Whether images of this size are read and written.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] unless there are one or three channels and the limits of this module are kept.
+    pub fn check(&self, format: Format) -> Result<()> {
+        let sides = 1..=MAX_SIDE;
+        let fits = sides.contains(&self.width) && sides.contains(&self.height);
+        if !matches!(self.channels, 1 | 3) || !fits || self.n_bytes() as u64 > MAX_BYTES {
+            return Err(Error::Kind {
+                format,
+                expected: format!(
+                    "1 or 3 channels, sides from 1 to {MAX_SIDE} and at most {MAX_BYTES} bytes decoded"
+                ),
+                got: self.to_string(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ImageHeader {
+    /// Channels, height and width, as in `3x32x32`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+/// A decoded image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its size and channels.
+    pub header: ImageHeader,
+    /// The pixels `[height, width, channels]`, the last dimension fastest; `header.n_bytes()` of them.
+    pub pixels: Vec<u8>,
+}
+
+impl Image {
+    /// Writes the image to `planes` as `[channels, height, width]`; as much of it as fits.
+    pub fn write_planes(&self, planes: &mut [u8]) {
+        let channels = usize::from(self.header.channels).max(1);
+        let plane_len = (self.pixels.len() / channels).max(1);
+        for (channel, plane) in planes.chunks_mut(plane_len).enumerate() {
+            let values = self.pixels.iter().skip(channel).step_by(channels);
+            plane.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+        }
+    }
+
+    /// The image whose `[channels, height, width]` bytes are `planes`.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] for another number of bytes than the header says, and those of [`ImageHeader::check`].
+    pub fn from_planes(header: ImageHeader, planes: &[u8]) -> Result<Self> {
+        header.check(Format::Png)?;
+        if planes.len() != header.n_bytes() {
+            let expected = format!("{} bytes for an image of {header}", header.n_bytes());
+            return Err(Error::Kind {
+                format: Format::Png,
+                expected,
+                got: format!("{} bytes", planes.len()),
+            });
+        }
+        let plane_len = planes.len() / usize::from(header.channels);
+        let mut pixels = vec![0; planes.len()];
+        for (channel, plane) in planes.chunks(plane_len).enumerate() {
+            let values = pixels.iter_mut().skip(channel).step_by(usize::from(header.channels));
+            values.zip(plane).for_each(|(to, from)| *to = *from);
+        }
+        Ok(Self { header, pixels })
+    }
+
+    /// The image in RGB: grey becomes three equal channels.
+    pub fn into_rgb(self) -> Self {
+        if self.header.channels == 3 {
+            return self;
+        }
+        let pixels = self.pixels.iter().flat_map(|&grey| [grey; 3]).collect();
+        Self { header: ImageHeader { channels: 3, ..self.header }, pixels }
+    }
+}
+
+/// What a file in a folder or an archive of images is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// An image that this crate reads.
+    Image,
+    /// An image of another kind: leaving it out in silence would change the data set.
+    OtherImage,
+    /// Something else.
+    NoImage,
+}
+
+/// What a file of this name is: `.png`, `.jpg` and `.jpeg` are read, in any case of letters; hidden files are no images.
+pub fn named(name: &str) -> Named {
+    const READ: [&str; 3] = ["png", "jpg", "jpeg"];
+    const OTHER: [&str; 12] =
+        ["apng", "avif", "bmp", "gif", "heic", "jp2", "jxl", "pgm", "ppm", "tif", "tiff", "webp"];
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let extension = file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty() && !stem.starts_with('.'));
+    let is_any = |of: &[&str]| extension.is_some_and(|(_, e)| of.iter().any(|o| e.eq_ignore_ascii_case(o)));
+    if is_any(&READ) {
+        Named::Image
+    } else if is_any(&OTHER) {
+        Named::OtherImage
+    } else {
+        Named::NoImage
+    }
+}
+
+/// Decodes a PNG or JPEG file.
+///
+/// # Errors
+/// [`Error::Unrecognised`] for another kind of file, otherwise those of [`read_png`](crate::read_png) and
+/// [`read_jpeg`](crate::read_jpeg).
+pub fn read_image(bytes: &[u8]) -> Result<Image> {
+    match sniff(bytes)? {
+        Format::Png => png::read_png(bytes),
+        _ => jpeg::read_jpeg(bytes),
+    }
+}
+
+/// What a PNG or JPEG file says before its pixels; no more of it is read.
+///
+/// # Errors
+/// As [`read_image`], for what can be known without decoding the pixels.
+pub fn read_image_header(mut input: impl BufRead + Seek) -> Result<ImageHeader> {
+    let start = input.fill_buf();
+    let start = start.map_err(|error| Error::Damaged {
+        format: Format::Png,
+        reason: format!("cannot be read: {error}"),
+    })?;
+    match sniff(start)? {
+        Format::Png => png::header(input),
+        _ => jpeg::header(input),
+    }
+}
+
+fn sniff(start: &[u8]) -> Result<Format> {
+    if start.starts_with(png::SIGNATURE) {
+        Ok(Format::Png)
+    } else if start.starts_with(jpeg::SIGNATURE) {
+        Ok(Format::Jpeg)
+    } else {
+        Err(Error::NotAnImage { start: shown(&start[..start.len().min(16)]) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: ImageHeader = ImageHeader { width: 2, height: 1, channels: 3 };
+
+    #[test]
+    fn planes_and_pixels_are_turned_into_each_other() {
+        let image = Image::from_planes(HEADER, &[1, 2, 10, 20, 100, 200]).unwrap();
+        assert_eq!(image.pixels, [1, 10, 100, 2, 20, 200]);
+        let mut planes = [0; 6];
+        image.write_planes(&mut planes);
+        assert_eq!(planes, [1, 2, 10, 20, 100, 200]);
+        assert!(Image::from_planes(HEADER, &planes[..5]).is_err());
+        assert!(Image::from_planes(ImageHeader { channels: 2, ..HEADER }, &planes[..4]).is_err());
+        assert!(Image::from_planes(ImageHeader { width: 0, ..HEADER }, &[]).is_err());
+    }
+
+    #[test]
+    fn grey_becomes_three_equal_channels() {
+        let grey = Image::from_planes(ImageHeader { channels: 1, ..HEADER }, &[7, 9]).unwrap();
+        let rgb = grey.into_rgb();
+        assert_eq!((rgb.header, rgb.pixels.as_slice()), (HEADER, &[7, 7, 7, 9, 9, 9][..]));
+        assert_eq!(rgb.clone().into_rgb(), rgb);
+    }
+
+    #[test]
+    fn names_say_what_is_read() {
+        for name in ["a.png", "x/y.JPEG", "a.b.jpg"] {
+            assert_eq!(named(name), Named::Image, "{name}");
+        }
+        assert_eq!((named("a.bmp"), named("x/a.WebP")), (Named::OtherImage, Named::OtherImage));
+        for name in ["", "png", ".png", "x/.a.png", "dataset.json", "x/", "a.png/b"] {
+            assert_eq!(named(name), Named::NoImage, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_named_by_their_beginning() {
+        for bytes in [&b""[..], b"BM", b"GIF89a", &[0x89, b'P', b'N']] {
+            let error = read_image(bytes).unwrap_err();
+            assert!(matches!(error, Error::NotAnImage { .. }), "{error}");
+            assert!(read_image_header(std::io::Cursor::new(bytes)).is_err());
+        }
+        assert!(read_image(b"BM..").unwrap_err().to_string().contains("\"BM..\""));
+    }
+}

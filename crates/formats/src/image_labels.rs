@@ -1,0 +1,172 @@
+//! `dataset.json`, the labels of a set of images in the layout that EDM's tools write and read:
+//!
+//! ```text
+//! {"labels": [["00000/img00000000.png", 6], ["00000/img00000001.png", 9]]}      or {"labels": null}
+//! ```
+//!
+//! Here the number of classes may stand beside them as `n_classes`, which EDM passes over; without it, it is one more than
+//! the largest label.
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::error::{Error, Format, Result, shown_name};
+
+/// The name of the file, in a folder or an archive of images.
+pub const LABELS_FILE: &str = "dataset.json";
+
+/// The most classes that are believed.
+pub const MAX_CLASSES: u32 = 1 << 20;
+
+/// A class for each name of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageLabels {
+    n_classes: u32,
+    /// Sorted by name, each name once.
+    of: Vec<(String, u32)>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    #[serde(deserialize_with = "there")]
+    labels: Option<Vec<(String, i64)>>,
+    n_classes: Option<i64>,
+}
+
+/// Null is a value, and a missing key is not null.
+fn there<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Vec<(String, i64)>>, D::Error> {
+    Option::deserialize(from).map_err(|error| {
+        de::Error::custom(format_args!(
+            "labels: expected pairs of a name and a whole number, or null: {error}"
+        ))
+    })
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    labels: Option<&'a [(String, u32)]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_classes: Option<u32>,
+}
+
+impl ImageLabels {
+    /// Labels below `n_classes`, one for each name.
+    ///
+    /// # Errors
+    /// [`Error::Part`] names the image whose label is not below `n_classes`, or that has two; [`Error::Kind`] for more
+    /// than [`MAX_CLASSES`] classes.
+    pub fn new(n_classes: u32, mut of: Vec<(String, u32)>) -> Result<Self> {
+        if n_classes > MAX_CLASSES {
+            return Err(Error::Kind {
+                format: Format::ImageLabels,
+                expected: format!("at most {MAX_CLASSES} classes"),
+                got: n_classes.to_string(),
+            });
+        }
+        if let Some((name, label)) = of.iter().find(|(_, label)| *label >= n_classes) {
+            return Err(wrong(name, format!("a label from 0 to below {n_classes}"), label.to_string()));
+        }
+        of.sort_unstable();
+        if let Some([(name, first), (_, second)]) =
+            of.array_windows().find(|[(first, _), (second, _)]| first == second)
+        {
+            return Err(wrong(name, "one label".to_owned(), format!("two, {first} and {second}")));
+        }
+        Ok(Self { n_classes, of })
+    }
+
+    /// The labels of a file, or nothing if it says that there are none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for what is not JSON of this layout; otherwise those of [`Self::new`], also for a negative label.
+    pub fn parse(json: &[u8]) -> Result<Option<Self>> {
+        let read: Read = serde_json::from_slice(json).map_err(|error| Error::Damaged {
+            format: Format::ImageLabels,
+            reason: error.to_string().chars().take(300).collect(),
+        })?;
+        let Some(labels) = read.labels else { return Ok(None) };
+        let below = read.n_classes.unwrap_or(i64::from(MAX_CLASSES)).clamp(0, i64::from(MAX_CLASSES));
+        let largest = labels.iter().map(|(_, label)| *label).max();
+        let n_classes = read.n_classes.or(largest.map(|l| l.saturating_add(1))).unwrap_or(0);
+        if let Some((name, label)) = labels.iter().find(|(_, label)| !(0..below).contains(label)) {
+            return Err(wrong(name, format!("a label from 0 to below {below}"), label.to_string()));
+        }
+        let n_classes = u32::try_from(n_classes).unwrap_or(u32::MAX);
+        // As EDM does: archives made on Windows.
+        let of = labels.into_iter().map(|(name, label)| (name.replace('\\', "/"), label as u32));
+        Self::new(n_classes, of.collect()).map(Some)
+    }
+
+    /// The file of these labels, or of none. The same labels give the same bytes.
+    pub fn to_json(labels: Option<&Self>) -> Vec<u8> {
+        let written =
+            Written { labels: labels.map(|l| l.of.as_slice()), n_classes: labels.map(|l| l.n_classes) };
+        // Texts and numbers always become JSON.
+        serde_json::to_vec(&written).unwrap_or_default()
+    }
+
+    /// The label of an image.
+    pub fn get(&self, name: &str) -> Option<u32> {
+        let at = self.of.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
+        self.of.get(at).map(|(_, label)| *label)
+    }
+
+    /// The labels are below this.
+    pub fn n_classes(&self) -> u32 {
+        self.n_classes
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.of.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+fn wrong(name: &str, expected: String, got: String) -> Error {
+    Error::Part { format: Format::ImageLabels, part: shown_name(name), expected, got }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(json: &str) -> String {
+        ImageLabels::parse(json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn labels_round_trip() {
+        let labels = ImageLabels::new(10, vec![("b.png".to_owned(), 3), ("a.png".to_owned(), 0)]).unwrap();
+        let json = ImageLabels::to_json(Some(&labels));
+        assert_eq!(json, br#"{"labels":[["a.png",0],["b.png",3]],"n_classes":10}"#);
+        assert_eq!(ImageLabels::parse(&json).unwrap().unwrap(), labels);
+        assert_eq!((labels.get("b.png"), labels.get("c.png")), (Some(3), None));
+        assert_eq!(ImageLabels::parse(&ImageLabels::to_json(None)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_by_edms_tool_is_read() {
+        let json = r#"{"labels": [["00000\\img00000000.png", 6], ["00000/img00000001.png", 9]], "more": {}}"#;
+        let labels = ImageLabels::parse(json.as_bytes()).unwrap().unwrap();
+        assert_eq!((labels.n_classes(), labels.get("00000/img00000000.png")), (10, Some(6)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (json, want) in [
+            (r#"{"labels": [["a.png", -1]]}"#, "`a.png`: expected a label from 0 to below"),
+            (r#"{"labels": [["a.png", 9999999999]]}"#, "got 9999999999"),
+            (r#"{"labels": [["a.png", 4]], "n_classes": 4}"#, "expected a label from 0 to below 4, got 4"),
+            (r#"{"labels": [["a.png", 1]], "n_classes": -4}"#, "from 0 to below 0, got 1"),
+            (r#"{"labels": [], "n_classes": 99999999}"#, "at most 1048576 classes"),
+            (r#"{"labels": [["a.png", 1], ["a.png", 2]]}"#, "expected one label, got two, 1 and 2"),
+            (r#"{"labels": [["a.png", 1.5]]}"#, "a whole number"),
+            (r#"{"labels": [["a.png", [0, 1]]]}"#, "a whole number"),
+            (r#"{"label": []}"#, "missing field `labels`"),
+            ("[", "EOF"),
+        ] {
+            assert!(message(json).contains(want), "{json}: {}", message(json));
+        }
+        let long = format!(r#"{{"labels": [["a", "{}"]]}}"#, "x".repeat(100_000));
+        assert!(message(&long).len() < 500);
+    }
+}

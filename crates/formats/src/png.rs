@@ -1,0 +1,236 @@
+//! PNG images: read strictly, to the last byte and checksum, and written with the same bytes whenever the pixels are.
+
+use std::io::{BufRead, Cursor, Seek};
+
+use ::png::{
+    BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Encoder, Limits, Reader, Transformations,
+};
+
+use crate::{
+    error::{Error, Format, Result},
+    gzip::MAX_RATIO,
+    image::{Image, ImageHeader, MAX_BYTES},
+};
+
+pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Decodes a PNG file: grey of up to 8 bits (spread over 0 to 255), RGB of 8 bits, or a palette (which becomes RGB).
+///
+/// # Errors
+/// [`Error::Kind`] for an image of another kind or beyond the limits of [`image`](crate::image), [`Error::Damaged`] for
+/// one that is cut short or has a wrong checksum, [`Error::Truncated`] for one that promises more pixels than its length
+/// can hold, [`Error::Excess`] for bytes after its end.
+pub fn read_png(bytes: &[u8]) -> Result<Image> {
+    let mut input = Cursor::new(bytes);
+    let (mut reader, header) = open(&mut input)?;
+    let most = (bytes.len() as u64).saturating_mul(MAX_RATIO);
+    let packed = reader.info().raw_bytes() as u64;
+    if packed > most {
+        return Err(Error::Truncated { format: Format::Png, expected: packed, got: most });
+    }
+    let mut pixels = vec![0; header.n_bytes()];
+    let frame = reader.next_frame(&mut pixels).map_err(damaged)?;
+    if frame.buffer_size() != pixels.len() {
+        let reason = format!("{} bytes of pixels for an image of {header}", frame.buffer_size());
+        return Err(Error::Damaged { format: Format::Png, reason });
+    }
+    reader.finish().map_err(damaged)?;
+    drop(reader);
+    if input.position() < bytes.len() as u64 {
+        return Err(Error::Excess { format: Format::Png, expected: input.position() });
+    }
+    Ok(Image { header, pixels })
+}
+
+/// Everything before the pixels.
+pub(crate) fn header(input: impl BufRead + Seek) -> Result<ImageHeader> {
+    open(input).map(|(_, header)| header)
+}
+
+fn open<R: BufRead + Seek>(input: R) -> Result<(Reader<R>, ImageHeader)> {
+    // Profiles and texts are packed, and nobody here reads them.
+    let mut options = DecodeOptions::default();
+    options.set_ignore_text_chunk(true);
+    options.set_ignore_iccp_chunk(true);
+    options.set_skip_ancillary_crc_failures(false);
+    options.set_ignore_adler32(false);
+    let mut decoder = Decoder::new_with_options(input, options);
+    // Of rows and chunks; the pixels are not counted.
+    decoder.set_limits(Limits { bytes: MAX_BYTES as usize });
+    decoder.set_transformations(Transformations::EXPAND);
+    let info = decoder.read_header_info().map_err(damaged)?;
+    let claimed =
+        ImageHeader { width: info.width, height: info.height, channels: channels(info.color_type)? };
+    claimed.check(Format::Png)?;
+    if info.bit_depth == BitDepth::Sixteen {
+        return Err(other_kind("8 bits a channel", "16"));
+    }
+    let reader = decoder.read_info().map_err(damaged)?;
+    let info = reader.info();
+    if info.trns.is_some() {
+        return Err(other_kind("an opaque image", "one with a transparent colour"));
+    }
+    if info.animation_control.is_some() {
+        return Err(other_kind("one image", "an animation"));
+    }
+    Ok((reader, claimed))
+}
+
+fn channels(color: ColorType) -> Result<u8> {
+    match color {
+        ColorType::Grayscale => Ok(1),
+        ColorType::Rgb | ColorType::Indexed => Ok(3),
+        ColorType::GrayscaleAlpha => Err(other_kind("an opaque image", "grey with an alpha channel")),
+        ColorType::Rgba => Err(other_kind("an opaque image", "RGB with an alpha channel")),
+    }
+}
+
+fn other_kind(expected: &str, got: &str) -> Error {
+    Error::Kind { format: Format::Png, expected: expected.to_owned(), got: got.to_owned() }
+}
+
+fn damaged(error: DecodingError) -> Error {
+    let reason = match error {
+        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "cut short".to_owned()
+        }
+        other => other.to_string(),
+    };
+    Error::Damaged { format: Format::Png, reason }
+}
+
+/// The image as a PNG file, grey or RGB of 8 bits; the same bytes for the same pixels.
+///
+/// # Errors
+/// [`Error::Kind`] when `pixels` are not as many as the header says, or the channels neither 1 nor 3.
+pub fn write_png(image: &Image) -> Result<Vec<u8>> {
+    let ImageHeader { width, height, channels } = image.header;
+    let color = match channels {
+        1 => ColorType::Grayscale,
+        3 => ColorType::Rgb,
+        other => return Err(other_kind("1 or 3 channels", &other.to_string())),
+    };
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| {
+        writer.write_image_data(&image.pixels)?;
+        writer.finish()
+    });
+    written.map_err(|error| other_kind("pixels of the header's size", &error.to_string()))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{read_image, read_image_header};
+
+    fn image(channels: u8) -> Image {
+        let header = ImageHeader { width: 5, height: 3, channels };
+        Image { header, pixels: (0..header.n_bytes() as u8).map(|v| v * 5).collect() }
+    }
+
+    fn encoded(color: ColorType, depth: BitDepth, more: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 2, 1);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        more(&mut encoder);
+        let bits = 2 * color.samples() * depth as usize;
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&vec![0b1000_0000; bits.div_ceil(8)]).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    fn message(bytes: &[u8]) -> String {
+        read_png(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn images_round_trip() {
+        for channels in [1, 3] {
+            let bytes = write_png(&image(channels)).unwrap();
+            assert_eq!(read_image(&bytes).unwrap(), image(channels));
+            assert_eq!(read_image_header(Cursor::new(&bytes)).unwrap(), image(channels).header);
+            assert_eq!(write_png(&image(channels)).unwrap(), bytes);
+        }
+        let short = Image { pixels: vec![0; 3], ..image(3) };
+        assert!(write_png(&short).is_err());
+    }
+
+    #[test]
+    fn palettes_and_few_bits_become_bytes() {
+        let palette = encoded(ColorType::Indexed, BitDepth::One, |e| e.set_palette(vec![1, 2, 3, 7, 8, 9]));
+        let read = read_png(&palette).unwrap();
+        assert_eq!((read.header.channels, read.pixels), (3, vec![7, 8, 9, 1, 2, 3]));
+        let grey = encoded(ColorType::Grayscale, BitDepth::Two, |_| ());
+        assert_eq!(read_png(&grey).unwrap().pixels, [170, 0]);
+    }
+
+    #[test]
+    fn what_would_have_to_be_changed_is_refused_by_name() {
+        let plain = |color, depth| encoded(color, depth, |_| ());
+        for (bytes, want) in [
+            (
+                plain(ColorType::Rgba, BitDepth::Eight),
+                "expected an opaque image, got RGB with an alpha channel",
+            ),
+            (plain(ColorType::GrayscaleAlpha, BitDepth::Eight), "grey with an alpha channel"),
+            (plain(ColorType::Grayscale, BitDepth::Sixteen), "expected 8 bits a channel, got 16"),
+            (
+                encoded(ColorType::Rgb, BitDepth::Eight, |e| e.set_trns(vec![0, 1, 0, 1, 0, 1])),
+                "a transparent colour",
+            ),
+            (
+                encoded(ColorType::Rgb, BitDepth::Eight, |e| e.set_animated(1, 0).unwrap()),
+                "expected one image, got an animation",
+            ),
+        ] {
+            assert!(message(&bytes).contains(want), "{}", message(&bytes));
+            assert!(read_image_header(Cursor::new(&bytes)).is_err(), "known without the pixels: {want}");
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_is_found() {
+        let bytes = write_png(&image(3)).unwrap();
+        for len in 0..bytes.len() {
+            assert!(read_image(&bytes[..len]).is_err(), "cut at {len}");
+        }
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 0x10;
+            assert!(read_image(&bad).is_err(), "byte {at}");
+        }
+        let more = [&bytes[..], b"\0"].concat();
+        assert!(
+            matches!(read_png(&more), Err(Error::Excess { expected, .. }) if expected == bytes.len() as u64)
+        );
+        assert!(message(&bytes[..bytes.len() - 20]).contains("cut short"), "{}", message(&bytes[..20]));
+    }
+
+    /// A header with a right checksum, and no pixels.
+    fn claiming(width: u32, height: u32) -> Vec<u8> {
+        let mut chunk = b"IHDR".to_vec();
+        chunk.extend(width.to_be_bytes());
+        chunk.extend(height.to_be_bytes());
+        chunk.extend([8, 2, 0, 0, 0]);
+        let mut crc = flate2::Crc::new();
+        crc.update(&chunk);
+        let header = [SIGNATURE, &13u32.to_be_bytes(), &chunk, &crc.sum().to_be_bytes()].concat();
+        let rest = write_png(&image(3)).unwrap();
+        [&header, &rest[33..]].concat()
+    }
+
+    #[test]
+    fn sizes_are_believed_only_as_far_as_the_file_goes() {
+        assert!(matches!(read_png(&claiming(8000, 8000)), Err(Error::Truncated { .. })));
+        for (width, height) in [(70_000, 1), (1, u32::MAX), (60_000, 60_000), (0, 5)] {
+            let error = message(&claiming(width, height));
+            assert!(error.contains("sides from 1 to 65535") || error.contains("dimensions"), "{error}");
+        }
+    }
+}
