@@ -1,5 +1,5 @@
-//! Arguments to plain data. What follows `train`, `sample`, `plan` and `test` is not ours to understand: it is handed
-//! on untouched, so that the program's own help and errors are the ones a person sees.
+//! Arguments to plain data. What follows `test` or a command of the program is not ours to understand: it is handed on
+//! untouched, so that the program's own help and errors are the ones a person sees.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
+use crate::fetch;
 use crate::setup::{Flavour, Request};
 
 pub(crate) const HELP: &str = "\
@@ -18,14 +19,22 @@ Usage: cargo xtask <command>
                         --cuda         one that can use NVIDIA GPUs (gigabytes)
                         --python PATH  the torch of this Python (interpreter, environment or torch folder)
                         --force        make the cached one again
-  train  [args...]    set up, build, then `fewstep train args...`
+  fetch  [NAME...] [--from PATH]
+                      put published data or weights into the cache: cifar10, inception, mnist, fashion-mnist;
+                      without a name, list them
+                        --from PATH    take them from a folder, file or archive of your own
+  train  [args...]    set up, build, fetch what is needed, then `fewstep train args...`
+  eval-fid [args...]  likewise `fewstep eval-fid args...`
+  reference [args...] likewise `fewstep reference args...`
+  dataset [args...]   likewise `fewstep dataset args...`
   sample [args...]    set up, build, then `fewstep sample args...`
-  plan   [args...]    set up, build, then `fewstep plan args...`
-  test   [args...]    set up, then every test; args go to `cargo test`
+  plan   [args...]    likewise `fewstep plan args...`
+  import [args...]    likewise `fewstep import args...`
+  test   [args...]    set up, fetch inception, then every test; args go to `cargo test`
   bench  [filter]     set up, then every benchmark whose name contains the filter
   layers              compare the edges between the crates with the list in xtask/src/layers.rs
   tidy                check the house rules that a program can check
-  ci                  format, layers, tidy, clippy, docs, test
+  ci                  format, layers, tidy, setup, fetch inception, clippy, docs, test
   help                this page
 
 A LIBTORCH of your own wins over everything `setup` would find. Downloads are shared by checkouts and live in
@@ -35,14 +44,30 @@ $FEWSTEP_CACHE, else $XDG_CACHE_HOME/fewstep, else ~/.cache/fewstep.
 /// How `setup` calls this program again to load a library where a crash does no harm; see [`crate::setup::probe`].
 pub(crate) const LOAD: &str = "__load";
 
-const NAMES: [&str; 10] =
-    ["setup", "train", "sample", "plan", "test", "bench", "layers", "tidy", "ci", "help"];
+const NAMES: [&str; 15] = [
+    "setup",
+    "fetch",
+    "train",
+    "eval-fid",
+    "reference",
+    "dataset",
+    "sample",
+    "plan",
+    "import",
+    "test",
+    "bench",
+    "layers",
+    "tidy",
+    "ci",
+    "help",
+];
 
 /// What a person asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Help,
     Setup(Request),
+    Fetch(fetch::Request),
     /// A command of the program `fewstep`.
     Program {
         name: String,
@@ -74,7 +99,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
     };
     match name.as_str() {
         "setup" => return setup(parser),
-        "train" | "sample" | "plan" => return Ok(Command::Program { name, args: rest(&mut parser)? }),
+        "fetch" => return fetch(parser),
+        "train" | "eval-fid" | "reference" | "dataset" | "sample" | "plan" | "import" => {
+            return Ok(Command::Program { name, args: rest(&mut parser)? });
+        }
         "test" => return Ok(Command::Test { args: rest(&mut parser)? }),
         "bench" => return bench(parser),
         LOAD => {
@@ -87,7 +115,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
         "layers" => Command::Layers,
         "tidy" => Command::Tidy,
         "help" => Command::Help,
-        unknown => match nearest(unknown) {
+        unknown => match nearest(unknown, &NAMES) {
             Some(known) => bail!("no command `{unknown}`; did you mean `{known}`?"),
             None => bail!("no command `{unknown}`; `cargo xtask help` lists them"),
         },
@@ -116,6 +144,22 @@ fn setup(mut parser: Parser) -> Result<Command> {
     Ok(Command::Setup(request))
 }
 
+fn fetch(mut parser: Parser) -> Result<Command> {
+    let mut request = fetch::Request::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(name) => request.names.push(name.string()?),
+            Long("from") => request.from = Some(parser.value()?.into()),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if request.from.is_some() && request.names.len() != 1 {
+        bail!("--from takes one thing from a place of your own: name that one");
+    }
+    Ok(Command::Fetch(request))
+}
+
 fn bench(mut parser: Parser) -> Result<Command> {
     let mut filter = None;
     while let Some(arg) = parser.next()? {
@@ -132,11 +176,11 @@ fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
     Ok(parser.raw_args()?.collect())
 }
 
-/// The command a typing error may have meant; none when nothing is near.
-fn nearest(unknown: &str) -> Option<&'static str> {
-    NAMES
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+/// The name a typing error may have meant; none when nothing is near.
+pub(crate) fn nearest(unknown: &str, names: &[&'static str]) -> Option<&'static str> {
+    names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), *name))
         .filter(|(distance, name)| *distance <= name.len().div_ceil(2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -171,6 +215,19 @@ mod tests {
     }
 
     #[test]
+    fn fetch_takes_names_or_one_name_and_a_place() {
+        let Command::Fetch(request) = parsed("fetch mnist cifar10").unwrap() else { panic!("not a fetch") };
+        assert_eq!((request.names, request.from), (vec!["mnist".to_owned(), "cifar10".to_owned()], None));
+        let Command::Fetch(request) = parsed("fetch mnist --from /data").unwrap() else {
+            panic!("not a fetch")
+        };
+        assert_eq!(request.from, Some("/data".into()));
+        assert_eq!(parsed("fetch").unwrap(), Command::Fetch(fetch::Request::default()));
+        assert!(parsed("fetch --from /data").unwrap_err().to_string().contains("name that one"));
+        assert!(parsed("fetch a b --from /data").is_err());
+    }
+
+    #[test]
     fn the_programs_arguments_are_handed_on_untouched() {
         let Command::Program { name, args } = parsed("train --config a.toml --set x=1 -- --help").unwrap()
         else {
@@ -178,6 +235,10 @@ mod tests {
         };
         assert_eq!(name, "train");
         assert_eq!(args, ["--config", "a.toml", "--set", "x=1", "--", "--help"]);
+        for command in ["eval-fid", "reference", "dataset", "sample", "plan", "import"] {
+            let expected = Command::Program { name: command.to_owned(), args: vec!["--help".into()] };
+            assert_eq!(parsed(&format!("{command} --help")).unwrap(), expected);
+        }
         let Command::Test { args } = parsed("test -p xtask -- --nocapture").unwrap() else {
             panic!("not a test")
         };

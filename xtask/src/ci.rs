@@ -18,6 +18,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     step("layers", || layers::run(checkout))?;
     step("tidy", || tidy::run(checkout))?;
     let libtorch = step("setup", || setup::ensure(checkout))?;
+    step("fetch", test::weights)?;
     step("clippy", || {
         process::run(&mut cargo(&[
             "clippy",

@@ -1,12 +1,15 @@
-//! `cargo xtask`: the chores of the checkout, one module a command. It finds or makes a libtorch, starts the program,
-//! and runs the checks. It compiles in seconds because it knows none of the workspace's crates: it starts them as
+//! `cargo xtask`: the chores of the checkout, one module a command. It finds or makes a libtorch, fetches data and
+//! weights, starts the program, and runs the checks. It compiles in seconds because it knows none of the workspace's crates: it starts them as
 //! programs. It speaks Unix (symbolic links, exec), as libtorch's prebuilt archives for this project do.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
 
 mod args;
 mod bench;
+mod cache;
 mod checkout;
 mod ci;
+mod clients;
+mod fetch;
 mod layers;
 mod metadata;
 mod process;
@@ -38,6 +41,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Setup(request) => setup::run(&checkout, &request),
+        Command::Fetch(request) => fetch::run(&request),
         Command::Program { name, args } => program::run(&checkout, &name, &args),
         Command::Test { args } => test::run(&checkout, &args),
         Command::Bench { filter } => bench::run(&checkout, filter.as_deref()),

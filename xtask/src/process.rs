@@ -61,7 +61,8 @@ pub(crate) fn shown(command: &Command) -> String {
     std::iter::once(name(command).into()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
-fn name(command: &Command) -> String {
+/// The program's name without its folder.
+pub(crate) fn name(command: &Command) -> String {
     let program = Path::new(command.get_program());
     program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! `test`: set up, then every test of the workspace, doctests included, in the profile that everything else is built in.
+//! `test`: set up and fetch, then every test of the workspace, doctests included, in the profile that everything else is built in.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -6,12 +6,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::cache::Cache;
 use crate::checkout::Checkout;
 use crate::setup::libtorch::Libtorch;
-use crate::{process, setup};
+use crate::{fetch, process, setup};
 
 pub(crate) fn run(checkout: &Checkout, args: &[OsString]) -> Result<()> {
     let libtorch = setup::ensure(checkout)?;
+    if reads_weights(args) {
+        weights()?;
+    }
     process::become_program(&mut command(checkout, &libtorch, args)?)
 }
 
@@ -28,12 +32,27 @@ pub(crate) fn command(checkout: &Checkout, libtorch: &Libtorch, args: &[OsString
     Ok(command)
 }
 
+/// The weights of the feature network, which a reference vector is computed with.
+pub(crate) fn weights() -> Result<()> {
+    fetch::ensure("inception").context("the tests compare the feature network with reference features")?;
+    Ok(())
+}
+
+/// Whether the package that holds the reference vectors is among those to be tested.
+fn reads_weights(args: &[OsString]) -> bool {
+    !names_package(args) || args.iter().any(|arg| arg.to_string_lossy().contains("fewstep-tests"))
+}
+
 /// What tests and benchmarks need around them.
 pub(crate) fn environment(command: &mut Command, libtorch: &Libtorch) -> Result<()> {
     // One thread each way: two OpenMP threads on a shared machine wait for each other for seconds, and the results of
     // one thread are the same everywhere.
     command.env("OMP_NUM_THREADS", "1").env("OMP_WAIT_POLICY", "PASSIVE");
     process::default_env(command, "RUST_TEST_THREADS", "1");
+    // Each test runs in its package's folder, where a relative path is another one.
+    if let Ok(cache) = Cache::locate() {
+        command.env("FEWSTEP_CACHE", cache.root());
+    }
     // Test executables carry a run path, doctests do not.
     let found = env::var_os("LD_LIBRARY_PATH").filter(|found| !found.is_empty());
     let paths = std::iter::once(libtorch.lib())
@@ -64,6 +83,13 @@ mod tests {
         assert!(names_package(&words("--package=fewstep-models some_test")));
         assert!(!names_package(&words("some_test -- -p")));
         assert!(!names_package(&words("--doc")));
+    }
+
+    #[test]
+    fn weights_are_fetched_for_the_tests_that_read_them() {
+        assert!(reads_weights(&words("")));
+        assert!(reads_weights(&words("--package=fewstep-tests --test parity")));
+        assert!(!reads_weights(&words("-p fewstep-schedules")));
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn read(folder: &Path, file: &str) -> Result<(PathBuf, Vec<u8>)> {
             Err(source) => return Err(Error::Read { path, source }),
         }
     }
-    let hint = "unpack the authors' binary version (cifar-10-binary.tar.gz) there, \
-                or set `path` to a folder that has it";
+    let hint = "`cargo xtask fetch cifar10` puts the files into the cache; or unpack the authors' binary version \
+                (cifar-10-binary.tar.gz) there, or set `path` to a folder that has it";
     Err(Error::Missing { path: folder.join(file), hint: hint.to_owned() })
 }

@@ -78,7 +78,8 @@ fn read(name: &str, folder: &Path, file: &str) -> Result<(PathBuf, IdxArray)> {
         }
     }
     let hint = format!(
-        "put {name}'s four files there, as they are or as {file}.gz, or set `path` to a folder that has them"
+        "`cargo xtask fetch {name}` puts the four files into the cache; or put them there, as they are or as \
+         {file}.gz, or set `path` to a folder that has them"
     );
     Err(Error::Missing { path: folder.join(file), hint })
 }

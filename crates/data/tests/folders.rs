@@ -82,14 +82,18 @@ fn a_missing_file_is_named_with_what_to_do() {
         (
             message(open_mnist(folder.path(), Split::Train, true)),
             "train-images-idx3-ubyte",
-            "put mnist's four files there",
+            "cargo xtask fetch mnist`",
         ),
         (
             message(open_fashion_mnist(folder.path(), Split::Test, true)),
             "t10k-images-idx3",
-            "put fashion-mnist's four files there",
+            "cargo xtask fetch fashion-mnist`",
         ),
-        (message(open_cifar10(folder.path(), Split::Test, true)), "test_batch.bin", "cifar-10-binary.tar.gz"),
+        (
+            message(open_cifar10(folder.path(), Split::Test, true)),
+            "test_batch.bin",
+            "cargo xtask fetch cifar10`",
+        ),
     ] {
         let path = folder.path().join(file).display().to_string();
         assert!(error.starts_with(&path) && error.contains(advice), "{error}");

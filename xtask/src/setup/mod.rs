@@ -6,22 +6,21 @@
 //! nothing that looks like a libtorch.
 
 mod archive;
-mod cache;
 pub(crate) mod libtorch;
 mod link;
-mod pip;
+mod place;
 pub(crate) mod probe;
-mod progress;
 mod python;
-mod unpack;
+pub(crate) mod wheels;
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cache::{Cache, Staging};
 use crate::checkout::Checkout;
-use cache::{Cache, Lock, Staging};
+use crate::clients::Session;
 use libtorch::{Libtorch, VERSION};
 
 /// Which libtorch a person wants.
@@ -122,8 +121,8 @@ fn inspect(folder: &Path, flavour: Flavour) -> Result<Libtorch> {
 /// The cache's libtorch, made if it is not there or not whole.
 fn cached(cache: &Cache, request: &Request) -> Result<PathBuf> {
     let whole = |folder: &Path| inspect(folder, request.flavour).and_then(|found| probe::check(&found));
-    let target = cache.libtorch(request.flavour);
-    let folder = cache.folder_of_torch(request.flavour);
+    let target = place::filled(cache, request.flavour);
+    let folder = place::torch(cache, request.flavour);
     if !request.force && whole(&folder).is_ok() {
         return Ok(folder);
     }
@@ -136,11 +135,12 @@ fn cached(cache: &Cache, request: &Request) -> Result<PathBuf> {
         }
     }
     ensure!(env::consts::OS == "linux", "libtorch is fetched for Linux only: {ADVICE}");
+    let session = Session::new(cache, &lock, None);
     for source in sources(cache, request.flavour) {
         eprintln!("setup: libtorch {VERSION} from {}", source.name);
         let staging = Staging::new(&target)?;
-        let made = (source.fill)(cache, &lock, staging.path())
-            .and_then(|()| whole(&staging.path().join(cache::torch_within(request.flavour))));
+        let made = (source.fill)(&session, staging.path())
+            .and_then(|()| whole(&staging.path().join(place::within(request.flavour))));
         match made {
             Ok(()) => {
                 staging.publish()?;
@@ -156,17 +156,17 @@ fn cached(cache: &Cache, request: &Request) -> Result<PathBuf> {
 struct Source {
     name: &'static str,
     /// Fills an empty folder.
-    fill: fn(&Cache, &Lock, &Path) -> Result<()>,
+    fill: fn(&Session, &Path) -> Result<()>,
 }
 
 fn sources(cache: &Cache, flavour: Flavour) -> Vec<Source> {
     let archive = Source { name: "the official archive", fill: archive::fill };
     match flavour {
         // What an earlier setup fetched need not be fetched again from elsewhere.
-        Flavour::Cpu if pip::has_torch(cache) => {
-            vec![Source { name: "Python packages", fill: pip::fill }, archive]
+        Flavour::Cpu if wheels::has_torch(cache) => {
+            vec![Source { name: "Python packages", fill: wheels::fill }, archive]
         }
-        Flavour::Cpu => vec![archive, Source { name: "Python packages", fill: pip::fill }],
-        Flavour::Cuda => vec![Source { name: "Python packages, with CUDA", fill: pip::install }],
+        Flavour::Cpu => vec![archive, Source { name: "Python packages", fill: wheels::fill }],
+        Flavour::Cuda => vec![Source { name: "Python packages, with CUDA", fill: wheels::install }],
     }
 }

