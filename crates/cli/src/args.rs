@@ -4,6 +4,9 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use fewstep_samplers::{Churn, Sampler};
+
+use crate::evaluation::{Features, MetricChoice};
 
 /// Turn a many-step diffusion model into one that samples in one or a few steps, and measure the result.
 #[derive(Debug, Parser)]
@@ -27,6 +30,10 @@ pub(crate) enum Command {
     Plan(ConfigArgs),
     /// Generate images from a model file.
     Sample(SampleArgs),
+    /// Measure a run, a model or a folder of images: FID and relatives, each number with its record.
+    EvalFid(Box<EvalFidArgs>),
+    /// Take a data set's reference statistics, keep them, and show what they are.
+    Reference(ReferenceArgs),
 }
 
 /// Where a config comes from: built-in defaults < file < environment < --set.
@@ -50,6 +57,121 @@ pub(crate) struct TrainArgs {
     /// Print the plan and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print what would have to be fetched, by name, and do nothing.
+    #[arg(long, hide = true)]
+    pub(crate) needs: bool,
+}
+
+/// The feature space of a distance.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FeatureArgs {
+    /// Feature space, with its protocol (default: what the run says, else pytorch-fid).
+    #[arg(long, alias = "protocol", value_enum)]
+    pub(crate) features: Option<Features>,
+    /// Inception weights (default: those in the cache): the fetched file or pytorch-fid's .pth.
+    #[arg(long)]
+    pub(crate) weights: Option<PathBuf>,
+    /// Take the channel of grey images three times; without it they are an error in Inception's space.
+    #[arg(long)]
+    pub(crate) replicate_grey: bool,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: fewstep_torch::DeviceSpec,
+}
+
+/// A data set on the command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatasetArgs {
+    /// A data set by name (cifar10, mnist, fashion-mnist, digits), or images at a path.
+    #[arg(long)]
+    pub(crate) dataset: Option<String>,
+    /// Split of a published data set.
+    #[arg(long, default_value = "train")]
+    pub(crate) split: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("subject").required(true).args(["run", "model", "images", "records"])))]
+pub(crate) struct EvalFidArgs {
+    /// A run folder: its student and its teacher.
+    #[arg(long)]
+    pub(crate) run: Option<PathBuf>,
+    /// A model file.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    /// Images made by anything: a folder of PNG, a zip of PNG, an npz, or a data set's name.
+    #[arg(long)]
+    pub(crate) images: Option<PathBuf>,
+    /// Records that were written before: nothing is measured, they are only shown and compared.
+    #[arg(long)]
+    pub(crate) records: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) dataset: DatasetArgs,
+    /// Reference statistics in an npz file, in place of a data set.
+    #[arg(long, conflicts_with = "dataset")]
+    pub(crate) reference: Option<PathBuf>,
+    /// For statistics that another program wrote: your word on what they are (data set, split, processing). They are then
+    /// taken to be of the feature space of this command.
+    #[arg(long, requires = "reference")]
+    pub(crate) reference_is: Option<String>,
+    /// Of how many images such statistics are.
+    #[arg(long, requires = "reference_is")]
+    pub(crate) reference_count: Option<u64>,
+    #[command(flatten)]
+    pub(crate) features: FeatureArgs,
+    /// What is computed (default: frechet, which is FID in Inception's space).
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) metrics: Vec<MetricChoice>,
+    /// Images (default: 50000 of a model, all of a folder).
+    #[arg(long, short)]
+    pub(crate) n: Option<u64>,
+    /// Seed of a model's first image.
+    #[arg(long)]
+    pub(crate) first_seed: Option<u64>,
+    /// Sampling steps of a model, several with commas (default: those that it was made for).
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) steps: Vec<usize>,
+    /// Class of every image, for a model with classes (default: each seed draws its own).
+    #[arg(long)]
+    pub(crate) class: Option<i64>,
+    /// Images a batch.
+    #[arg(long)]
+    pub(crate) batch: Option<usize>,
+    /// Leave out images that cannot be read or have another shape than most, and count them.
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Where the records go (default: beside what was measured).
+    #[arg(long, short)]
+    pub(crate) out: Option<PathBuf>,
+    /// Records to compare with: says what differs, and fails where two numbers must not be compared.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Print what would have to be fetched, by name, and do nothing.
+    #[arg(long, hide = true)]
+    pub(crate) needs: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReferenceArgs {
+    #[command(flatten)]
+    pub(crate) dataset: DatasetArgs,
+    #[command(flatten)]
+    pub(crate) features: FeatureArgs,
+    /// Keep every feature row as well, which KID, precision and recall need (0.4 GB for 50,000 images).
+    #[arg(long)]
+    pub(crate) rows: bool,
+    /// Write the statistics to this npz file too; pytorch-fid and EDM read it.
+    #[arg(long, short)]
+    pub(crate) out: Option<PathBuf>,
+    /// Show the record of a file of statistics instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "out"])]
+    pub(crate) show: Option<PathBuf>,
+    /// Leave out images that cannot be read or have another shape than most, and count them.
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Print what would have to be fetched, by name, and do nothing.
+    #[arg(long, hide = true)]
+    pub(crate) needs: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,7 +179,7 @@ pub(crate) struct SampleArgs {
     /// Model file, such as runs/digits/model.safetensors.
     #[arg(long, short)]
     pub(crate) model: PathBuf,
-    /// Picture to write: a grid of all images, PNG.
+    /// What to write: a .png is one picture of all images; a .zip, a .npz or a folder holds them one by one, named by seed.
     #[arg(long, short, default_value = "samples.png")]
     pub(crate) out: PathBuf,
     /// Number of images.
@@ -69,6 +191,12 @@ pub(crate) struct SampleArgs {
     /// Sampling steps (default: those that the model was made for).
     #[arg(long)]
     pub(crate) steps: Option<usize>,
+    /// How the steps are taken (default: as the model's card says): ddim, or heun for teachers.
+    #[arg(long)]
+    pub(crate) solver: Option<Solver>,
+    /// Noise added back over all steps, with heun: the sampler of EDM becomes stochastic.
+    #[arg(long, requires = "solver")]
+    pub(crate) s_churn: Option<f64>,
     /// Class of every image (default: each seed draws its own), for a model with classes.
     #[arg(long)]
     pub(crate) class: Option<i64>,
@@ -78,4 +206,24 @@ pub(crate) struct SampleArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: fewstep_torch::DeviceSpec,
+}
+
+impl SampleArgs {
+    /// The sampler that the flags ask for, in place of the card's.
+    pub(crate) fn sampler(&self, card: Sampler) -> Sampler {
+        let solver = match self.solver {
+            None => return card,
+            Some(Solver::Ddim) => fewstep_samplers::Solver::Ddim,
+            Some(Solver::Heun) => fewstep_samplers::Solver::Heun,
+        };
+        let churn = self.s_churn.map(|s_churn| Churn { s_churn, ..Churn::default() });
+        Sampler { solver, churn }
+    }
+}
+
+/// A solver, as the flag has it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Solver {
+    Ddim,
+    Heun,
 }

@@ -3,12 +3,17 @@
 //! Arguments become a config, a config becomes a plan, a plan is run. There is no mathematics here.
 
 mod args;
-mod cache;
 mod config;
-mod evaluate;
+mod eval_fid;
+mod evaluation;
+mod images;
 mod logging;
+mod measuring;
+mod needs;
 mod observer;
+mod on_the_way;
 mod plan;
+mod reference;
 mod results;
 mod run_folder;
 mod sample;
@@ -42,6 +47,8 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
         Command::Train(a) => train::run(a, bars),
         Command::Plan(a) => plan::run(a),
         Command::Sample(a) => sample::run(a, bars),
+        Command::EvalFid(a) => eval_fid::run(a, bars),
+        Command::Reference(a) => reference::run(a, bars),
     }
 }
 
@@ -50,6 +57,8 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
 fn chain(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string) {
+        // libtorch adds a backtrace of its own, which says nothing to a person.
+        let cause = cause.split("\nException raised from").next().unwrap_or_default().to_owned();
         if !said.contains(&cause) {
             let colon = if said.is_empty() { "" } else { ": " };
             said = format!("{said}{colon}{cause}");

@@ -9,6 +9,8 @@ use fewstep_train::{Error, ModelCard, ModelFile, Observer, Progress, Result, Sta
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::on_the_way::OnTheWay;
+
 /// Time between two plain lines when no bar can be drawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -49,6 +51,7 @@ pub(crate) struct Watcher<'a> {
     window: Window,
     last_plain: Instant,
     teacher: Option<TeacherOut<'a>>,
+    on_the_way: Option<OnTheWay<'a>>,
 }
 
 fn failed(e: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -64,7 +67,7 @@ impl<'a> Watcher<'a> {
         samples: u64,
         total: u64,
         config: &crate::config::TrainingConfig,
-        teacher: Option<TeacherOut<'a>>,
+        (teacher, on_the_way): (Option<TeacherOut<'a>>, Option<OnTheWay<'a>>),
     ) -> anyhow::Result<Self> {
         let mut log = MetricsLog::open(log_path)?;
         log.truncate_from(|line| line["samples"].as_u64().is_none_or(|s| s > samples))?;
@@ -76,7 +79,17 @@ impl<'a> Watcher<'a> {
         bar.reset_eta();
         let batch = config.batch as u64;
         let (log_every, window) = (config.log_every.max(1), Window::default());
-        Ok(Self { log, events, bar, batch, log_every, window, last_plain: Instant::now(), teacher })
+        Ok(Self {
+            log,
+            events,
+            bar,
+            batch,
+            log_every,
+            window,
+            last_plain: Instant::now(),
+            teacher,
+            on_the_way,
+        })
     }
 
     /// Removes the bar.
@@ -130,6 +143,20 @@ impl Observer for Watcher<'_> {
         if progress.step.is_multiple_of(self.log_every) {
             self.write_line(progress)?;
             self.window.started = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn on_state(&mut self, stage: &Stage, index: usize, samples: u64, state: &TrainState) -> Result<()> {
+        let Some(on_the_way) = &mut self.on_the_way else { return Ok(()) };
+        // What is asked for is not training: the next window of speed starts after it.
+        let before = Instant::now();
+        let flat = &state.inference.flat;
+        on_the_way
+            .visit((&stage.name, index), samples, flat, &mut self.events)
+            .map_err(|e| Error::Observer(e.into()))?;
+        if let Some(started) = &mut self.window.started {
+            *started += before.elapsed();
         }
         Ok(())
     }

@@ -61,24 +61,19 @@ impl Plan {
         let dataset = open_dataset(&config, &model)?;
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
         let grid = config.schedule.grid(phases.steps()).context("distill.schedule")?;
+        for &steps in &config.evaluation.student_steps {
+            grid.every(steps).context("evaluation.student_steps")?;
+        }
         for &steps in &config.evaluation.teacher_steps {
             config.schedule.grid(steps).context("evaluation.teacher_steps")?;
         }
-        let e = &config.evaluation;
-        if e.samples < 2 || e.batch == 0 || e.grid == 0 {
-            bail!("evaluation: samples must be at least 2, batch and grid at least 1");
-        }
+        config.evaluation.validate()?;
         let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, &config)).transpose()?;
         let training = training_plan(&config, &phases, &grid, teacher.is_some())?;
         training.validate()?;
         let dataset_digest = dataset.digest().context("data")?;
         let fingerprint = fingerprint(&config, &dataset_digest, teacher.as_ref());
         Ok(Self { config, model, dataset, dataset_digest, grid, phases, training, teacher, fingerprint })
-    }
-
-    /// Indices of the grid that the finished student visits.
-    pub(crate) fn student_visits(&self) -> Vec<usize> {
-        self.phases.phases().last().map(fewstep_schedules::Phase::student_indices).unwrap_or_default()
     }
 }
 
@@ -93,7 +88,7 @@ fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelF
 }
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
-    let dataset = config.data.open(crate::cache::folder().as_deref()).context("data")?;
+    let dataset = config.data.open(fewstep_data::cache_folder().as_deref()).context("data")?;
     let [c, h, w] = config.model.image_shape();
     let shape = dataset.shape();
     let got = [shape.c as i64, shape.h as i64, shape.w as i64];
@@ -152,6 +147,7 @@ fn training_plan(
             learning_rate: c.learning_rate,
             inference_decay: c.inference_decay.resolve(steps).context("teacher.inference_decay")?,
             self_teacher_decay: 0.0,
+            dropout: c.dropout,
         });
     }
     let d = &config.distill;
@@ -171,6 +167,7 @@ fn training_plan(
             learning_rate: d.learning_rate,
             inference_decay: d.inference_decay.resolve(steps).context("distill.inference_decay")?,
             self_teacher_decay: self_decay,
+            dropout: d.dropout,
         });
     }
     Ok(TrainPlan {

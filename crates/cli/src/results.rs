@@ -1,13 +1,14 @@
 //! A run's results: records, grids, the page, and the lines that a person reads.
 
 use anyhow::{Context, Result};
-use fewstep_eval::{Generated, Record};
+use fewstep_eval::{Estimate, Generated, Record};
 use fewstep_report::{
     Canvas, Chart, GridLayout, Images, Picture, Report, Series, Table, read_metrics, write_atomically,
 };
 use fewstep_torch::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::on_the_way::Point;
 use crate::plan::Plan;
 use crate::run_folder::RunFolder;
 
@@ -22,6 +23,14 @@ pub(crate) struct Measured {
     pub(crate) what: String,
     pub(crate) steps: usize,
     pub(crate) record: Record,
+}
+
+impl Measured {
+    /// The records of one model at one number of steps.
+    pub(crate) fn of(what: &str, steps: usize, records: Vec<Record>) -> impl Iterator<Item = Self> {
+        let what = what.to_owned();
+        records.into_iter().map(move |record| Self { what: what.clone(), steps, record })
+    }
 }
 
 /// All numbers of a run, as stored in `results.json`.
@@ -54,16 +63,15 @@ impl Results {
     pub(crate) fn summary(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for m in &self.measured {
-            let (name, score) = (m.record.score.metric().name(), &m.record.score);
+            let score = &m.record.score;
             lines.push(format!(
-                "{name} of the {} at {:>3} step{}: {:8.3}   ({} samples against {}, {} network evaluations a sample)",
+                "{} of the {} at {:>3} step{}: {:8.3}   ({})",
+                score.metric().name(),
                 m.what,
                 m.steps,
                 if m.steps == 1 { " " } else { "s" },
                 score.value(),
-                score.n_generated(),
-                m.record.reference.description,
-                evaluations(&m.record)
+                details(&m.record)
             ));
         }
         lines.extend(self.comparison());
@@ -89,8 +97,37 @@ impl Results {
     }
 }
 
-fn evaluations(record: &Record) -> u32 {
-    if let Generated::Model { nfe, .. } = &record.generated { *nfe } else { 0 }
+/// A number as a line of its own.
+pub(crate) fn line(record: &Record) -> String {
+    let score = &record.score;
+    format!("{} {:.4}  ({})", score.metric().name(), score.value(), details(record))
+}
+
+/// What a person must know beside a number; the record has the rest.
+fn details(record: &Record) -> String {
+    let score = &record.score;
+    let spread = match *score.estimate() {
+        Estimate::Bootstrap { low, high, level, .. } => {
+            format!("{:.0} % interval {low:.3} to {high:.3}; ", 100.0 * level)
+        }
+        Estimate::Subsets { deviation, count, size, .. } => {
+            format!("deviation {deviation:.5} over {count} subsets of {size}; ")
+        }
+        Estimate::Extrapolated { residual, points, .. } => {
+            format!("a line through {points} sizes, residual {residual:.3}; ")
+        }
+        _ => String::new(),
+    };
+    let (n, of) = (score.n_generated(), &record.reference.description);
+    let how = match &record.generated {
+        Generated::Model { sampler, sampling_steps, nfe, .. } => {
+            let steps = if *sampling_steps == 1 { "step" } else { "steps" };
+            format!("{sampler}, {sampling_steps} {steps}, {nfe} network evaluations a sample")
+        }
+        Generated::Images { description, skipped: 0, .. } => description.clone(),
+        Generated::Images { description, skipped, .. } => format!("{description}, {skipped} files left out"),
+    };
+    format!("{spread}{n} samples against {of}; {how}")
 }
 
 /// A grid of u8 images `[n, C, H, W]`, small images enlarged so that they can be read.
@@ -124,6 +161,7 @@ pub(crate) fn write_page(
         rows: results.measured.iter().map(row).collect(),
     });
     page.charts.extend(curves(folder).context("reading metrics.jsonl for the page")?);
+    page.charts.extend(on_the_way(folder).context("reading evaluations.jsonl for the page")?);
     for name in pictures {
         let path = folder.file(&format!("samples/{name}.png"));
         page.pictures.push(Picture { caption: name.replace('_', " "), png: fs_err::read(path)? });
@@ -143,7 +181,7 @@ fn row(m: &Measured) -> Vec<String> {
 }
 
 /// Loss curves of all stages, thinned.
-fn curves(folder: &RunFolder) -> Result<Vec<Chart>> {
+fn curves(folder: &RunFolder) -> Result<Option<Chart>> {
     let lines = read_metrics(&folder.file("metrics.jsonl"))?;
     let mut stages: Vec<(String, Vec<f64>, Vec<f64>)> = Vec::new();
     for line in lines.iter().step_by(lines.len().div_ceil(CHART_POINTS).max(1)) {
@@ -158,14 +196,41 @@ fn curves(folder: &RunFolder) -> Result<Vec<Chart>> {
             last.2.push(y);
         }
     }
-    let series = stages
-        .into_iter()
-        .filter(|(_, x, _)| !x.is_empty())
-        .map(|(name, x, y)| Series::new(name, &x, &y))
-        .collect::<fewstep_report::Result<Vec<_>>>()?;
-    Ok(if series.is_empty() {
-        vec![]
-    } else {
-        vec![Chart::lines("Loss", "thousand samples", "loss", series).log_y()]
-    })
+    let series = series(stages)?;
+    Ok((!series.is_empty()).then(|| Chart::lines("Loss", "thousand samples", "loss", series).log_y()))
+}
+
+/// The first metric of each measurement inside training, a curve for each model and number of steps.
+fn on_the_way(folder: &RunFolder) -> Result<Option<Chart>> {
+    let path = folder.file("evaluations.jsonl");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut curves: Vec<(String, Vec<f64>, Vec<f64>)> = Vec::new();
+    let mut metric = None;
+    for line in read_metrics(&path)? {
+        let point: Point = serde_json::from_value(line)?;
+        for m in &point.measured {
+            let name = m.record.score.metric().name();
+            if *metric.get_or_insert(name) != name {
+                continue;
+            }
+            let curve = format!("{}, {} {}", m.what, m.steps, if m.steps == 1 { "step" } else { "steps" });
+            let at = curves.iter().position(|(name, _, _)| *name == curve).unwrap_or_else(|| {
+                curves.push((curve, Vec::new(), Vec::new()));
+                curves.len() - 1
+            });
+            curves[at].1.push(point.samples as f64 / 1e3);
+            curves[at].2.push(m.record.score.value());
+        }
+    }
+    let (series, metric) = (series(curves)?, metric.unwrap_or("distance"));
+    let title = format!("{metric} on the way");
+    Ok((!series.is_empty()).then(|| Chart::lines(title, "thousand samples", metric, series).log_y()))
+}
+
+/// Named curves, without the empty ones.
+fn series(curves: Vec<(String, Vec<f64>, Vec<f64>)>) -> fewstep_report::Result<Vec<Series>> {
+    let filled = curves.into_iter().filter(|(_, x, _)| !x.is_empty());
+    filled.map(|(name, x, y)| Series::new(name, &x, &y)).collect()
 }

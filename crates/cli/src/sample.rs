@@ -1,8 +1,10 @@
-//! The `sample` command: images from a model file.
+//! The `sample` command: images from a model file, as a picture or one by one.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use fewstep_data::{ImageShape, ImageSink};
 use fewstep_eval::{Quantisation, Seeds};
 use fewstep_samplers::Generator;
 use fewstep_torch::Tensor;
@@ -10,9 +12,9 @@ use fewstep_train::ModelFile;
 use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
-use crate::evaluate::{generate, visited};
+use crate::evaluation::{Request, Stopped, generate, levels};
 use crate::results::grid;
-use crate::signals::stop_flag;
+use crate::signals::{STOPPED, stop_flag};
 
 /// The `sample` command.
 pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
@@ -24,34 +26,78 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
     if let Some(class) = args.class.filter(|c| !(0..classes.max(0)).contains(c)) {
         bail!("--class {class}: {} has {classes} classes", args.model.display());
     }
-    let levels = file.card.schedule.grid(file.card.timesteps)?;
-    let levels = match args.steps {
-        Some(n) => levels.every(n).with_context(|| {
-            format!(
-                "--steps {n}: the model's grid has {} steps, of which a divisor can be taken",
-                levels.steps()
-            )
-        })?,
-        None => visited(&levels, &file.card.visits)?,
-    };
+    let visited = levels(&file.card, args.steps).context("--steps")?;
     let flat = file.flat.f_to_device(args.device.resolve()?)?;
-    let generator = Generator { model: &file.model, flat: &flat, grid: &levels, clip: file.card.clip };
-    let seeds = Seeds { first: args.first_seed, count: args.n };
+    let (clip, sampler) = (file.card.clip, args.sampler(file.card.sampler));
+    sampler.validate()?;
+    let generator = Generator { model: &file.model, flat: &flat, grid: &visited, clip, sampler };
+    let request = Request {
+        seeds: Seeds { first: args.first_seed, count: args.n },
+        batch: args.batch,
+        class: args.class,
+        quantisation: Quantisation::HalfToEven,
+    };
+    let mut out = Out::create(&args.out, &file, args.first_seed)?;
     let stop = stop_flag()?;
-    let mut parts: Vec<Tensor> = Vec::new();
-    let nfe = generate(
-        &generator,
-        seeds,
-        args.batch,
-        args.class,
-        Quantisation::HalfToEven,
-        ("sampling", bars, &stop),
-        &mut |images| {
-            parts.push(images.shallow_clone());
-            Ok(())
-        },
-    )?;
-    grid(&Tensor::f_cat(&parts, 0)?)?.write_png(&args.out)?;
-    tracing::info!("wrote {}: {} images, {nfe} network evaluations each", args.out.display(), args.n);
+    let made = generate(&generator, request, ("sampling", bars, &stop), &mut |images| {
+        out.push(images, |seeds| generator.labels(seeds, args.class))
+    });
+    match made {
+        Err(e) if e.is::<Stopped>() => {
+            tracing::warn!("stopped; nothing was written");
+            return Ok(ExitCode::from(STOPPED));
+        }
+        made => {
+            let nfe = made?;
+            out.finish(&args.out)?;
+            let (path, n) = (args.out.display(), args.n);
+            tracing::info!("wrote {path}: {n} images by {sampler}, {nfe} network evaluations each");
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where samples go.
+enum Out {
+    /// One picture of all.
+    Grid(Vec<Tensor>),
+    /// One image each, numbered by its seed.
+    Each { sink: Box<ImageSink>, next: u64 },
+}
+
+impl Out {
+    /// A `.png` is one picture; a `.zip`, a `.npz` or a folder holds the images one by one.
+    fn create(path: &Path, file: &ModelFile, first_seed: u64) -> Result<Self> {
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+            return Ok(Self::Grid(Vec::new()));
+        }
+        let [c, h, w] = file.card.model.image_shape().map(|extent| extent as usize);
+        let classes = file.card.model.n_classes() as usize;
+        let sink = ImageSink::create(path, ImageShape { c, h, w }, classes).context("--out")?;
+        Ok(Self::Each { sink: Box::new(sink), next: first_seed })
+    }
+
+    /// Adds images u8 `[n, C, H, W]`, whose seeds follow those before.
+    fn push(&mut self, images: &Tensor, labels: impl Fn(&[u64]) -> Option<Vec<i64>>) -> Result<()> {
+        let (sink, next) = match self {
+            Self::Grid(parts) => {
+                parts.push(images.shallow_clone());
+                return Ok(());
+            }
+            Self::Each { sink, next } => (sink, next),
+        };
+        let seeds: Vec<u64> = (*next..*next + images.size()[0] as u64).collect();
+        let labels = labels(&seeds).map(|l| l.into_iter().map(|label| label as usize).collect::<Vec<_>>());
+        let bytes = Vec::<u8>::try_from(images.f_contiguous()?.f_view([-1])?)?;
+        sink.push(*next, &bytes, labels.as_deref())?;
+        *next += seeds.len() as u64;
+        Ok(())
+    }
+
+    fn finish(self, path: &Path) -> Result<()> {
+        match self {
+            Self::Grid(parts) => Ok(grid(&Tensor::f_cat(&parts, 0)?)?.write_png(path)?),
+            Self::Each { sink, .. } => Ok(sink.finish()?),
+        }
+    }
 }

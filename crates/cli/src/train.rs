@@ -4,17 +4,19 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use fewstep_eval::{Digest, Weights};
-use fewstep_samplers::{Generator, X0Clip};
-use fewstep_schedules::NoiseGrid;
+use fewstep_samplers::{Sampler, Solver, X0Clip};
 use fewstep_torch::{Device, Tensor};
 use fewstep_train::{CheckpointStore, ModelCard, ModelFile, Outcome, TrainState, Trainer};
 use indicatif::MultiProgress;
 use serde_json::json;
 
 use crate::args::TrainArgs;
-use crate::evaluate::{ReferenceSet, Stopped, Subject, measure, real_images, visited};
+use crate::config::DistillObjective;
+use crate::evaluation::{Stopped, Subject, digest_of, real_images};
+use crate::measuring::{Measuring, student_steps, teacher_steps};
+use crate::needs;
 use crate::observer::{TeacherOut, Watcher};
+use crate::on_the_way::{OnTheWay, StageSubject};
 use crate::plan::{self, Plan};
 use crate::results::{Measured, Results, grid, write_page};
 use crate::run_folder::RunFolder;
@@ -22,6 +24,10 @@ use crate::signals::{STOPPED, stop_flag};
 
 /// The `train` command.
 pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
+    if args.needs {
+        let config = crate::config::load(&args.config)?;
+        return needs::print(Some(&config.data), Some(config.evaluation.features));
+    }
     let plan = Plan::resolve(crate::config::load(&args.config)?)?;
     if args.dry_run {
         plan::print(&plan);
@@ -77,15 +83,22 @@ fn train(
         }
         None => start(plan, device)?,
     };
+    if state.stage == training.stages.len() {
+        return Ok(Some(state));
+    }
     let samples = training.samples_before(state.stage) + state.nimg;
+    let measuring = match plan.config.evaluation.every {
+        0 => None,
+        _ => Some(Measuring::prepare(plan, device, bars, stop)?),
+    };
+    let subjects = || (0..training.stages.len()).map(|stage| subject(plan, stage)).collect();
+    let on_the_way = measuring
+        .as_ref()
+        .map(|m| OnTheWay::new(folder.file("evaluations.jsonl"), m, &plan.model, subjects(), samples))
+        .transpose()?;
     let teacher = plan.teacher.is_none().then(|| TeacherOut {
         path: folder.file("teacher.safetensors"),
-        card: card(
-            plan,
-            "teacher, inference average",
-            (0..=plan.grid.steps()).collect(),
-            training.samples(0),
-        ),
+        card: subject(plan, 0).card,
         model: &plan.model,
     });
     let mut watcher = Watcher::new(
@@ -95,7 +108,7 @@ fn train(
         samples,
         training.total_samples(),
         &plan.config.training,
-        teacher,
+        (teacher, on_the_way),
     )?;
     let trainer = Trainer { model: &plan.model, plan: training, store: &store, device };
     let outcome = trainer.run(state, &plan.dataset, stop, &mut watcher);
@@ -117,21 +130,45 @@ fn start(plan: &Plan, device: Device) -> Result<TrainState> {
     })
 }
 
-fn card(plan: &Plan, role: &str, visits: Vec<usize>, samples: u64) -> ModelCard {
-    ModelCard {
+/// What a stage trains, and the card of the model that it leaves.
+fn subject(plan: &Plan, index: usize) -> StageSubject {
+    let distill = &plan.config.distill;
+    let samples = plan.training.samples_before(index) + plan.training.samples(index);
+    let phase = match plan.teacher {
+        None => index.checked_sub(1),
+        Some(_) => Some(index),
+    };
+    let (what, role, visits, clip, sampler) = match phase.and_then(|k| plan.phases.phases().get(k)) {
+        Some(phase) => {
+            let role = "student, inference average";
+            ("student", role, phase.student_indices(), X0Clip::UnitRange, Sampler::default())
+        }
+        None => {
+            let visits = (0..=plan.grid.steps()).collect();
+            let (clip, solver) = match distill.objective {
+                DistillObjective::Tract => (distill.tract.clip_teacher, distill.tract.solver),
+                DistillObjective::Btd => (X0Clip::UnitRange, Solver::Ddim),
+            };
+            ("teacher", "teacher, inference average", visits, clip, solver.into())
+        }
+    };
+    let card = ModelCard {
         format: 1,
         model: plan.config.model.clone(),
         schedule: plan.config.schedule,
         timesteps: plan.grid.steps(),
         visits,
-        clip: X0Clip::UnitRange,
+        clip,
+        sampler,
+        inference_decay: plan.training.stages.get(index).map(|stage| stage.inference_decay),
         dataset: plan.dataset.name().to_owned(),
         dataset_digest: plan.dataset_digest.clone(),
         samples,
         role: role.to_owned(),
         seed: plan.config.seed,
         version: env!("CARGO_PKG_VERSION").into(),
-    }
+    };
+    StageSubject { what, card }
 }
 
 /// Writes the student, then measures teacher and student, and writes grids and the page.
@@ -142,25 +179,35 @@ fn finish(
     stop: &AtomicBool,
     bars: &MultiProgress,
 ) -> Result<()> {
-    let visits = plan.student_visits();
-    let student_card =
-        card(plan, "student, inference average", visits.clone(), plan.training.total_samples());
+    let student_card = subject(plan, plan.training.stages.len() - 1).card;
     let path = folder.file("model.safetensors");
     ModelFile::save(&path, &student_card, &plan.model, &state.inference.flat)?;
     tracing::info!("wrote {}", path.display());
 
     let device = state.student.device();
-    let teacher = match &plan.teacher {
-        Some(file) => file.flat.f_to_device(device)?,
-        None => ModelFile::load(&folder.file("teacher.safetensors"))?.flat.f_to_device(device)?,
+    let loaded;
+    let teacher_file = match &plan.teacher {
+        Some(file) => file,
+        None => {
+            loaded = ModelFile::load(&folder.file("teacher.safetensors"))?;
+            &loaded
+        }
     };
-    let student_digest = digest(&state.inference.flat)?;
-    let key = format!("{student_digest} {}", serde_json::to_string(&plan.config.evaluation)?);
+    let teacher = teacher_file.flat.f_to_device(device)?;
+    let student = Subject {
+        what: "student",
+        card: &student_card,
+        model: &plan.model,
+        flat: &state.inference.flat,
+        digest: digest_of(&state.inference.flat)?,
+    };
+    let teacher = Subject::of_file("teacher", teacher_file, &teacher)?;
+    let key = format!("{} {}", student.digest, serde_json::to_string(&plan.config.evaluation)?);
     let results = match Results::load(folder, &key) {
         Some(results) => results,
         None => {
-            let student = (&state.inference.flat, student_digest, visits.as_slice());
-            let measured = measure_all(plan, folder, student, &teacher, stop, bars)?;
+            let measuring = Measuring::prepare(plan, device, bars, stop)?;
+            let measured = measure_all(&measuring, plan, folder, &student, &teacher)?;
             let results = Results { key, measured };
             results.save(folder)?;
             results
@@ -178,59 +225,38 @@ fn finish(
     Ok(())
 }
 
-/// Student at its own steps, teacher at every number asked for; the grids of data, student and best teacher.
+/// Student and teacher at every number of steps asked for; the grids of data, student and best teacher.
 fn measure_all(
+    measuring: &Measuring,
     plan: &Plan,
     folder: &RunFolder,
-    (student, student_digest, visits): (&Tensor, Digest, &[usize]),
-    teacher: &Tensor,
-    stop: &AtomicBool,
-    bars: &MultiProgress,
+    student: &Subject,
+    teacher: &Subject,
 ) -> Result<Vec<Measured>> {
-    let config = &plan.config.evaluation;
-    let dataset = plan.dataset.as_ref();
-    let reference = ReferenceSet::of(dataset, &plan.dataset_digest)?;
-    let shown = (config.grid as usize).min(dataset.len());
-    grid(&real_images(dataset, 0, shown)?)?.write_png(&folder.file("samples/data.png"))?;
-    let ema = |stage: Option<&fewstep_train::Stage>| match stage {
-        Some(s) => Weights::Ema { decay: s.inference_decay, bias_corrected: true },
-        None => Weights::Unknown,
-    };
+    let config = measuring.config;
+    let shown = (config.grid as usize).min(plan.dataset.len());
+    grid(&real_images(plan.dataset.as_ref(), 0, shown)?)?.write_png(&folder.file("samples/data.png"))?;
     let mut measured = Vec::new();
-    let mut one =
-        |what: &'static str, flat: &Tensor, weights, digest: Digest, levels: &NoiseGrid, picture: bool| {
-            let generator = Generator { model: &plan.model, flat, grid: levels, clip: X0Clip::UnitRange };
-            let subject = Subject { what, generator, weights, digest };
-            let (record, images) = measure(&subject, &reference, config, bars, stop)?;
+    let mut one = |subject: &Subject, steps: Option<usize>, picture: bool| {
+        let outcome = measuring.model(subject, steps, config.samples)?;
+        for record in &outcome.records {
             let (name, value) = (record.score.metric().name(), record.score.value());
-            tracing::info!("{what} at {} steps: {name} {value:.3}", levels.steps());
-            if picture {
-                grid(&images)?.write_png(&folder.file(&format!("samples/{what}.png")))?;
-            }
-            measured.push(Measured { what: what.into(), steps: levels.steps(), record });
-            anyhow::Ok(())
-        };
-    let levels = visited(&plan.grid, visits)?;
-    one("student", student, ema(plan.training.stages.last()), student_digest, &levels, true)?;
-    let teacher_digest = digest(teacher)?;
-    let teacher_weights = ema(plan.training.stages.first().filter(|_| plan.teacher.is_none()));
-    let mut steps = config.teacher_steps.clone();
-    steps.sort_unstable();
-    steps.dedup();
-    if steps.is_empty() {
-        steps.push(plan.grid.steps());
+            tracing::info!("{} at {} steps: {name} {value:.3}", subject.what, outcome.steps);
+        }
+        if picture {
+            grid(&Tensor::f_cat(&outcome.shown, 0)?)?
+                .write_png(&folder.file(&format!("samples/{}.png", subject.what)))?;
+        }
+        measured.extend(Measured::of(subject.what, outcome.steps, outcome.records));
+        anyhow::Ok(())
+    };
+    for steps in student_steps(config, student.card) {
+        one(student, steps, steps.is_none())?;
     }
-    let most = steps.last().copied();
-    for n in steps {
-        let levels = plan.config.schedule.grid(n)?;
-        one("teacher", teacher, teacher_weights, teacher_digest.clone(), &levels, Some(n) == most)?;
+    let steps = teacher_steps(config);
+    let most = steps.last().copied().flatten();
+    for steps in steps {
+        one(teacher, steps, steps == most)?;
     }
     Ok(measured)
-}
-
-/// Digest of the parameters' bytes.
-fn digest(flat: &Tensor) -> Result<Digest> {
-    let values = Vec::<f32>::try_from(flat.f_to_device(Device::Cpu)?)?;
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(Digest::of(&bytes))
 }

@@ -39,7 +39,13 @@ pub fn open_cifar10(folder: &Path, split: Split, verify: bool) -> Result<InMemor
         pixels.extend_from_slice(&batch.pixels);
     }
     let shape = ImageShape { c: 3, h: 32, w: 32 };
-    InMemory::new("cifar10", shape, pixels, Some(labels), usize::from(cifar::N_CLASSES))
+    InMemory::new(
+        format!("cifar10 {}", split.name()),
+        shape,
+        pixels,
+        Some(labels),
+        usize::from(cifar::N_CLASSES),
+    )
 }
 
 fn read(folder: &Path, file: &str) -> Result<(PathBuf, Vec<u8>)> {

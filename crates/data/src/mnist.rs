@@ -26,7 +26,7 @@ const N_CLASSES: usize = 10;
 /// the file; [`Error::Invalid`] for a label above 9 or no images.
 pub fn open_mnist(folder: &Path, split: Split, verify: bool) -> Result<InMemory> {
     let pair = split.of(&published::MNIST_TRAIN, &published::MNIST_TEST);
-    open("mnist", folder, pair, verify)
+    open("mnist", folder, split, pair, verify)
 }
 
 /// Fashion-MNIST in `folder`, like [`open_mnist`].
@@ -35,10 +35,10 @@ pub fn open_mnist(folder: &Path, split: Split, verify: bool) -> Result<InMemory>
 /// As [`open_mnist`].
 pub fn open_fashion_mnist(folder: &Path, split: Split, verify: bool) -> Result<InMemory> {
     let pair = split.of(&published::FASHION_TRAIN, &published::FASHION_TEST);
-    open("fashion-mnist", folder, pair, verify)
+    open("fashion-mnist", folder, split, pair, verify)
 }
 
-fn open(name: &str, folder: &Path, pair: &IdxPair, verify: bool) -> Result<InMemory> {
+fn open(name: &str, folder: &Path, split: Split, pair: &IdxPair, verify: bool) -> Result<InMemory> {
     let (images_path, images) = read(name, folder, pair.images)?;
     let (labels_path, labels) = read(name, folder, pair.labels)?;
     let shape = match images.dims[..] {
@@ -57,7 +57,7 @@ fn open(name: &str, folder: &Path, pair: &IdxPair, verify: bool) -> Result<InMem
         check_idx(&labels_path, &labels, pair.labels_sha256)?;
     }
     let labels = labels.data.into_iter().map(u32::from).collect();
-    InMemory::new(name, shape, images.data, Some(labels), N_CLASSES)
+    InMemory::new(format!("{name} {}", split.name()), shape, images.data, Some(labels), N_CLASSES)
 }
 
 /// The array of a file, under any of the names it goes by: some copies write `.idx3-ubyte` for `-idx3-ubyte`.

@@ -14,6 +14,11 @@ pub enum Split {
 }
 
 impl Split {
+    /// As configs and the names of opened data sets have it.
+    pub fn name(self) -> &'static str {
+        self.of("train", "test")
+    }
+
     /// `train` or `test`, as this says.
     pub(crate) fn of<T>(self, train: T, test: T) -> T {
         match self {

@@ -53,13 +53,13 @@ fn message<T>(result: Result<T>) -> String {
 fn a_folder_of_idx_files_opens() {
     let folder = small_mnist();
     let train = open_mnist(folder.path(), Split::Train, false).unwrap();
-    assert_eq!((train.name(), train.len(), train.n_classes()), ("mnist", 3, 10));
+    assert_eq!((train.name(), train.len(), train.n_classes()), ("mnist train", 3, 10));
     assert_eq!(train.shape(), ImageShape { c: 1, h: 2, w: 2 });
     let mut image = [0; 4];
     train.read(2, &mut image).unwrap();
     assert_eq!((image, train.label(2)), ([8, 9, 10, 11], Some(9)));
     let test = open_fashion_mnist(folder.path(), Split::Test, false).unwrap();
-    assert_eq!((test.name(), test.pixels(), test.label(0)), ("fashion-mnist", &[9; 4][..], Some(0)));
+    assert_eq!((test.name(), test.pixels(), test.label(0)), ("fashion-mnist test", &[9; 4][..], Some(0)));
 }
 
 #[test]

@@ -157,11 +157,16 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
     let meaning = if qa.is_some() && qb.is_some() { Forbids } else { Note };
     found.add("quantisation", meaning, &qa, &qb);
     if let (
-        Generated::Model { weights: wa, seeds: ea, sampling_steps: ta, nfe: na, kind: ka, .. },
-        Generated::Model { weights: wb, seeds: eb, sampling_steps: tb, nfe: nb, kind: kb, .. },
+        Generated::Model {
+            weights: wa, seeds: ea, sampler: ma, sampling_steps: ta, nfe: na, kind: ka, ..
+        },
+        Generated::Model {
+            weights: wb, seeds: eb, sampler: mb, sampling_steps: tb, nfe: nb, kind: kb, ..
+        },
     ) = (ga, gb)
     {
         found.texts("weights of the model", Subject, Copy(*wa), Copy(*wb));
+        found.texts("sampler", Subject, ma, mb);
         found.add("sampling steps", Subject, ta, tb);
         found.add("network evaluations", Subject, na, nb);
         found.add("kind of the computation", Subject, ka, kb);

@@ -95,6 +95,16 @@ impl Extractor {
         self.space().width()
     }
 
+    /// Passes when images of this shape can be mapped, before any is at hand.
+    ///
+    /// # Errors
+    /// As [`Extractor::features`] would say of them.
+    pub fn accepts(&self, [channels, height, width]: [i64; 3]) -> Result<()> {
+        let on = (Kind::Uint8, tch::Device::Cpu);
+        let none = Tensor::f_zeros([0, channels, height, width], on).during("shape of images")?;
+        self.features(&none).map(|_| ())
+    }
+
     /// Feature rows of images.
     ///
     /// # Shapes

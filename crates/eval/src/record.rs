@@ -43,6 +43,8 @@ pub enum Generated {
         weights: Weights,
         /// One seed an image.
         seeds: Seeds,
+        /// The sampler in words, with its settings.
+        sampler: String,
         /// Steps of the sampler.
         sampling_steps: u32,
         /// Network evaluations an image.

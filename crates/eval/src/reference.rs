@@ -143,6 +143,21 @@ impl ReferenceStats {
         &self.record.space
     }
 
+    /// What stands beside the numbers, as JSON, indented: space, count, description, digest.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn record_json(&self) -> Result<String> {
+        let operation = "ReferenceStats::record_json";
+        serde_json::to_string_pretty(&self.record).map_err(|source| Error::Json { operation, source })
+    }
+
+    /// What it is of, in words.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.record.description
+    }
+
     /// Images behind it, and how that is known.
     #[must_use]
     pub fn count(&self) -> ReferenceCount {

@@ -6,6 +6,7 @@
 //!
 //! Networks compute in f32; states, levels and answers are f64.
 
+mod conditions;
 mod counted;
 pub mod ddpm;
 mod denoiser;
@@ -18,6 +19,7 @@ pub mod nn;
 mod prediction;
 mod pyramid;
 
+pub use conditions::Conditions;
 pub use counted::Counted;
 pub use denoiser::Denoiser;
 pub use error::{Error, Result};

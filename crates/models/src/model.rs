@@ -5,11 +5,13 @@ use std::sync::Arc;
 use fewstep_torch::{Kind, Layout, LayoutBuilder, Params, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::Conditions;
 use crate::ddpm::{DdpmConfig, DdpmUnet};
 use crate::denoiser::{Denoiser, check_batch};
-use crate::edm::{AdmConfig, Conditions, EdmNetwork, SongConfig};
+use crate::edm::{AdmConfig, EdmNetwork, SongConfig};
 use crate::error::{Error, Result};
 use crate::levels::Levels;
+use crate::nn::Dropout;
 use crate::prediction::Prediction;
 
 /// Description of a network's architecture.
@@ -132,15 +134,16 @@ impl Model {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
+        let given = Conditions { labels, ..Conditions::default() };
         match &self.network {
-            Network::Ddpm(unet) => unet.forward(p, x, at, labels),
-            Network::Edm(network) => network.forward(p, x, at, Conditions { labels, augment: None }),
+            Network::Ddpm(unet) => unet.forward(p, x, at, given),
+            Network::Edm(network) => network.forward(p, x, at, given),
         }
     }
 
     /// The model with these parameters as a denoiser.
     pub fn denoiser<'a>(&'a self, params: &'a Params) -> NetworkDenoiser<'a> {
-        NetworkDenoiser { model: self, params, augment: None }
+        NetworkDenoiser { model: self, params, given: Conditions::default() }
     }
 }
 
@@ -149,7 +152,8 @@ impl Model {
 pub struct NetworkDenoiser<'a> {
     model: &'a Model,
     params: &'a Params,
-    augment: Option<&'a Tensor>,
+    /// All but the labels, which come with each question.
+    given: Conditions<'a>,
 }
 
 impl<'a> NetworkDenoiser<'a> {
@@ -157,7 +161,13 @@ impl<'a> NetworkDenoiser<'a> {
     /// that know no augmentations.
     #[must_use]
     pub fn with_augment(self, augment: &'a Tensor) -> Self {
-        Self { augment: Some(augment), ..self }
+        Self { given: Conditions { augment: Some(augment), ..self.given }, ..self }
+    }
+
+    /// The same with dropout, as in training.
+    #[must_use]
+    pub fn with_dropout(self, dropout: &'a Dropout) -> Self {
+        Self { given: Conditions { dropout: Some(dropout), ..self.given }, ..self }
     }
 }
 
@@ -166,15 +176,14 @@ impl Denoiser for NetworkDenoiser<'_> {
     /// turns its prediction into `x0_hat` in f64.
     fn denoise(&self, x_t: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
         check_batch(x_t, at)?;
+        let given = Conditions { labels, ..self.given };
         match &self.model.network {
             Network::Ddpm(unet) => {
                 let (x_t, at) = variance_preserving(x_t, at)?;
-                let out = unet.forward(self.params, &x_t.f_to_kind(Kind::Float)?, &at, labels)?;
+                let out = unet.forward(self.params, &x_t.f_to_kind(Kind::Float)?, &at, given)?;
                 self.model.config.prediction.x0(&x_t, &out.f_to_kind(Kind::Double)?, &at)
             }
-            Network::Edm(network) => {
-                network.denoise(self.params, x_t, at, Conditions { labels, augment: self.augment })
-            }
+            Network::Edm(network) => network.denoise(self.params, x_t, at, given),
         }
     }
 }

@@ -17,6 +17,9 @@ pub enum Error {
         /// Seeds given.
         got: usize,
     },
+    /// Churn for a sampler that has none.
+    #[error("churn goes with solver `heun` only")]
+    Churn,
     /// A state that is not finite any more.
     #[error("sampling step {step} of {steps} produced values that are not finite")]
     NonFinite {

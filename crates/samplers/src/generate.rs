@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use crate::clip::X0Clip;
 use crate::error::Result;
-use crate::sample::{Sampled, ddim, initial_state};
+use crate::sample::{Sampled, initial_state};
+use crate::sampler::Sampler;
 
 /// A model over parameters, and how it is sampled.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Generator<'a> {
     pub grid: &'a NoiseGrid,
     /// Clipping of `x0_hat`.
     pub clip: X0Clip,
+    /// How they are visited.
+    pub sampler: Sampler,
 }
 
 /// What one worker needs; clones of tensors share storage.
@@ -40,16 +43,12 @@ impl Generator<'_> {
         Ok(z.f_to_device(device)?.f_to_kind(Kind::Double)?)
     }
 
-    /// Labels of `seeds` for a network with classes: `label`, or each seed's own draw.
-    fn labels(&self, seeds: &[u64], label: Option<i64>, device: Device) -> Result<Option<Tensor>> {
+    /// Labels of `seeds` for a network with classes: `label`, or each seed's own draw; `None` for one without.
+    pub fn labels(&self, seeds: &[u64], label: Option<i64>) -> Option<Vec<i64>> {
         let classes = self.model.config().n_classes();
-        if classes == 0 {
-            return Ok(None);
-        }
         let key = Key::new(0, 0, Stream::SampleLabel);
-        let labels: Vec<i64> =
-            seeds.iter().map(|&s| label.unwrap_or_else(|| key.below(s, classes as u64) as i64)).collect();
-        Ok(Some(Tensor::f_from_slice(&labels)?.f_to_device(device)?))
+        let of = |&seed: &u64| label.unwrap_or_else(|| key.below(seed, classes as u64) as i64);
+        (classes > 0).then(|| seeds.iter().map(of).collect())
     }
 
     fn run(&self, job: &Job) -> Result<Sampled> {
@@ -57,9 +56,10 @@ impl Generator<'_> {
         let params = Params::frozen(Arc::clone(self.model.layout()), &job.flat)
             .map_err(fewstep_models::Error::from)?;
         let x = initial_state(&self.noise(&job.seeds, device)?, self.grid)?;
-        let labels = self.labels(&job.seeds, job.label, device)?;
+        let labels = self.labels(&job.seeds, job.label);
+        let labels = labels.map(|l| Tensor::f_from_slice(&l)?.f_to_device(device)).transpose()?;
         let denoiser = self.model.denoiser(&params);
-        ddim(&denoiser, self.grid, &x, labels.as_ref(), self.clip, &mut |_, _| {})
+        self.sampler.run(&denoiser, self.grid, &x, labels.as_ref(), self.clip, &job.seeds)
     }
 
     /// Images of `seeds` in order, `batch` at a time, each batch handed to `sink` as soon as its turn comes. On a CPU the
@@ -82,13 +82,13 @@ impl Generator<'_> {
         let wave = if parallel { rayon::current_num_threads().max(1) } else { 1 };
         let batches: Vec<&[u64]> = seeds.chunks(batch.max(1)).collect();
         // The network and its grid are plain data; only tensors must be handed over one by one.
-        let (model, grid, clip) = (self.model, self.grid, self.clip);
+        let Self { model, grid, clip, sampler, .. } = *self;
         for now in batches.chunks(wave) {
             let jobs: Vec<Job> = now
                 .iter()
                 .map(|seeds| Job { flat: self.flat.shallow_clone(), seeds: seeds.to_vec(), label })
                 .collect();
-            let run = |job: Job| Generator { model, flat: &job.flat, grid, clip }.run(&job);
+            let run = |job: Job| Generator { model, flat: &job.flat, grid, clip, sampler }.run(&job);
             let done: Vec<Result<Sampled>> = if jobs.len() > 1 {
                 jobs.into_par_iter().map(run).collect()
             } else {
@@ -105,6 +105,7 @@ impl Generator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Churn, Solver};
     use fewstep_models::ddpm::DdpmConfig;
     use fewstep_models::{Architecture, ModelConfig, Prediction};
     use fewstep_schedules::Schedule;
@@ -127,22 +128,33 @@ mod tests {
         // Parameters that start as zero would hide the labels.
         let flat = model.layout().initial(1).unwrap() + 0.01;
         let grid = Schedule::default().grid(4).unwrap();
-        let generator = Generator { model: &model, flat: &flat, grid: &grid, clip: X0Clip::UnitRange };
-        let all = |seeds, batch| {
-            let mut parts = Vec::new();
-            let mut keep = |s: Sampled| -> Result<()> {
-                assert_eq!(s.nfe, 4);
-                parts.push(s.x0);
-                Ok(())
+        let churn = Churn { s_churn: 4.0, ..Churn::default() };
+        let (heun, stochastic) = (
+            Sampler { solver: Solver::Heun, churn: None },
+            Sampler { solver: Solver::Heun, churn: Some(churn) },
+        );
+        let mut seen: Vec<Tensor> = Vec::new();
+        for sampler in [Sampler::default(), heun, stochastic] {
+            let generator =
+                Generator { model: &model, flat: &flat, grid: &grid, clip: X0Clip::UnitRange, sampler };
+            let all = |seeds, batch| {
+                let mut parts = Vec::new();
+                let mut keep = |s: Sampled| -> Result<()> {
+                    assert_eq!(s.nfe, if sampler.solver == Solver::Heun { 8 } else { 4 });
+                    parts.push(s.x0);
+                    Ok(())
+                };
+                generator.stream(seeds, batch, None, &mut keep).unwrap();
+                Tensor::cat(&parts, 0)
             };
-            generator.stream(seeds, batch, None, &mut keep).unwrap();
-            Tensor::cat(&parts, 0)
-        };
-        let whole = all(0..10, 10);
-        assert_eq!(whole.size(), [10, 1, 4, 4]);
-        let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-5;
-        assert!(close(&all(0..10, 3), &whole));
-        assert!(close(&all(7..9, 1), &whole.narrow(0, 7, 2)));
-        assert!(!close(&whole.narrow(0, 0, 1), &whole.narrow(0, 1, 1)));
+            let whole = all(0..10, 10);
+            assert_eq!(whole.size(), [10, 1, 4, 4]);
+            let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-5;
+            assert!(close(&all(0..10, 3), &whole));
+            assert!(close(&all(7..9, 1), &whole.narrow(0, 7, 2)));
+            assert!(!close(&whole.narrow(0, 0, 1), &whole.narrow(0, 1, 1)));
+            assert!(seen.iter().all(|other| !close(other, &whole)), "each sampler is another");
+            seen.push(whole);
+        }
     }
 }

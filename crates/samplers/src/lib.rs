@@ -10,6 +10,7 @@ mod error;
 mod generate;
 mod heun;
 mod sample;
+mod sampler;
 mod solver;
 mod step;
 
@@ -18,5 +19,6 @@ pub use error::{Error, Result};
 pub use generate::Generator;
 pub use heun::{Churn, ChurnOf, heun};
 pub use sample::{Sampled, ddim, initial_state};
+pub use sampler::Sampler;
 pub use solver::Solver;
 pub use step::{Step, diffuse};

@@ -73,6 +73,11 @@ impl Key {
         if bound == 0 { 0 } else { self.rng(n).random_range(0..bound) }
     }
 
+    /// 64 random bits for draw `n`.
+    pub fn bits(&self, n: u64) -> u64 {
+        self.rng(n).random()
+    }
+
     /// A uniform number in `[0, 1)` for draw `n`.
     pub fn unit(&self, n: u64) -> f64 {
         self.rng(n).random()

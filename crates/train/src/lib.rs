@@ -20,5 +20,5 @@ pub use model_file::{ModelCard, ModelFile};
 pub use objective::{Draws, Objective};
 pub use plan::{Stage, StageStart, TrainPlan};
 pub use state::TrainState;
-pub use step::{Rates, StepOptions, StepReport, train_step};
+pub use step::{DropoutDraws, Rates, StepOptions, StepReport, train_step};
 pub use trainer::{Observer, Outcome, Progress, Trainer};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fewstep_models::{Model, ModelConfig};
-use fewstep_samplers::X0Clip;
+use fewstep_samplers::{Sampler, X0Clip};
 use fewstep_schedules::Schedule;
 use fewstep_torch::{Params, Tensor, load, save};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,12 @@ pub struct ModelCard {
     pub visits: Vec<usize>,
     /// Clipping of `x0_hat` in every sampling step.
     pub clip: X0Clip,
+    /// How the visited levels are walked.
+    #[serde(default, skip_serializing_if = "Sampler::is_ddim")]
+    pub sampler: Sampler,
+    /// Decay of the average that the parameters are, mu_I; absent: they are no average, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_decay: Option<f64>,
     /// Data set that it was trained on.
     pub dataset: String,
     /// Digest of that data set.

@@ -35,6 +35,8 @@ pub struct Stage {
     pub inference_decay: f64,
     /// Decay of the self-teacher; not used by teacher training.
     pub self_teacher_decay: f64,
+    /// Probability that a value of the student is dropped in training.
+    pub dropout: f64,
 }
 
 /// All stages of a run, and what they share.
@@ -85,6 +87,9 @@ impl TrainPlan {
                 });
             }
             stage.learning_rate.validate()?;
+            if !(0.0..1.0).contains(&stage.dropout) {
+                return bad("dropout", &format!("must be at least 0 and below 1, is {}", stage.dropout));
+            }
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use fewstep_distill::Batch;
 use fewstep_models::Model;
-use fewstep_torch::{Device, GradientRule, Kind, Params, Tensor};
+use fewstep_models::nn::Dropout;
+use fewstep_torch::{Device, GradientRule, Key, Kind, Params, Stream, Tensor};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -27,13 +28,32 @@ pub struct Rates {
 
 /// How a step is carried out.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepOptions {
+pub struct StepOptions<'a> {
     /// Images a forward and backward pass.
     pub micro_batch: usize,
     /// What happens to the gradient.
     pub gradient: GradientRule,
     /// Whether the report carries the gradient that Adam saw.
     pub keep_gradient: bool,
+    /// Dropout in the student, if any.
+    pub dropout: Option<&'a DropoutDraws>,
+}
+
+/// Dropout of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropoutDraws {
+    /// Probability that a value is dropped.
+    pub rate: f64,
+    /// One for each image.
+    pub seeds: Vec<u64>,
+}
+
+impl DropoutDraws {
+    /// The draws for the samples `ns` of a stage: a function of the run's key alone. `None` at rate 0.
+    pub fn draw(rate: f64, seed: u64, stage: u64, ns: &[u64]) -> Option<Self> {
+        let key = Key::new(seed, stage, Stream::Dropout);
+        (rate > 0.0).then(|| Self { rate, seeds: ns.iter().map(|&n| key.bits(n)).collect() })
+    }
 }
 
 /// What a step found.
@@ -64,6 +84,7 @@ struct Job {
     buffers: Buffers,
     batch: Batch,
     draws: Draws,
+    dropout: Option<DropoutDraws>,
 }
 
 /// Takes one step: the gradient of the batch's mean loss, the gradient rule, Adam, both averages.
@@ -81,9 +102,9 @@ pub fn train_step(
     batch: &Batch,
     draws: &Draws,
     rates: &Rates,
-    options: &StepOptions,
+    options: &StepOptions<'_>,
 ) -> Result<StepReport> {
-    let (mut gradient, losses) = batch_gradient(model, objective, state, batch, draws, options.micro_batch)?;
+    let (mut gradient, losses) = batch_gradient(model, objective, state, batch, draws, options)?;
     let loss = losses.iter().sum::<f64>() / losses.len() as f64;
     let non_finite: Vec<usize> = (0..losses.len()).filter(|&i| !losses[i].is_finite()).collect();
     let grad_norm = options.gradient.apply(&mut gradient)?;
@@ -107,10 +128,10 @@ fn batch_gradient(
     state: &TrainState,
     batch: &Batch,
     draws: &Draws,
-    micro_batch: usize,
+    options: &StepOptions<'_>,
 ) -> Result<(Tensor, Vec<f64>)> {
-    let n = batch.len();
-    if n == 0 || draws.len() != n {
+    let (n, micro_batch) = (batch.len(), options.micro_batch);
+    if n == 0 || draws.len() != n || options.dropout.is_some_and(|d| d.seeds.len() != n) {
         let problem = format!("a batch of {n} images with {} draws", draws.len());
         return Err(Error::Plan { key: "training.batch", problem });
     }
@@ -119,7 +140,9 @@ fn batch_gradient(
     }
     let mut jobs = Vec::new();
     for from in (0..n).step_by(micro_batch) {
-        jobs.push(Job::new(state, batch, draws, from, (from + micro_batch).min(n))?);
+        let to = (from + micro_batch).min(n);
+        let cut = |d: &DropoutDraws| DropoutDraws { rate: d.rate, seeds: d.seeds[from..to].to_vec() };
+        jobs.push(Job { dropout: options.dropout.map(cut), ..Job::new(state, batch, draws, from, to)? });
     }
     let parallel = batch.device() == Device::Cpu;
     // In waves, so that only so many gradients are alive; of several jobs a thread, so that on a shared machine a thread
@@ -166,6 +189,7 @@ impl Job {
                 labels: batch.labels.as_ref().map(cut).transpose()?,
             },
             draws: draws.slice(from, to),
+            dropout: None,
         })
     }
 
@@ -177,8 +201,10 @@ impl Job {
         };
         let student = Params::with_grad(Arc::clone(layout), &self.buffers.student)?;
         let (teacher, own) = (frozen(&self.buffers.teacher)?, frozen(&self.buffers.self_teacher)?);
+        let device = self.buffers.student.device();
+        let dropout = self.dropout.as_ref().map(|d| Dropout::new(d.rate, &d.seeds, device)).transpose()?;
         let denoisers = (
-            model.denoiser(&student),
+            dropout.as_ref().map_or(model.denoiser(&student), |d| model.denoiser(&student).with_dropout(d)),
             teacher.as_ref().map(|p| model.denoiser(p)),
             own.as_ref().map(|p| model.denoiser(p)),
         );

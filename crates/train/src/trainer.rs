@@ -13,7 +13,7 @@ use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
 use crate::plan::{Stage, TrainPlan};
 use crate::state::TrainState;
-use crate::step::{Rates, StepOptions, StepReport, train_step};
+use crate::step::{DropoutDraws, Rates, StepOptions, StepReport, train_step};
 
 /// Batches made ahead of the step that uses them.
 const PREFETCH: usize = 4;
@@ -40,6 +40,15 @@ pub trait Observer {
     /// # Errors
     /// Ends the run.
     fn on_step(&mut self, progress: &Progress, report: &StepReport) -> Result<()>;
+
+    /// The state after a step, before the next one or the stage's end; called again if the run is resumed just here. This is
+    /// the place to measure on the way: nothing that is done with the state changes the run.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_state(&mut self, _stage: &Stage, _index: usize, _samples: u64, _state: &TrainState) -> Result<()> {
+        Ok(())
+    }
 
     /// A checkpoint was written at `samples` samples of the run.
     ///
@@ -101,12 +110,19 @@ impl Trainer<'_> {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
                 }
+                if state.nimg > 0 {
+                    observer.on_state(stage, state.stage, self.samples(&state), &state)?;
+                }
                 self.step(stage, &mut state, batches.next_batch()?, total, observer)?;
                 let samples = self.samples(&state);
                 if samples - saved_at >= self.plan.checkpoint_every || state.nimg == total {
                     self.checkpoint(&state, observer)?;
                     saved_at = samples;
                 }
+            }
+            observer.on_state(stage, state.stage, self.samples(&state), &state)?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
             }
             observer.on_stage_end(stage, state.stage, &state)?;
             state.stage += 1;
@@ -136,6 +152,7 @@ impl Trainer<'_> {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let draws = stage.objective.draw(self.plan.seed, state.stage as u64, &data.ns)?;
+        let dropout = DropoutDraws::draw(stage.dropout, self.plan.seed, state.stage as u64, &data.ns);
         let batch = self.to_device(&data)?;
         let nimg = state.nimg + self.plan.batch as u64;
         let lr = stage.learning_rate.at(nimg, total);
@@ -145,6 +162,7 @@ impl Trainer<'_> {
             micro_batch: self.plan.micro_batch,
             gradient: self.plan.gradient,
             keep_gradient: false,
+            dropout: dropout.as_ref(),
         };
         let report = train_step(self.model, &stage.objective, state, &batch, &draws, &rates, &options)?;
         let step = nimg / self.plan.batch as u64;

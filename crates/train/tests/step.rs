@@ -4,7 +4,7 @@
 mod setting;
 
 use fewstep_torch::{AdamConfig, Device, GradientRule, Tensor};
-use fewstep_train::{StageStart, StepReport, TrainState, train_step};
+use fewstep_train::{DropoutDraws, StageStart, StepReport, TrainState, train_step};
 use setting::Setting;
 
 fn step(s: &Setting, state: &mut TrainState, threads: usize, micro_batch: usize) -> StepReport {
@@ -44,6 +44,34 @@ fn micro_batches_change_rounding_only() {
     let (ga, gb) = (a.gradient.unwrap(), b.gradient.unwrap());
     let error = (&ga - &gb).norm().double_value(&[]) / ga.norm().double_value(&[]);
     assert!(error < 1e-4, "{error}");
+}
+
+#[test]
+fn dropout_is_the_samples_own_however_the_batch_is_cut() {
+    let s = Setting::new(8, 3);
+    let ns: Vec<u64> = (40..50).collect();
+    let draws = DropoutDraws::draw(0.3, 1, 0, &ns).unwrap();
+    assert!(DropoutDraws::draw(0.0, 1, 0, &ns).is_none());
+    let step = |micro_batch, dropout| {
+        let options = fewstep_train::StepOptions { micro_batch, dropout, ..s.options };
+        let (batch, transitions) = (s.batch(10), s.draws(10));
+        let mut state = s.state();
+        // Convolutions that start as zero would hide what was dropped before them.
+        state.student = &state.student + 0.01;
+        train_step(&s.model, &s.tract, &mut state, &batch, &transitions, &s.rates, &options).unwrap()
+    };
+    let (a, b, without) = (step(10, Some(&draws)), step(3, Some(&draws)), step(10, None));
+    assert!((a.loss / b.loss - 1.0).abs() < 1e-5, "{} {}", a.loss, b.loss);
+    let (ga, gb) = (a.gradient.unwrap(), b.gradient.unwrap());
+    let error = (&ga - &gb).norm().double_value(&[]) / ga.norm().double_value(&[]);
+    assert!(error < 1e-4, "{error}");
+    let moved = (&ga - without.gradient.unwrap()).norm().double_value(&[]) / ga.norm().double_value(&[]);
+    assert!(moved > 1e-2, "{moved}");
+    let few = DropoutDraws { seeds: vec![1], ..draws };
+    let options = fewstep_train::StepOptions { dropout: Some(&few), ..s.options };
+    let short =
+        train_step(&s.model, &s.tract, &mut s.state(), &s.batch(10), &s.draws(10), &s.rates, &options);
+    assert!(short.is_err());
 }
 
 #[test]

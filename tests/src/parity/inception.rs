@@ -18,7 +18,8 @@ pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
     // The note says in words what the images are; it holds no setting.
     case.optional("note");
     let images = case.tensor("images")?;
-    let weights = Inception::cached_weights().context("no HOME to find the weights in")?;
+    let weights =
+        Inception::weights_in(&fewstep_data::cache_folder().context("no HOME to find the weights in")?);
     let mut measured = Vec::new();
     for protocol in Protocol::ALL {
         let name = format!("pool3_{}", protocol.name().replace('-', "_"));

@@ -5,6 +5,7 @@ mod layers;
 
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use fewstep_data::DatasetSpec;
 use fewstep_distill::{BtdConfig, DenoisingConfig, TractConfig};
 use fewstep_eval::Quantisation;
@@ -12,6 +13,8 @@ use fewstep_models::ModelConfig;
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
 use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
+
+use crate::evaluation::{Features, MetricChoice};
 
 pub(crate) use layers::load;
 
@@ -81,6 +84,9 @@ pub(crate) struct TeacherConfig {
     pub(crate) inference_decay: Decay,
     #[serde(default)]
     pub(crate) objective: DenoisingConfig,
+    /// Probability that a value inside the network is dropped in training.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) dropout: f64,
 }
 
 /// How a student is made.
@@ -125,54 +131,83 @@ pub(crate) struct DistillConfig {
     pub(crate) inference_decay: Decay,
     #[serde(default)]
     pub(crate) phase_change: PhaseChange,
+    /// Probability that a value inside the student is dropped in training (the reference code: 0).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) dropout: f64,
     #[serde(default)]
     pub(crate) tract: TractConfig,
     #[serde(default)]
     pub(crate) btd: BtdConfig,
 }
 
-/// Feature spaces that images can be compared in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Features {
-    /// The pixels themselves, for small data. Its Frechet distance is not FID.
-    #[default]
-    Pixels,
-}
-
-/// What is measured when training is done. It may be changed without training again.
+/// What is measured, when training is done and on the way. It may be changed without training again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EvaluationConfig {
+    /// pixels, pytorch-fid or tf.
     pub(crate) features: Features,
+    /// frechet, frechet-interval, frechet-infinity, kernel, precision-recall.
+    pub(crate) metrics: Vec<MetricChoice>,
     /// Images generated for each number.
     pub(crate) samples: u64,
     /// Images a batch.
     pub(crate) batch: usize,
     /// Seed of the first image.
     pub(crate) first_seed: u64,
+    /// Numbers of sampling steps that the student is measured at beside its own.
+    pub(crate) student_steps: Vec<usize>,
     /// Numbers of sampling steps that the teacher is measured at (default: those of its own grid).
     pub(crate) teacher_steps: Vec<usize>,
     /// How samples become 8-bit images.
     pub(crate) quantisation: Quantisation,
     /// Images in a grid.
     pub(crate) grid: u64,
+    /// Training samples between two measurements on the way, of whatever is being trained: the teacher at its steps, then the
+    /// student at its own; 0: none.
+    pub(crate) every: u64,
+    /// Images generated for each number on the way.
+    pub(crate) every_samples: u64,
 }
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
         Self {
             features: Features::Pixels,
+            metrics: vec![MetricChoice::Frechet],
             samples: 2000,
             batch: 64,
             first_seed: 0,
+            student_steps: Vec::new(),
             teacher_steps: Vec::new(),
             quantisation: Quantisation::HalfToEven,
             grid: 100,
+            every: 0,
+            every_samples: 1000,
         }
     }
 }
 
+impl EvaluationConfig {
+    /// Checks what no type can say.
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.samples < 2 || self.batch == 0 || self.grid == 0 {
+            bail!("evaluation: samples must be at least 2, batch and grid at least 1");
+        }
+        if self.every > 0 && self.every_samples < 2 {
+            bail!("evaluation.every_samples: must be at least 2");
+        }
+        if self.metrics.is_empty() {
+            bail!("evaluation.metrics: must name at least one metric");
+        }
+        Ok(())
+    }
+}
+
+/// Keys that were added later are left out of the text that identifies a run while they have their default.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
 fn default_micro_batch() -> usize {
     64
 }

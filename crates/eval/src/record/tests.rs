@@ -20,6 +20,7 @@ fn record() -> Record {
             digest: Digest::of(b"model"),
             weights: Weights::Ema { decay: 0.99995, bias_corrected: true },
             seeds: Seeds { first: 7, count: 3 },
+            sampler: "ddim".to_owned(),
             sampling_steps: 2,
             nfe: 2,
             kind: ComputeKind::F32,

@@ -2,6 +2,7 @@
 
 use fewstep_torch::{LayoutBuilder, Params, Tensor};
 
+use crate::conditions::BlockInputs;
 use crate::ddpm::config::{DdpmConfig, norm_groups};
 use crate::error::Result;
 use crate::nn::{Conv2d, GroupNorm, Linear, SelfAttention, average_pool_2x, nearest_upsample_2x};
@@ -60,11 +61,11 @@ impl ResBlock {
         })
     }
 
-    /// `emb` is the SiLU of the embedding, `[B, embedding_channels]`.
-    pub(crate) fn forward(&self, p: &Params, x: &Tensor, emb: &Tensor) -> Result<Tensor> {
+    /// The embedding comes through its SiLU, `[B, embedding_channels]`.
+    pub(crate) fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
         let h = self.resize.apply(&self.norm1.forward(p, x)?.f_silu()?)?;
         let h = self.conv1.forward(p, &h)?;
-        let time = self.time.forward(p, emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+        let time = self.time.forward(p, &told.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let h = if self.affine {
             let parts = time.f_chunk(2, 1)?;
             // norm * (1 + scale) + shift, with the sum inside the multiplication: one pass less over the image.
@@ -73,7 +74,8 @@ impl ResBlock {
         } else {
             self.norm2.forward(p, &h.f_add(&time)?)?
         };
-        let h = self.conv2.forward(p, &h.f_silu()?)?;
+        let h = told.dropped(h.f_silu()?, self.conv2.number())?;
+        let h = self.conv2.forward(p, &h)?;
         let x = self.resize.apply(x)?;
         let x = match &self.skip {
             Some(skip) => skip.forward(p, &x)?,
@@ -108,8 +110,8 @@ impl AttnBlock {
         Ok(Self { block, attention })
     }
 
-    pub(crate) fn forward(&self, p: &Params, x: &Tensor, emb: &Tensor) -> Result<Tensor> {
-        let h = self.block.forward(p, x, emb)?;
+    pub(crate) fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
+        let h = self.block.forward(p, x, told)?;
         match &self.attention {
             Some(attention) => attention.forward(p, &h),
             None => Ok(h),

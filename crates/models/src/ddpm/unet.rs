@@ -4,6 +4,7 @@ use std::f64::consts::FRAC_PI_2;
 
 use fewstep_torch::{Device, LayoutBuilder, Params, Tensor};
 
+use crate::conditions::{BlockInputs, Conditions};
 use crate::ddpm::block::{AttnBlock, ResBlock, Resize};
 use crate::ddpm::config::{DdpmConfig, Resampling, norm_groups};
 use crate::error::{Error, Result};
@@ -22,11 +23,11 @@ enum Stage {
 }
 
 impl Stage {
-    fn forward(&self, p: &Params, x: &Tensor, emb: &Tensor) -> Result<Tensor> {
+    fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
         match self {
             Self::Conv(conv) => conv.forward(p, x),
-            Self::Block(block) => block.forward(p, x, emb),
-            Self::Resample(block) => block.forward(p, x, emb),
+            Self::Block(block) => block.forward(p, x, told),
+            Self::Resample(block) => block.forward(p, x, told),
             Self::UpConv(conv) => conv.forward(p, &nearest_upsample_2x(x)?),
         }
     }
@@ -84,37 +85,37 @@ impl DdpmUnet {
     /// Time enters as `1000 u`, `u = atan(exp(-log_snr / 2)) / (pi / 2)`, with log-SNR between -20 and 20.
     ///
     /// # Shapes
-    /// `x` f32 `[B, image_channels, resolution, resolution]`; `labels` i64 `[B]`, needed when the network has classes and
+    /// `x` f32 `[B, image_channels, resolution, resolution]`; labels i64 `[B]`, needed when the network has classes and
     /// ignored when it has none; result f32 `[B, heads image_channels, resolution, resolution]`.
     ///
     /// # Errors
     /// Another shape, missing labels, or a label out of range.
-    pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
+    pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, given: Conditions<'_>) -> Result<Tensor> {
         self.check_input(x, at)?;
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
         let emb = sinusoids(&time_input(at, p.device())?, &frequencies, SinusoidOrder::SinCos)?;
         let emb = self.time2.forward(p, &self.time0.forward(p, &emb)?.f_silu()?)?;
         let emb = match &self.class {
-            Some(class) => emb.f_add(&class.forward(p, &self.one_hot(labels, at.len())?)?)?,
+            Some(class) => emb.f_add(&class.forward(p, &self.one_hot(given.labels, at.len())?)?)?,
             None => emb,
         };
         // Every block applies SiLU before its own linear layer; once is enough.
-        let emb = emb.f_silu()?;
+        let told = BlockInputs { emb: emb.f_silu()?, dropout: given.dropout };
         let mut saved = Vec::with_capacity(self.down.len());
         let mut h = x.shallow_clone();
         for stage in &self.down {
-            h = stage.forward(p, &h, &emb)?;
+            h = stage.forward(p, &h, &told)?;
             saved.push(h.shallow_clone());
         }
         for block in &self.mid {
-            h = block.forward(p, &h, &emb)?;
+            h = block.forward(p, &h, &told)?;
         }
         for stage in &self.up {
             if let (Stage::Block(_), Some(skip)) = (stage, saved.last()) {
                 h = Tensor::f_cat(&[&h, skip], 1)?;
                 saved.pop();
             }
-            h = stage.forward(p, &h, &emb)?;
+            h = stage.forward(p, &h, &told)?;
         }
         self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
     }

@@ -2,8 +2,8 @@
 
 use fewstep_torch::{LayoutBuilder, Params, Tensor};
 
+use crate::conditions::{BlockInputs, Vectors};
 use crate::edm::block::BlockStyle;
-use crate::edm::conditions::Vectors;
 use crate::edm::config::{AdmConfig, Encoder};
 use crate::edm::decoder::DecoderPath;
 use crate::edm::encoder::EncoderPath;
@@ -65,15 +65,15 @@ impl AdmUnet {
         p: &Params,
         x: &Tensor,
         c_noise: &Tensor,
-        given: &Vectors,
+        given: &Vectors<'_>,
     ) -> Result<Tensor> {
-        let emb = self.embed(p, c_noise, given)?;
-        let (h, saved) = self.encoder.forward(p, x, &emb)?;
-        let (h, _) = self.decoder.forward(p, &h, saved, &emb)?;
+        let told = BlockInputs { emb: self.embed(p, c_noise, given)?, dropout: given.dropout };
+        let (h, saved) = self.encoder.forward(p, x, &told)?;
+        let (h, _) = self.decoder.forward(p, &h, saved, &told)?;
         self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
     }
 
-    fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors) -> Result<Tensor> {
+    fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
         let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::CosSin)?;
         if let (Some(map), Some(augment)) = (&self.augment, &given.augment) {

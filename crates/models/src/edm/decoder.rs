@@ -3,6 +3,7 @@
 
 use fewstep_torch::{LayoutBuilder, Params, Tensor};
 
+use crate::conditions::BlockInputs;
 use crate::edm::block::Block;
 use crate::edm::config::Decoder;
 use crate::edm::conv::Resize;
@@ -72,19 +73,19 @@ impl DecoderPath {
         p: &Params,
         x: &Tensor,
         mut saved: Vec<Tensor>,
-        emb: &Tensor,
+        told: &BlockInputs<'_>,
     ) -> Result<(Tensor, Option<Tensor>)> {
         let mut x = x.shallow_clone();
         let mut image: Option<Tensor> = None;
         for stage in &self.0 {
             match stage {
-                Stage::Block(block) => x = block.forward(p, &x, emb)?,
+                Stage::Block(block) => x = block.forward(p, &x, told)?,
                 Stage::Join(block) => {
                     let joined = match saved.pop() {
                         Some(skip) => Tensor::f_cat(&[&x, &skip], 1)?,
                         None => x,
                     };
-                    x = block.forward(p, &joined, emb)?;
+                    x = block.forward(p, &joined, told)?;
                 }
                 Stage::EnlargeImage(filter) => {
                     image = image.map(|image| filter.up(p, &image)).transpose()?;

@@ -4,6 +4,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 
 use fewstep_torch::{LayoutBuilder, Params, Tensor};
 
+use crate::conditions::BlockInputs;
 use crate::edm::block::Block;
 use crate::edm::config::Encoder;
 use crate::edm::conv::{FusedDown, Resize};
@@ -60,13 +61,18 @@ impl EncoderPath {
     }
 
     /// The last output and all saved ones.
-    pub(crate) fn forward(&self, p: &Params, image: &Tensor, emb: &Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+    pub(crate) fn forward(
+        &self,
+        p: &Params,
+        image: &Tensor,
+        told: &BlockInputs<'_>,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let mut saved: Vec<Tensor> = Vec::with_capacity(self.0.len());
         let (mut x, mut image) = (image.shallow_clone(), image.shallow_clone());
         for stage in &self.0 {
             match stage {
                 Stage::Conv(conv) => x = conv.forward(p, &x)?,
-                Stage::Block(block) => x = block.forward(p, &x, emb)?,
+                Stage::Block(block) => x = block.forward(p, &x, told)?,
                 Stage::ShrinkImage(filter) => {
                     image = filter.down(p, &image)?;
                     continue;

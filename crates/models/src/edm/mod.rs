@@ -7,7 +7,6 @@
 
 mod adm;
 mod block;
-mod conditions;
 mod config;
 mod conv;
 mod decoder;
@@ -17,7 +16,6 @@ mod precond;
 mod song;
 mod wiring;
 
-pub use conditions::Conditions;
 pub use config::{AdmConfig, Decoder, Encoder, NoiseEmbedding, SongConfig};
 pub use network::EdmNetwork;
 pub use precond::Preconditioner;

@@ -2,8 +2,8 @@
 
 use fewstep_torch::{Kind, LayoutBuilder, Params, Tensor};
 
+use crate::conditions::Conditions;
 use crate::edm::adm::AdmUnet;
-use crate::edm::conditions::Conditions;
 use crate::edm::config::{AdmConfig, SongConfig};
 use crate::edm::precond::{Columns, Preconditioning};
 use crate::edm::song::SongUnet;

@@ -4,8 +4,8 @@ use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use fewstep_torch::{Init, LayoutBuilder, ParamId, Params, Tensor};
 
+use crate::conditions::{BlockInputs, Vectors};
 use crate::edm::block::BlockStyle;
-use crate::edm::conditions::Vectors;
 use crate::edm::config::{NoiseEmbedding, SongConfig};
 use crate::edm::decoder::DecoderPath;
 use crate::edm::encoder::EncoderPath;
@@ -76,15 +76,15 @@ impl SongUnet {
         p: &Params,
         x: &Tensor,
         c_noise: &Tensor,
-        given: &Vectors,
+        given: &Vectors<'_>,
     ) -> Result<Tensor> {
-        let emb = self.embed(p, c_noise, given)?;
-        let (h, saved) = self.encoder.forward(p, x, &emb)?;
-        let (_, image) = self.decoder.forward(p, &h, saved, &emb)?;
+        let told = BlockInputs { emb: self.embed(p, c_noise, given)?, dropout: given.dropout };
+        let (h, saved) = self.encoder.forward(p, x, &told)?;
+        let (_, image) = self.decoder.forward(p, &h, saved, &told)?;
         image.ok_or_else(|| Error::Config { key: "decoder", problem: "puts out no image".into() })
     }
 
-    fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors) -> Result<Tensor> {
+    fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = match &self.frequencies {
             Frequencies::Positional(values) => Tensor::f_from_slice(values)?.f_to_device(p.device())?,
             Frequencies::Fourier(id) => p[*id].f_mul_scalar(TAU)?,

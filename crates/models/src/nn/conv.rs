@@ -52,6 +52,11 @@ impl Conv2d {
         Ok(Self { weight, bias, stride: 1, padding: kernel / 2 })
     }
 
+    /// A number that no other layer of the network has.
+    pub(crate) fn number(&self) -> usize {
+        self.weight.index()
+    }
+
     /// The same with another stride; the padding stays on all sides.
     #[must_use]
     pub fn with_stride(mut self, stride: i64) -> Self {

@@ -2,6 +2,7 @@
 
 mod attention;
 mod conv;
+mod dropout;
 mod embedding;
 mod filter;
 mod init;
@@ -11,6 +12,7 @@ mod resample;
 
 pub use attention::SelfAttention;
 pub use conv::Conv2d;
+pub use dropout::Dropout;
 pub use embedding::{SinusoidOrder, exponential_frequencies, position_frequencies, sinusoids};
 pub use filter::ResampleFilter;
 pub use init::{LayerInit, Scaling};

@@ -16,7 +16,7 @@ pub struct Setting {
     pub tract: Objective,
     pub denoising: Objective,
     pub rates: Rates,
-    pub options: StepOptions,
+    pub options: StepOptions<'static>,
     side: i64,
 }
 
@@ -42,7 +42,12 @@ impl Setting {
             tract: Objective::Tract { tract, phase },
             denoising: Objective::Denoising(Denoising { schedule, config: DenoisingConfig::default() }),
             rates: Rates { lr: 1e-3, inference_decay: 0.9, self_teacher_decay: 0.5 },
-            options: StepOptions { micro_batch, gradient: GradientRule::default(), keep_gradient: true },
+            options: StepOptions {
+                micro_batch,
+                gradient: GradientRule::default(),
+                keep_gradient: true,
+                dropout: None,
+            },
             side: 8,
         }
     }
@@ -88,6 +93,7 @@ impl Setting {
             learning_rate: LearningRate::constant(1e-3),
             inference_decay: 0.9,
             self_teacher_decay: 0.5,
+            dropout: 0.1,
         };
         let phase = |k: usize| Objective::Tract {
             tract: Tract { grid: grid.clone(), config: TractConfig::default() },

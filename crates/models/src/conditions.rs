@@ -1,32 +1,60 @@
-//! What an EDM network is told besides the image and its noise.
+//! What a network is told besides the image and its noise.
 
 use fewstep_torch::{Kind, Params, Tensor};
 
 use crate::error::{Error, Result};
+use crate::nn::Dropout;
 
 /// Class and augmentation of every image of a batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions<'a> {
-    /// Labels, i64 `[B]`, or vectors of class weights, f32 `[B, n_classes]`. Without them a network that has classes is
-    /// told none (a vector of zeros); a network without classes ignores them.
+    /// Labels, i64 `[B]`; for EDM's networks also vectors of class weights, f32 `[B, n_classes]`. Without them a network of
+    /// EDM that has classes is told none (a vector of zeros), a DDPM network refuses; one without classes ignores them.
     pub labels: Option<&'a Tensor>,
     /// Numbers that describe the augmentation, f32 `[B, augment_dim]`. Without them a network that knows augmentations
     /// takes the images as they are; other networks ignore them.
     pub augment: Option<&'a Tensor>,
+    /// Dropout of this pass, in training.
+    pub dropout: Option<&'a Dropout>,
+}
+
+/// What every block is told.
+#[derive(Debug)]
+pub(crate) struct BlockInputs<'a> {
+    /// `[B, emb_channels]`.
+    pub(crate) emb: Tensor,
+    pub(crate) dropout: Option<&'a Dropout>,
+}
+
+impl BlockInputs<'_> {
+    /// Drops values of `h`, before the layer of this number.
+    pub(crate) fn dropped(&self, h: Tensor, layer: usize) -> Result<Tensor> {
+        match self.dropout {
+            Some(dropout) => dropout.apply(&h, layer),
+            None => Ok(h),
+        }
+    }
 }
 
 /// Conditions as the layers take them: f32 matrices of the right width.
 #[derive(Debug)]
-pub(crate) struct Vectors {
+pub(crate) struct Vectors<'a> {
     /// `[B, n_classes]`, if the network has classes.
     pub(crate) classes: Option<Tensor>,
     /// `[B, augment_dim]`, if the network knows augmentations and is told one.
     pub(crate) augment: Option<Tensor>,
+    pub(crate) dropout: Option<&'a Dropout>,
 }
 
-impl Conditions<'_> {
+impl<'a> Conditions<'a> {
     /// For a batch of `n` images.
-    pub(crate) fn vectors(&self, p: &Params, n: i64, n_classes: i64, augment_dim: i64) -> Result<Vectors> {
+    pub(crate) fn vectors(
+        &self,
+        p: &Params,
+        n: i64,
+        n_classes: i64,
+        augment_dim: i64,
+    ) -> Result<Vectors<'a>> {
         let classes = match (n_classes, self.labels) {
             (0, _) => None,
             (_, None) => Some(Tensor::f_zeros([n, n_classes], (Kind::Float, p.device()))?),
@@ -40,7 +68,7 @@ impl Conditions<'_> {
                 return Err(Error::Input { what: "augmentation", expected, got: augment.size() });
             }
         };
-        Ok(Vectors { classes, augment })
+        Ok(Vectors { classes, augment, dropout: self.dropout })
     }
 }
 

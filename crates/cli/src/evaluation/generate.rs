@@ -1,0 +1,58 @@
+//! Images from a generator, as 8-bit batches.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, bail};
+use fewstep_eval::{Quantisation, Seeds};
+use fewstep_samplers::{Generator, Sampled};
+use fewstep_torch::{Device, Tensor};
+use indicatif::MultiProgress;
+
+use super::progress::ImageProgress;
+
+/// What is generated.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) seeds: Seeds,
+    /// Images a batch.
+    pub(crate) batch: usize,
+    /// The class of all images; without it each seed draws its own.
+    pub(crate) class: Option<i64>,
+    pub(crate) quantisation: Quantisation,
+}
+
+/// Hands a generator's images to `sink` in the order of their seeds, u8 `[n, C, H, W]` on the CPU; returns the network
+/// evaluations an image.
+pub(crate) fn generate(
+    generator: &Generator,
+    request: Request,
+    (what, bars, stop): (&str, &MultiProgress, &AtomicBool),
+    sink: &mut dyn FnMut(&Tensor) -> Result<()>,
+) -> Result<u64> {
+    let Request { seeds, batch, class, quantisation } = request;
+    let mut progress = ImageProgress::new(bars, what, seeds.count)?;
+    let mut nfe = 0;
+    let mut keep = |s: Sampled| -> Result<()> {
+        if stop.load(Ordering::Relaxed) {
+            bail!(Stopped);
+        }
+        nfe = s.nfe;
+        sink(&quantisation.apply(&s.x0.f_to_device(Device::Cpu)?)?)?;
+        progress.add(s.x0.size()[0] as usize);
+        Ok(())
+    };
+    generator.stream(seeds.first..seeds.first + seeds.count, batch, class, &mut keep)?;
+    Ok(nfe)
+}
+
+/// The process was asked to stop in the middle of an evaluation.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped during evaluation; the same command continues")
+    }
+}
+
+impl std::error::Error for Stopped {}

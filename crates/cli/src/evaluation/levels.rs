@@ -1,0 +1,29 @@
+//! The noise levels that a model's sampling visits.
+
+use anyhow::{Context, Result, bail};
+use fewstep_schedules::NoiseGrid;
+use fewstep_train::ModelCard;
+
+/// The levels of `steps` steps, or those that the model was made for.
+///
+/// A teacher knows every level, so any number of steps makes a grid of its own. A student was taught on one grid: it can
+/// take a part of it, at even distances.
+pub(crate) fn levels(card: &ModelCard, steps: Option<usize>) -> Result<NoiseGrid> {
+    let grid = card.schedule.grid(card.timesteps)?;
+    let knows_all = card.visits.len() == card.timesteps + 1;
+    match steps {
+        Some(n) if knows_all => Ok(card.schedule.grid(n).with_context(|| format!("{n} steps"))?),
+        Some(n) if n + 1 == card.visits.len() => visited(&grid, &card.visits),
+        Some(n) => grid.every(n).with_context(|| {
+            format!("{n} steps: the student's grid has {}, of which a divisor can be taken", card.timesteps)
+        }),
+        None => visited(&grid, &card.visits),
+    }
+}
+
+fn visited(grid: &NoiseGrid, visits: &[usize]) -> Result<NoiseGrid> {
+    if visits.iter().any(|&i| i > grid.steps()) {
+        bail!("the model visits index {:?} of a grid of {} steps", visits.last(), grid.steps());
+    }
+    Ok(NoiseGrid::new(visits.iter().map(|&i| grid.level(i)).collect())?)
+}

@@ -1,0 +1,20 @@
+//! Measuring: images from a model or a folder, their features, and the distances from a reference, with records.
+
+mod evaluator;
+mod features;
+mod generate;
+mod levels;
+mod metrics;
+mod progress;
+mod records;
+mod reference;
+mod subject;
+
+pub(crate) use evaluator::{Evaluator, Outcome};
+pub(crate) use features::{FeatureOptions, Features};
+pub(crate) use generate::{Request, Stopped, generate};
+pub(crate) use levels::levels;
+pub(crate) use metrics::MetricChoice;
+pub(crate) use records::{compare_all, read_records, write_records};
+pub(crate) use reference::{ReferenceSet, Wanted, real_images};
+pub(crate) use subject::{Subject, digest_of};

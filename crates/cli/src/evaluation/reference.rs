@@ -1,0 +1,167 @@
+//! What images are compared with: a data set's features, taken once and kept in the cache, or a file of statistics.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use fewstep_data::{Dataset, cache_folder};
+use fewstep_eval::{Claim, Extractor, FeatureSpace, ImageFeatures, ImageMoments, ReferenceStats};
+use fewstep_torch::{Device, Tensor};
+use indicatif::MultiProgress;
+
+use super::features::Features;
+use super::generate::Stopped;
+use super::progress::{ImageProgress, told};
+
+/// Real images per push: statistics depend on it in their last bits, so it is the same for everyone.
+const BATCH: usize = 256;
+
+/// Images after which the time that the rest takes is told.
+const TIMED: usize = 2 * BATCH;
+
+/// What is asked of a reference.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) features: Features,
+    pub(crate) extractor: &'a Extractor,
+    /// Every feature row, not only their mean and covariance.
+    pub(crate) rows: bool,
+}
+
+/// The reference side of a distance.
+pub(crate) struct ReferenceSet {
+    pub(crate) stats: ReferenceStats,
+    pub(crate) rows: Option<ImageFeatures>,
+}
+
+impl ReferenceSet {
+    /// Every image of a data set. Inception's features are read from the cache, or taken and left there.
+    pub(crate) fn of_dataset(
+        dataset: &dyn Dataset,
+        wanted: Wanted,
+        bars: &MultiProgress,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
+        let files = match wanted.extractor.space() {
+            FeatureSpace::Pixels(_) => None,
+            _ => Files::of(dataset, wanted)?,
+        };
+        if let Some(found) = files.as_ref().map(|f| f.open(wanted)).transpose()?.flatten() {
+            return Ok(found);
+        }
+        let name = format!("{}, all {} images", dataset.name(), dataset.len());
+        let made = Self::measure(dataset, &name, wanted, bars, stop)?;
+        if let Some(files) = &files {
+            files.save(&made)?;
+        }
+        Ok(made)
+    }
+
+    /// Statistics in a file: one that `fewstep reference` wrote, or mean and covariance from elsewhere, of which `claim`
+    /// says what they are.
+    pub(crate) fn of_file(path: &Path, claim: Option<Claim>) -> Result<Self> {
+        let stats = match claim {
+            Some(claim) => ReferenceStats::import(path, claim)?,
+            None => ReferenceStats::open(path)?,
+        };
+        Ok(Self { stats, rows: None })
+    }
+
+    /// What the reference is, in words.
+    pub(crate) fn description(&self) -> &str {
+        self.stats.description()
+    }
+
+    fn measure(
+        dataset: &dyn Dataset,
+        name: &str,
+        wanted: Wanted,
+        bars: &MultiProgress,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
+        let mut rows = wanted.rows.then(|| ImageFeatures::new(wanted.extractor));
+        let mut moments = ImageMoments::new(wanted.extractor, Device::Cpu)?;
+        let mut progress = ImageProgress::new(bars, "reference", dataset.len() as u64)?;
+        for first in (0..dataset.len()).step_by(BATCH) {
+            if stop.load(Ordering::Relaxed) {
+                bail!(Stopped);
+            }
+            let n = BATCH.min(dataset.len() - first);
+            let images = real_images(dataset, first, n)?;
+            match &mut rows {
+                Some(rows) => rows.push(wanted.extractor, &images)?,
+                None => moments.push(wanted.extractor, &images)?,
+            }
+            progress.add(n);
+            if first + n == TIMED {
+                let rest = progress.left(TIMED as u64, dataset.len() as u64);
+                if rest > 10.0 {
+                    tracing::info!("no reference is stored for {name}: making it takes about {}", told(rest));
+                }
+            }
+        }
+        drop(progress);
+        if let Some(rows) = &rows {
+            moments = rows.moments()?;
+        }
+        Ok(Self { stats: ReferenceStats::of(&moments, name)?, rows })
+    }
+}
+
+/// Images `first..first + n` of a data set, u8 `[n, C, H, W]`.
+pub(crate) fn real_images(dataset: &dyn Dataset, first: usize, n: usize) -> Result<Tensor> {
+    use rayon::prelude::*;
+    let shape = dataset.shape();
+    let mut bytes = vec![0u8; n * shape.n_values()];
+    let rows = bytes.par_chunks_mut(shape.n_values()).enumerate();
+    rows.try_for_each(|(k, row)| dataset.read(first + k, row))?;
+    let size = [n as i64, shape.c as i64, shape.h as i64, shape.w as i64];
+    Ok(Tensor::f_from_slice(&bytes)?.f_view(size)?)
+}
+
+/// Where a data set's features lie in the cache, under a name that says of which images and in which space.
+struct Files {
+    stats: PathBuf,
+    rows: PathBuf,
+}
+
+impl Files {
+    /// `None` without a cache folder: then nothing is kept.
+    fn of(dataset: &dyn Dataset, wanted: Wanted) -> Result<Option<Self>> {
+        let Some(cache) = cache_folder() else { return Ok(None) };
+        let mut stem = dataset.name().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+        stem += &format!("-{:.12}-{}", dataset.digest()?, wanted.features.name());
+        if let FeatureSpace::PoolThree(space) = wanted.extractor.space() {
+            let weights = space.weights.to_string();
+            stem += &format!("-{:.8}", weights.trim_start_matches("sha256:"));
+        }
+        let file = |end: &str| cache.join("references").join(format!("{stem}{end}"));
+        Ok(Some(Self { stats: file(".npz"), rows: file(".rows.safetensors") }))
+    }
+
+    fn open(&self, wanted: Wanted) -> Result<Option<ReferenceSet>> {
+        if !self.stats.exists() || (wanted.rows && !self.rows.exists()) {
+            return Ok(None);
+        }
+        let damaged = |path: &Path| format!("{}: delete the file to have it made again", path.display());
+        let stats = ReferenceStats::open(&self.stats).with_context(|| damaged(&self.stats))?;
+        let rows = match wanted.rows {
+            true => Some(ImageFeatures::open(&self.rows).with_context(|| damaged(&self.rows))?),
+            false => None,
+        };
+        tracing::info!("reference from {}", self.stats.display());
+        Ok(Some(ReferenceSet { stats, rows }))
+    }
+
+    fn save(&self, made: &ReferenceSet) -> Result<()> {
+        if let Some(folder) = self.stats.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
+        if let Some(rows) = &made.rows {
+            rows.save(&self.rows)?;
+        }
+        made.stats.save(&self.stats)?;
+        tracing::info!("kept the reference as {}", self.stats.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! A model that is measured.
+
+use anyhow::Result;
+use fewstep_eval::{Digest, Weights};
+use fewstep_models::Model;
+use fewstep_torch::{Device, Tensor};
+use fewstep_train::{ModelCard, ModelFile};
+
+/// A model that is measured.
+pub(crate) struct Subject<'a> {
+    /// `teacher`, `student` or `model`.
+    pub(crate) what: &'a str,
+    pub(crate) card: &'a ModelCard,
+    pub(crate) model: &'a Model,
+    /// On the device that computes.
+    pub(crate) flat: &'a Tensor,
+    /// Of the parameters.
+    pub(crate) digest: Digest,
+}
+
+impl<'a> Subject<'a> {
+    /// `flat` are the parameters of `file`, on the device that computes.
+    pub(crate) fn of_file(what: &'a str, file: &'a ModelFile, flat: &'a Tensor) -> Result<Self> {
+        Ok(Self { what, card: &file.card, model: &file.model, flat, digest: digest_of(flat)? })
+    }
+
+    /// Which copy of a run's weights they are.
+    pub(crate) fn weights(&self) -> Weights {
+        match self.card.inference_decay {
+            Some(decay) => Weights::Ema { decay, bias_corrected: true },
+            None => Weights::Unknown,
+        }
+    }
+}
+
+/// Digest of the parameters' bytes.
+pub(crate) fn digest_of(flat: &Tensor) -> Result<Digest> {
+    let values = Vec::<f32>::try_from(flat.f_to_device(Device::Cpu)?)?;
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Ok(Digest::of(&bytes))
+}

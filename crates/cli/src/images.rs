@@ -1,0 +1,54 @@
+//! Data sets and images as a person names them on the command line.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use fewstep_data::{Dataset, DatasetSpec, FolderSpec, OnBad, Skipped, Split, cache_folder};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+
+const PUBLISHED: [&str; 4] = ["digits", "mnist", "fashion-mnist", "cifar10"];
+
+/// A published data set by its name, or images at a path.
+pub(crate) fn spec(name: &str, split: &str, skip_bad: bool) -> Result<DatasetSpec> {
+    let split = Split::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(split))
+        .with_context(|| format!("--split {split}"))?;
+    let at = FolderSpec { split, ..FolderSpec::default() };
+    let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
+    Ok(match name {
+        "digits" => DatasetSpec::Digits {},
+        "mnist" => DatasetSpec::Mnist(at),
+        "fashion-mnist" => DatasetSpec::FashionMnist(at),
+        "cifar10" => DatasetSpec::Cifar10(at),
+        path => DatasetSpec::Images { path: path.into(), on_bad },
+    })
+}
+
+/// The published data set that a model's card names, as in `cifar10 train`.
+pub(crate) fn published(name: &str) -> Option<DatasetSpec> {
+    let (name, split) = name.split_once(' ').unwrap_or((name, "train"));
+    PUBLISHED.contains(&name).then(|| spec(name, split, false).ok()).flatten()
+}
+
+/// Opens a data set; says how many images were left out, and warns of the first.
+pub(crate) fn open(spec: &DatasetSpec) -> Result<(Arc<dyn Dataset>, u64)> {
+    let dataset = match spec {
+        DatasetSpec::Images { path, .. } => spec.open(None).with_context(|| {
+            format!(
+                "{} is neither images that can be read nor one of {}",
+                path.display(),
+                PUBLISHED.join(", ")
+            )
+        }),
+        _ => Ok(spec.open(cache_folder().as_deref())?),
+    }?;
+    let skipped = dataset.skipped();
+    for Skipped { name, reason } in skipped.iter().take(5) {
+        tracing::warn!("left out {name}: {reason}");
+    }
+    if skipped.len() > 5 {
+        tracing::warn!("left out {} more", skipped.len() - 5);
+    }
+    let n = skipped.len() as u64;
+    Ok((dataset, n))
+}
