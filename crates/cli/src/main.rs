@@ -6,6 +6,7 @@ mod args;
 mod cache;
 mod config;
 mod evaluate;
+mod import;
 mod logging;
 mod observer;
 mod plan;
@@ -42,6 +43,7 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
         Command::Train(a) => train::run(a, bars),
         Command::Plan(a) => plan::run(a),
         Command::Sample(a) => sample::run(a, bars),
+        Command::Import(a) => import::run(a),
     }
 }
 

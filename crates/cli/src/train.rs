@@ -131,6 +131,7 @@ fn card(plan: &Plan, role: &str, visits: Vec<usize>, samples: u64) -> ModelCard 
         role: role.to_owned(),
         seed: plan.config.seed,
         version: env!("CARGO_PKG_VERSION").into(),
+        source: None,
     }
 }
 

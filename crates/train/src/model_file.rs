@@ -39,6 +39,21 @@ pub struct ModelCard {
     pub seed: u64,
     /// Version of the program that wrote it.
     pub version: String,
+    /// The file of another program that it was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ImportedFrom>,
+}
+
+/// Where an imported model's parameters came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedFrom {
+    /// Name of the file, without its folder.
+    pub file: String,
+    /// sha256 of the file.
+    pub sha256: String,
+    /// The network in the file: the keys that lead to it, joined by dots; empty: the whole file.
+    pub entry: String,
 }
 
 /// A model with its parameters, ready to be asked.
