@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fewstep_models::{Model, ModelConfig};
 use fewstep_samplers::X0Clip;
 use fewstep_schedules::Schedule;
-use fewstep_torch::{Params, Tensor, load, save};
+use fewstep_torch::{Params, Tensor, load, load_card, save};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -86,13 +86,28 @@ impl ModelFile {
     /// A file that cannot be read, has no card, or whose tensors do not fit its own network: names the file and the
     /// difference.
     pub fn load(path: &Path) -> Result<Self> {
-        let bad = |problem: String| Error::File { path: path.to_owned(), problem };
         let file = load(path)?;
-        let card = file.card.as_deref();
-        let card = card.ok_or_else(|| bad("has no model card; was it written by another program?".into()))?;
-        let card: ModelCard = serde_json::from_str(card).map_err(|e| bad(format!("model card: {e}")))?;
+        let card = parse_card(path, file.card.as_deref())?;
         let model = Model::new(card.model.clone())?;
         let flat = model.layout().gather(&path.display().to_string(), &file.tensors)?;
         Ok(Self { card, model, flat })
     }
+}
+
+impl ModelCard {
+    /// The card of a model file, without its parameters.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has no card; the file is named.
+    pub fn read(path: &Path) -> Result<Self> {
+        parse_card(path, load_card(path)?.as_deref())
+    }
+}
+
+fn parse_card(path: &Path, text: Option<&str>) -> Result<ModelCard> {
+    let bad = |problem: String| Error::File { path: path.to_owned(), problem };
+    let text = text.ok_or_else(|| {
+        bad("has no model card, so `fewstep` did not write it: `fewstep import` makes a model of another program's file".into())
+    })?;
+    serde_json::from_str(text).map_err(|e| bad(format!("model card: {e}")))
 }
