@@ -28,7 +28,7 @@ enum Uses {
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 
 /// In the order of ARCHITECTURE.md, but for `xtask`, which nothing may use.
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 14] = [
     Layer { name: "fewstep-schedules", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-formats", uses: Uses::Only(&[]), libtorch: false },
     // Of the schedules only the rates of moving averages, which are applied to its buffers.
@@ -50,6 +50,12 @@ const LAYERS: [Layer; 13] = [
     },
     Layer { name: "fewstep-data", uses: Uses::Only(&["fewstep-formats", "fewstep-torch"]), libtorch: true },
     Layer { name: "fewstep-eval", uses: Uses::Only(&["fewstep-formats", "fewstep-torch"]), libtorch: true },
+    // Between files and networks, which do not know each other.
+    Layer {
+        name: "fewstep-import",
+        uses: Uses::Only(&["fewstep-schedules", "fewstep-formats", "fewstep-torch", "fewstep-models"]),
+        libtorch: true,
+    },
     Layer { name: "fewstep-report", uses: Uses::Only(&[]), libtorch: false },
     // Evaluation and reports are handed to the loop as hooks.
     Layer {

@@ -7,6 +7,7 @@ mod config;
 mod eval_fid;
 mod evaluation;
 mod images;
+mod import;
 mod logging;
 mod measuring;
 mod needs;
@@ -49,6 +50,7 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
         Command::Sample(a) => sample::run(a, bars),
         Command::EvalFid(a) => eval_fid::run(a, bars),
         Command::Reference(a) => reference::run(a, bars),
+        Command::Import(a) => import::run(a),
     }
 }
 

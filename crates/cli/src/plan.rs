@@ -118,7 +118,8 @@ fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
             serde_json::to_string(&config.model)?
         );
     }
-    if file.card.schedule != config.schedule {
+    // The schedule of an imported model is this program's choice, not what it was trained on.
+    if file.card.source.is_none() && file.card.schedule != config.schedule {
         bail!("teacher.from: {} was trained on another schedule than [schedule]", path.display());
     }
     Ok(file)

@@ -167,6 +167,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject {
         role: role.to_owned(),
         seed: plan.config.seed,
         version: env!("CARGO_PKG_VERSION").into(),
+        source: None,
     };
     StageSubject { what, card }
 }

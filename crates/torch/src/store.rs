@@ -4,7 +4,7 @@
 //! state must have the same bytes.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -13,6 +13,10 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 
 const CARD: &str = "fewstep";
+/// Bytes of the header's length, which a file begins with.
+const LENGTH: usize = 8;
+/// The format's own limit.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Tensors by name, and the text stored with them.
 #[derive(Debug)]
@@ -116,6 +120,27 @@ pub fn load(path: &Path) -> Result<Stored> {
     parse(&bytes, &path.display().to_string())
 }
 
+/// The project's own metadata text of a safetensors file, without its tensors.
+///
+/// # Errors
+/// A file that cannot be read, or whose header is not well formed; the path is named.
+pub fn load_card(path: &Path) -> Result<Option<String>> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let bad = |reason: String| Error::Format { what: path.display().to_string(), reason };
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
+    let mut start = [0; LENGTH];
+    file.read_exact(&mut start).map_err(|_| bad(format!("has {size} bytes, less than a header")))?;
+    let claimed = u64::from_le_bytes(start);
+    if claimed > LONGEST_HEADER || claimed > size.saturating_sub(LENGTH as u64) {
+        return Err(bad(format!("claims a header of {claimed} bytes, has {size} in all")));
+    }
+    let mut header = start.to_vec();
+    file.take(claimed).read_to_end(&mut header).map_err(io)?;
+    let (_, header) = SafeTensors::read_metadata(&header).map_err(|e| bad(e.to_string()))?;
+    Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(CARD).cloned()))
+}
+
 /// Reads a safetensors file from memory; `what` names it in errors.
 ///
 /// # Errors
@@ -157,6 +182,7 @@ mod tests {
         assert_eq!(first, std::fs::read(&path).unwrap());
         let back = load(&path).unwrap();
         assert_eq!(back.card.as_deref(), Some(r#"{"k":1}"#));
+        assert_eq!(load_card(&path).unwrap(), back.card);
         for (name, t) in sample() {
             assert_eq!(back.tensors[&name], t, "{name}");
         }
@@ -169,6 +195,16 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(parse(&bytes[..cut], "cut.safetensors").is_err(), "cut at {cut}");
         }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cut.safetensors");
+        let header = bytes.len()
+            - sample().iter().map(|(_, t)| t.numel() * t.kind().elt_size_in_bytes()).sum::<usize>();
+        for cut in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            assert_eq!(load_card(&path).is_ok(), cut >= header, "the card of a file cut at {cut}");
+        }
+        std::fs::write(&path, [255; 32]).unwrap();
+        assert!(load_card(&path).unwrap_err().to_string().contains("cut.safetensors"));
         let e = parse(&[255; 32], "bad.safetensors").unwrap_err().to_string();
         assert!(e.contains("bad.safetensors"), "{e}");
         let missing = Path::new("no/such/folder/x.safetensors");

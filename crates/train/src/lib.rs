@@ -16,7 +16,7 @@ mod trainer;
 
 pub use checkpoint::{CheckpointStore, Restored};
 pub use error::{Error, Result};
-pub use model_file::{ModelCard, ModelFile};
+pub use model_file::{ImportedFrom, ModelCard, ModelFile};
 pub use objective::{Draws, Objective};
 pub use plan::{Stage, StageStart, TrainPlan};
 pub use state::TrainState;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fewstep_models::{Model, ModelConfig};
 use fewstep_samplers::{Sampler, X0Clip};
 use fewstep_schedules::Schedule;
-use fewstep_torch::{Params, Tensor, load, save};
+use fewstep_torch::{Params, Tensor, load, load_card, save};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -45,6 +45,21 @@ pub struct ModelCard {
     pub seed: u64,
     /// Version of the program that wrote it.
     pub version: String,
+    /// The file of another program that it was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ImportedFrom>,
+}
+
+/// Where an imported model's parameters came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedFrom {
+    /// Name of the file, without its folder.
+    pub file: String,
+    /// sha256 of the file.
+    pub sha256: String,
+    /// The network in the file: the keys that lead to it, joined by dots; empty: the whole file.
+    pub entry: String,
 }
 
 /// A model with its parameters, ready to be asked.
@@ -77,13 +92,28 @@ impl ModelFile {
     /// A file that cannot be read, has no card, or whose tensors do not fit its own network: names the file and the
     /// difference.
     pub fn load(path: &Path) -> Result<Self> {
-        let bad = |problem: String| Error::File { path: path.to_owned(), problem };
         let file = load(path)?;
-        let card = file.card.as_deref();
-        let card = card.ok_or_else(|| bad("has no model card; was it written by another program?".into()))?;
-        let card: ModelCard = serde_json::from_str(card).map_err(|e| bad(format!("model card: {e}")))?;
+        let card = parse_card(path, file.card.as_deref())?;
         let model = Model::new(card.model.clone())?;
         let flat = model.layout().gather(&path.display().to_string(), &file.tensors)?;
         Ok(Self { card, model, flat })
     }
+}
+
+impl ModelCard {
+    /// The card of a model file, without its parameters.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has no card; the file is named.
+    pub fn read(path: &Path) -> Result<Self> {
+        parse_card(path, load_card(path)?.as_deref())
+    }
+}
+
+fn parse_card(path: &Path, text: Option<&str>) -> Result<ModelCard> {
+    let bad = |problem: String| Error::File { path: path.to_owned(), problem };
+    let text = text.ok_or_else(|| {
+        bad("has no model card, so `fewstep` did not write it: `fewstep import` makes a model of another program's file".into())
+    })?;
+    serde_json::from_str(text).map_err(|e| bad(format!("model card: {e}")))
 }

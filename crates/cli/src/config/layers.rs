@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 use config::{Config, File, FileFormat};
 
-use super::RunConfig;
+use super::{RunConfig, teacher};
 use crate::args::ConfigArgs;
 
 /// The config that runs when none is named: the digits that the project carries.
@@ -14,10 +14,6 @@ const ENV_PREFIX: &str = "FEWSTEP__";
 
 /// The config of these arguments.
 pub(crate) fn load(args: &ConfigArgs) -> Result<RunConfig> {
-    let (what, text) = match &args.config {
-        Some(path) => (path.display().to_string(), fs_err::read_to_string(path)?),
-        None => ("the built-in digits config".to_owned(), DIGITS.to_owned()),
-    };
     let mut variables: Vec<(String, String)> = std::env::vars()
         .filter_map(|(k, v)| k.strip_prefix(ENV_PREFIX).map(|key| (key.to_lowercase().replace("__", "."), v)))
         .collect();
@@ -30,7 +26,21 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<RunConfig> {
         let (key, value) = set.split_once('=').ok_or_else(|| anyhow!("--set {set}: expected KEY=VALUE"))?;
         changes.push(Change { origin: "--set".into(), key: key.trim().into(), value: value.trim().into() });
     }
-    build(&what, &text, &changes)
+    match &args.config {
+        Some(path) => build(&path.display().to_string(), &fs_err::read_to_string(path)?, &changes),
+        None => build("the built-in digits config", &built_in(&changes)?, &changes),
+    }
+}
+
+/// The built-in config. Its network is that of its own teacher: another teacher brings its own, unless a network is asked for.
+fn built_in(changes: &[Change]) -> Result<String> {
+    let changed = |key: &str| changes.iter().any(|c| c.key == key || c.key.starts_with(&format!("{key}.")));
+    if !changed("teacher.from") || changed("model") {
+        return Ok(DIGITS.to_owned());
+    }
+    let mut table: toml::Table = toml::from_str(DIGITS)?;
+    table.remove("model");
+    Ok(toml::to_string(&table)?)
 }
 
 /// One key changed by hand.
@@ -64,10 +74,11 @@ fn build(what: &str, text: &str, changes: &[Change]) -> Result<RunConfig> {
     for change in changes {
         builder = builder.add_source(File::from_str(&change.to_toml()?, FileFormat::Toml));
     }
-    let merged: serde_json::Value = builder
+    let mut merged: serde_json::Value = builder
         .build()
         .and_then(Config::try_deserialize)
         .with_context(|| format!("cannot merge {what} with the environment and --set"))?;
+    teacher::complete(&mut merged)?;
     serde_path_to_error::deserialize(merged).map_err(|e| explain(what, changes, &e))
 }
 

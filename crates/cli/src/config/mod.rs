@@ -2,6 +2,7 @@
 
 mod identity;
 mod layers;
+mod teacher;
 
 use std::path::PathBuf;
 
@@ -32,7 +33,9 @@ pub(crate) struct RunConfig {
     pub(crate) device: DeviceSpec,
     #[serde(default)]
     pub(crate) data: DatasetSpec,
+    /// The network. Left out, it is that of `teacher.from`.
     pub(crate) model: ModelConfig,
+    /// Noise levels. Left out, they are those of `teacher.from`, or the cosine schedule.
     #[serde(default)]
     pub(crate) schedule: Schedule,
     pub(crate) training: TrainingConfig,

@@ -1,0 +1,180 @@
+//! What a pickle says its network was made with, compared with the network that its tensors are.
+
+use fewstep_formats::Value;
+use fewstep_models::edm::{Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
+use fewstep_models::{Architecture, ModelConfig};
+
+use crate::error::{Error, Result};
+use crate::shown_name;
+
+/// Arguments that change nothing in what the network computes when it is sampled: number formats, dropout, the range that its
+/// own sampler stays in, and what its buffers hold anyway.
+const PASSED_OVER: [&str; 9] = [
+    "use_fp16",
+    "dropout",
+    "label_dropout",
+    "sigma_min",
+    "sigma_max",
+    "epsilon_t",
+    "C_1",
+    "C_2",
+    "sigma_data",
+];
+
+/// What the tensors say an argument should be.
+enum Found {
+    Int(i64),
+    /// In any order; the file may list some that the network does not have.
+    Resolutions(Vec<i64>),
+    Ints(Vec<i64>),
+    Float(f64),
+    /// Up to a factor.
+    Ratios(Vec<f64>),
+    Text(&'static str),
+}
+
+/// Compares every argument; returns notes on those that are not known.
+///
+/// # Errors
+/// An argument that says something else than the tensors.
+pub(crate) fn check(options: &Value, config: &ModelConfig) -> Result<Vec<String>> {
+    let Value::Map(pairs) = options else { return Ok(Vec::new()) };
+    let expected = expected(config);
+    let mut notes = Vec::new();
+    for (key, value) in pairs {
+        if PASSED_OVER.contains(&key.as_str()) {
+            continue;
+        }
+        match expected.iter().find(|(known, _)| known == key) {
+            None => notes.push(format!("the file's option `{}` is not known and not used", shown_name(key))),
+            Some((_, found)) if found.agrees(value, config) => {}
+            Some((_, found)) => {
+                return Err(Error::Contradiction {
+                    key: key.clone(),
+                    said_by: "the file's own description",
+                    said: shown_name(&format!("{value:?}")),
+                    found: format!("its tensors have {}", found.shown()),
+                });
+            }
+        }
+    }
+    Ok(notes)
+}
+
+fn expected(config: &ModelConfig) -> Vec<(&'static str, Found)> {
+    let [image_channels, resolution, _] = config.image_shape();
+    let mut all = vec![
+        ("img_resolution", Found::Int(resolution)),
+        ("img_channels", Found::Int(image_channels)),
+        ("in_channels", Found::Int(image_channels)),
+        ("label_dim", Found::Int(config.n_classes())),
+    ];
+    let preconditioner = match &config.network {
+        Architecture::SongUnet(c) => {
+            all.extend(song(c));
+            c.preconditioner
+        }
+        Architecture::AdmUnet(c) => {
+            all.extend([
+                ("model_type", Found::Text("DhariwalUNet")),
+                ("model_channels", Found::Int(c.channels)),
+                ("channel_mult", Found::Ints(c.channel_mult.clone())),
+                ("channel_mult_emb", Found::Int(c.channel_mult_emb)),
+                ("num_blocks", Found::Int(c.n_res_blocks as i64)),
+                ("attn_resolutions", Found::Resolutions(c.attention_resolutions.clone())),
+                ("augment_dim", Found::Int(c.augment_dim)),
+            ]);
+            c.preconditioner
+        }
+        Architecture::DdpmUnet(_) => return all,
+    };
+    let heads = if matches!(preconditioner, Preconditioner::Iddpm {}) { 2 } else { 1 };
+    all.push(("out_channels", Found::Int(heads * image_channels)));
+    // The forms of the preconditioners here have these numbers built in.
+    all.extend([("beta_d", Found::Float(19.9)), ("beta_min", Found::Float(0.1)), ("M", Found::Int(1000))]);
+    all
+}
+
+fn song(c: &SongConfig) -> Vec<(&'static str, Found)> {
+    vec![
+        ("model_type", Found::Text("SongUNet")),
+        ("model_channels", Found::Int(c.channels)),
+        ("channel_mult", Found::Ints(c.channel_mult.clone())),
+        ("channel_mult_emb", Found::Int(c.channel_mult_emb)),
+        ("channel_mult_noise", Found::Int(c.channel_mult_noise)),
+        ("num_blocks", Found::Int(c.n_res_blocks as i64)),
+        ("attn_resolutions", Found::Resolutions(c.attention_resolutions.clone())),
+        ("augment_dim", Found::Int(c.augment_dim)),
+        ("resample_filter", Found::Ratios(c.resample_filter.clone())),
+        (
+            "embedding_type",
+            Found::Text(match c.embedding {
+                NoiseEmbedding::Positional => "positional",
+                NoiseEmbedding::Fourier => "fourier",
+            }),
+        ),
+        (
+            "encoder_type",
+            Found::Text(match c.encoder {
+                Encoder::Standard => "standard",
+                Encoder::Skip => "skip",
+                Encoder::Residual => "residual",
+            }),
+        ),
+        (
+            "decoder_type",
+            Found::Text(match c.decoder {
+                Decoder::Standard => "standard",
+                Decoder::Skip => "skip",
+            }),
+        ),
+    ]
+}
+
+impl Found {
+    fn agrees(&self, value: &Value, config: &ModelConfig) -> bool {
+        let floats =
+            |value: &Value| -> Option<Vec<f64>> { value.as_list()?.iter().map(Value::as_float).collect() };
+        match self {
+            Self::Int(n) => value.as_int() == Some(*n),
+            Self::Float(v) => value.as_float() == Some(*v),
+            Self::Text(text) => value.as_text() == Some(text),
+            Self::Ints(list) => {
+                let said: Option<Vec<i64>> =
+                    value.as_list().and_then(|items| items.iter().map(Value::as_int).collect());
+                said.as_ref() == Some(list)
+            }
+            Self::Resolutions(list) => {
+                let [_, full, _] = config.image_shape();
+                // One that the network does not have is passed over by its own code too.
+                let levels = match &config.network {
+                    Architecture::SongUnet(c) => c.channel_mult.len(),
+                    Architecture::AdmUnet(c) => c.channel_mult.len(),
+                    Architecture::DdpmUnet(c) => c.channel_mult.len(),
+                };
+                let has = |r: &i64| (0..levels).any(|l| full >> l == *r);
+                let said: Option<Vec<i64>> =
+                    value.as_list().and_then(|items| items.iter().map(Value::as_int).collect());
+                said.is_some_and(|said| {
+                    let said: Vec<i64> = said.into_iter().filter(has).collect();
+                    said.iter().all(|r| list.contains(r)) && list.iter().all(|r| said.contains(r))
+                })
+            }
+            Self::Ratios(taps) => floats(value).is_some_and(|said| {
+                let total = |taps: &[f64]| taps.iter().sum::<f64>();
+                said.len() == taps.len()
+                    && said.iter().zip(taps).all(|(a, b)| (a / total(&said) - b / total(taps)).abs() < 1e-5)
+            }),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Int(n) => n.to_string(),
+            Self::Float(v) => v.to_string(),
+            Self::Ints(list) | Self::Resolutions(list) => format!("{list:?}"),
+            Self::Ratios(list) => format!("{list:?}"),
+            Self::Text(text) => (*text).to_owned(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! From a file of another program to a network with its parameters.
+//!
+//! `fewstep-formats` reads files and knows no networks, `fewstep-models` has networks and knows no files; this crate stands
+//! between them. [`recognise`] tells from names and shapes which network a [`Checkpoint`] holds: a DDPM U-Net of TRACT's
+//! PyTorch code or of progressive distillation's flax code, or one of EDM's (NCSN++, DDPM++, ADM). What a file cannot say is
+//! asked for in [`Hints`]; what it does say about itself is compared with its tensors. [`Recognised::parameters`] then gives
+//! the flat buffer, with no tensor missing, left over or of another shape.
+//!
+//! ```
+//! use fewstep_formats::{Checkpoint, Format, NamedArray, Value};
+//! use fewstep_import::{Hints, recognise};
+//!
+//! let arrays = vec![NamedArray::from_f32("fc.weight", &[1], &[0.5])?];
+//! let checkpoint = Checkpoint { kind: Format::TorchZip, class_name: None, arrays, options: Value::Null };
+//! let error = recognise(&checkpoint, &Hints::default()).unwrap_err();
+//! assert!(error.to_string().contains("`fc.weight`"));
+//! # Ok::<(), fewstep_formats::Error>(())
+//! ```
+
+mod ddpm;
+mod edm;
+mod entry;
+mod error;
+mod evidence;
+mod fit;
+mod flax;
+mod hints;
+mod source;
+
+use std::fmt;
+
+use fewstep_formats::{Checkpoint, NamedArray};
+use fewstep_models::{Architecture, Model, ModelConfig};
+use fewstep_schedules::Schedule;
+use fewstep_torch::Tensor;
+
+use crate::entry::{Entry, Family};
+use crate::evidence::Shapes;
+use crate::source::{Conversion, Source};
+
+pub use error::{Error, Result, Unsaid};
+pub use hints::Hints;
+
+/// A network in a file.
+pub struct Recognised<'a> {
+    /// The network and what it predicts.
+    pub config: ModelConfig,
+    /// The keys that lead to its tensors, joined by dots; empty: the whole file.
+    pub entry: String,
+    /// Sampling steps that the network was made for, where the file says so: progressive distillation's students do.
+    pub steps: Option<usize>,
+    /// What was passed over, for a log.
+    pub notes: Vec<String>,
+    sources: Vec<Source<'a>>,
+    naming: Naming<'a>,
+}
+
+/// How the file's names follow from ours.
+enum Naming<'a> {
+    /// The same below these keys.
+    Below(String),
+    /// EDM's: ours are those below `root`, where the network itself is `model`.
+    Edm(Entry),
+    Flax(flax::Converted<'a>, String),
+}
+
+/// Which network a file holds.
+///
+/// # Errors
+/// [`Error::UnknownNetwork`], [`Error::Entry`] for a choice among several, [`Error::Unsaid`] for what [`Hints`] must say,
+/// [`Error::Contradiction`] for what they or the file say wrongly, and what the tensors can be wrong in, by name.
+pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recognised<'a>> {
+    let entry = entry::choose(checkpoint, hints.entry.as_deref())?;
+    let arrays = entry.arrays(checkpoint);
+    let name = entry.prefix.clone();
+    let (config, notes, sources, naming) = match entry.family {
+        Family::Ddpm => {
+            let sources = same(&arrays, |name| inside(name, &entry.prefix).to_owned())?;
+            let naming = Naming::Below(entry.prefix);
+            let config = ddpm::recognise(&Shapes::of(&sources), hints, None);
+            (config.map_err(|e| naming.in_file(e))?, Vec::new(), sources, naming)
+        }
+        Family::Flax => {
+            let mut converted = flax::convert(&arrays, &entry.prefix)?;
+            let (sources, heads) = (std::mem::take(&mut converted.sources), converted.heads);
+            let naming = Naming::Flax(converted, entry.prefix);
+            let config = ddpm::recognise(&Shapes::of(&sources), hints, heads);
+            (config.map_err(|e| naming.in_file(e))?, Vec::new(), sources, naming)
+        }
+        Family::Edm => {
+            let sources = same(&arrays, |name| match name.strip_prefix(entry.prefix.as_str()) {
+                Some(rest) if entry.prefix.is_empty() => format!("model.{rest}"),
+                Some(rest) if rest.starts_with('.') => format!("model{rest}"),
+                _ => inside(name, &entry.root).to_owned(),
+            })?;
+            let naming = Naming::Edm(entry);
+            let found = edm::recognise(checkpoint, &sources, hints);
+            let (config, notes) = found.map_err(|e| naming.in_file(e))?;
+            (config, notes, sources, naming)
+        }
+    };
+    Ok(Recognised { config, entry: name, steps: steps(checkpoint), notes, sources, naming })
+}
+
+impl fmt::Debug for Recognised<'_> {
+    /// Without the tensors' bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recognised")
+            .field("config", &self.config)
+            .field("entry", &self.entry)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Recognised<'_> {
+    /// The schedule that networks of this kind are used with; their files do not hold it. A DDPM U-Net's time input is made
+    /// for the cosine schedule of log-SNR -20 to 20 (progressive distillation and TRACT); EDM's networks have Karras' levels.
+    pub fn schedule(&self) -> Schedule {
+        match self.config.network {
+            Architecture::DdpmUnet(_) => Schedule::default(),
+            Architecture::SongUnet(_) | Architecture::AdmUnet(_) => Schedule::karras(),
+        }
+    }
+
+    /// The parameters in `model`'s order, f32 `[total]` on the CPU; `model` is the network of [`Recognised::config`].
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] lists tensors that are missing, left over, of another shape, of whole numbers or not finite, under
+    /// the file's own names.
+    pub fn parameters(&self, model: &Model) -> Result<Tensor> {
+        fit::flat(model, &self.sources, &|ours| shown_name(&self.naming.foreign(ours)))
+    }
+}
+
+impl Naming<'_> {
+    /// An error under the file's own names.
+    fn in_file(&self, error: Error) -> Error {
+        match error {
+            Error::Structure { name, problem } => Error::Structure { name: self.foreign(&name), problem },
+            other => other,
+        }
+    }
+
+    fn foreign(&self, ours: &str) -> String {
+        match self {
+            Self::Below(prefix) => joined(prefix, ours),
+            Self::Flax(converted, prefix) => joined(prefix, &converted.foreign(ours)),
+            Self::Edm(entry) => match ours.strip_prefix("model.") {
+                Some(inner) => joined(&entry.prefix, inner),
+                None => joined(&entry.root, ours),
+            },
+        }
+    }
+}
+
+/// Progressive distillation's count of sampling steps; 0 in a network that was not distilled.
+fn steps(checkpoint: &Checkpoint) -> Option<usize> {
+    let count = checkpoint.get("num_sample_steps").filter(|array| array.len() == 1)?;
+    let steps = count.to_f64().first().copied()?;
+    (steps >= 1.0 && steps <= f64::from(u32::MAX)).then_some(steps as usize)
+}
+
+fn joined(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+fn inside<'n>(name: &'n str, prefix: &str) -> &'n str {
+    if prefix.is_empty() { name } else { name.get(prefix.len() + 1..).unwrap_or(name) }
+}
+
+/// Arrays that need another name at most.
+fn same<'a>(arrays: &[&'a NamedArray], ours: impl Fn(&str) -> String) -> Result<Vec<Source<'a>>> {
+    arrays.iter().map(|array| Source::new(ours(&array.name), vec![array], Conversion::Same)).collect()
+}
+
+/// A name out of a file, as a message may show it.
+fn shown_name(name: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}

@@ -1,0 +1,198 @@
+//! A file's tensors under this project's names and in its layout.
+
+use fewstep_formats::{DType, NamedArray};
+use fewstep_torch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::evidence::most_common;
+use crate::shown_name;
+
+/// From another program's layout to ours. Dimensions: `C` in, `D` out, `H` heads of width `W`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    /// The same.
+    Same,
+    /// A dense layer, `[C, D] -> [D, C]`.
+    Dense,
+    /// A convolution, `[height, width, C, D] -> [D, C, height, width]`.
+    Conv,
+    /// A dense layer over pixels, `[C, D] -> [D, C, 1, 1]`.
+    Pointwise,
+    /// What attention's heads are joined by, `[H, W, D] -> [D, H W, 1, 1]`.
+    Join,
+    /// Queries, keys and values, three times `[C, H, W] -> [3 H W, C, 1, 1]`, head by head.
+    Split,
+    /// Their biases, three times `[H, W] -> [3 H W]`.
+    SplitBias,
+}
+
+/// One tensor of ours, and the arrays that it is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) name: String,
+    /// Shape in our layout.
+    pub(crate) shape: Vec<i64>,
+    parts: Vec<&'a NamedArray>,
+    conversion: Conversion,
+}
+
+impl<'a> Source<'a> {
+    /// `parts` are three for the two conversions that join three, else one.
+    pub(crate) fn new(name: String, parts: Vec<&'a NamedArray>, conversion: Conversion) -> Result<Self> {
+        let shapes: Vec<Vec<i64>> = parts.iter().map(|part| extents(part)).collect();
+        // Of three, the one that differs is the wrong one.
+        let common = most_common(shapes.iter().cloned()).unwrap_or_default();
+        if let Some((part, shape)) = parts.iter().zip(&shapes).find(|(_, shape)| **shape != common) {
+            let problem = format!("has shape {shape:?}, and the two that it belongs to {common:?}");
+            return Err(Error::Structure { name: part.name.clone(), problem });
+        }
+        let shape = conversion.shape(&common).ok_or_else(|| Error::Structure {
+            name: parts.first().map(|part| part.name.clone()).unwrap_or_default(),
+            problem: format!("has shape {common:?}, expected {} dimensions", conversion.n_dims()),
+        })?;
+        Ok(Self { name, shape, parts, conversion })
+    }
+
+    /// Where it comes from, for messages.
+    pub(crate) fn origin(&self) -> String {
+        self.parts.iter().map(|part| shown_name(&part.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The file's own shape, where it is not ours.
+    pub(crate) fn foreign_shape(&self) -> Option<Vec<i64>> {
+        self.parts.first().filter(|_| self.conversion != Conversion::Same).map(|part| extents(part))
+    }
+
+    /// A type of elements that is none of parameters.
+    pub(crate) fn wrong_type(&self) -> Option<DType> {
+        let is_float = |t: &DType| matches!(t, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
+        self.parts.iter().map(|part| part.dtype).find(|t| !is_float(t))
+    }
+
+    /// The values of a tensor that needs no conversion.
+    pub(crate) fn values(&self) -> Vec<f64> {
+        self.parts.first().map(|part| part.to_f64()).unwrap_or_default()
+    }
+
+    /// The tensor, f32 in our layout.
+    pub(crate) fn tensor(&self) -> Result<Tensor> {
+        let parts: Vec<Tensor> = self
+            .parts
+            .iter()
+            .map(|part| {
+                let values = Tensor::f_from_slice(&part.to_f32())?.f_reshape(extents(part))?;
+                Ok(self.conversion.permute(&values)?)
+            })
+            .collect::<Result<_>>()?;
+        let whole = match self.conversion {
+            // [H, W, ...] three times -> [H, 3, W, ...].
+            Conversion::Split | Conversion::SplitBias => Tensor::f_stack(&parts, 1)?,
+            _ => match parts.into_iter().next() {
+                Some(part) => part,
+                None => Tensor::f_zeros([0], (Kind::Float, tch::Device::Cpu))?,
+            },
+        };
+        Ok(whole.f_contiguous()?.f_reshape(&self.shape)?)
+    }
+}
+
+fn extents(array: &NamedArray) -> Vec<i64> {
+    array.shape.iter().map(|&extent| i64::try_from(extent).unwrap_or(i64::MAX)).collect()
+}
+
+impl Conversion {
+    fn n_dims(self) -> usize {
+        match self {
+            Self::Same => 0,
+            Self::Dense | Self::Pointwise | Self::SplitBias => 2,
+            Self::Join | Self::Split => 3,
+            Self::Conv => 4,
+        }
+    }
+
+    /// Our shape for one of theirs; none for another number of dimensions.
+    fn shape(self, theirs: &[i64]) -> Option<Vec<i64>> {
+        Some(match (self, theirs) {
+            (Self::Same, _) => theirs.to_vec(),
+            (Self::Dense, &[c, d]) => vec![d, c],
+            (Self::Conv, &[height, width, c, d]) => vec![d, c, height, width],
+            (Self::Pointwise, &[c, d]) => vec![d, c, 1, 1],
+            (Self::Join, &[h, w, d]) => vec![d, h.checked_mul(w)?, 1, 1],
+            (Self::Split, &[c, h, w]) => vec![h.checked_mul(w)?.checked_mul(3)?, c, 1, 1],
+            (Self::SplitBias, &[h, w]) => vec![h.checked_mul(w)?.checked_mul(3)?],
+            _ => return None,
+        })
+    }
+
+    /// The order of dimensions that reshaping starts from.
+    fn permute(self, t: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+        match self {
+            Self::Same | Self::SplitBias => Ok(t.shallow_clone()),
+            Self::Dense | Self::Pointwise => t.f_transpose(0, 1),
+            Self::Conv => t.f_permute([3, 2, 0, 1]),
+            Self::Join => t.f_permute([2, 0, 1]),
+            Self::Split => t.f_permute([1, 2, 0]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(n: usize) -> Vec<f32> {
+        (0..n).map(|i| i as f32).collect()
+    }
+
+    fn array(shape: &[usize], from: f32) -> NamedArray {
+        let values: Vec<f32> = values(shape.iter().product()).iter().map(|v| v + from).collect();
+        NamedArray::from_f32("x", shape, &values).unwrap()
+    }
+
+    #[test]
+    fn every_element_lands_where_its_definition_says() {
+        let convert = |parts: &[NamedArray], conversion| {
+            let source = Source::new("ours".into(), parts.iter().collect(), conversion).unwrap();
+            let tensor = source.tensor().unwrap();
+            assert_eq!(tensor.size(), source.shape);
+            tensor
+        };
+        let conv = convert(&[array(&[2, 3, 4, 5], 0.0)], Conversion::Conv);
+        // Row-major index of [1, 2, 3, 4] in [2, 3, 4, 5].
+        assert_eq!(conv.double_value(&[4, 3, 1, 2]), 119.0);
+        assert_eq!(conv.double_value(&[0, 1, 0, 2]), 45.0);
+        assert_eq!(convert(&[array(&[2, 3], 0.0)], Conversion::Dense).double_value(&[2, 1]), 5.0);
+        assert_eq!(convert(&[array(&[2, 3], 0.0)], Conversion::Pointwise).double_value(&[1, 0, 0, 0]), 1.0);
+        let (heads, width, c) = (2, 3, 4);
+        let join = convert(&[array(&[heads, width, c], 0.0)], Conversion::Join);
+        assert_eq!(join.double_value(&[1, 5, 0, 0]), 21.0, "head 1, channel 2, output 1");
+        let qkv = [0.0, 100.0, 200.0];
+        let split = convert(&qkv.map(|from| array(&[c, heads, width], from)), Conversion::Split);
+        assert_eq!(split.size(), [18, 4, 1, 1]);
+        // Head 1, its keys, channel 2: row 9 + 3 + 2; input 3: element [3, 1, 2] of the keys.
+        assert_eq!(split.double_value(&[14, 3, 0, 0]), 123.0);
+        let bias = convert(&qkv.map(|from| array(&[heads, width], from)), Conversion::SplitBias);
+        assert_eq!(bias.double_value(&[17]), 205.0);
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_converted_are_named() {
+        let e = Source::new("ours".into(), vec![&array(&[2, 3], 0.0)], Conversion::Conv).unwrap_err();
+        assert_eq!(e.to_string(), "`x`: has shape [2, 3], expected 4 dimensions");
+        let parts = [array(&[4, 2, 3], 0.0), array(&[4, 2, 3], 0.0), array(&[4, 3, 2], 0.0)];
+        assert!(Source::new("ours".into(), parts.iter().collect(), Conversion::Split).is_err());
+    }
+
+    #[test]
+    fn narrow_numbers_are_widened_and_counts_are_no_parameters() {
+        let half = NamedArray { name: "h".into(), dtype: DType::F16, shape: vec![1], data: vec![0, 0x3e] };
+        let source = Source::new("ours".into(), vec![&half], Conversion::Same).unwrap();
+        assert_eq!(source.tensor().unwrap().double_value(&[0]), 1.5);
+        assert_eq!(source.wrong_type(), None);
+        let count = NamedArray::from_u8("n", &[1], &[3]).unwrap();
+        assert_eq!(
+            Source::new("n".into(), vec![&count], Conversion::Same).unwrap().wrong_type(),
+            Some(DType::U8)
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Files that others made: the network they hold, every tensor of it, and what it puts out.
+//!
+//! `tests/golden/import` is read whole, so a file put there with its `.expect.safetensors` is checked too; so is a folder of
+//! the same kind that the environment names in `FEWSTEP_IMPORTS`.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use fewstep_formats::{Format, read_checkpoint};
+use fewstep_import::{Error, Hints, Unsaid, recognise};
+use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
+use fewstep_models::edm::{Preconditioner, SongConfig};
+use fewstep_models::{Architecture, Denoiser, Levels, Model, ModelConfig, Prediction};
+use fewstep_schedules::NoiseLevel;
+use fewstep_torch::{Kind, Params, Stored, Tensor, load, no_grad};
+use serde_json::{Value, json};
+
+/// Of the output's standard deviation; the same behind EDM's preconditioner, for each sample.
+const TOLERANCE: f64 = 2e-5;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/import")
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn ints(value: &Value) -> Vec<i64> {
+    value.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect()
+}
+
+/// The network that the reference's arguments describe.
+fn expected(family: &str, args: &Value) -> ModelConfig {
+    let int = |key: &str| args[key].as_i64().unwrap();
+    if family == "edm" {
+        let (sizes, resolution) = (ints(&args["channel_mult"]), int("img_resolution"));
+        assert_eq!(args["model_type"], "SongUNet");
+        let network = SongConfig {
+            image_channels: int("img_channels"),
+            resolution,
+            channels: int("model_channels"),
+            channel_mult: sizes,
+            n_res_blocks: int("num_blocks") as usize,
+            attention_resolutions: ints(&args["attn_resolutions"]),
+            channel_mult_emb: 4,
+            channel_mult_noise: int("channel_mult_noise"),
+            embedding: serde_json::from_value(args["embedding_type"].clone()).unwrap(),
+            encoder: serde_json::from_value(args["encoder_type"].clone()).unwrap(),
+            decoder: serde_json::from_value(args["decoder_type"].clone()).unwrap(),
+            resample_filter: ints(&args["resample_filter"]).into_iter().map(|t| t as f64).collect(),
+            n_classes: int("label_dim"),
+            augment_dim: int("augment_dim"),
+            preconditioner: Preconditioner::default(),
+        };
+        return ModelConfig { network: Architecture::SongUnet(network), prediction: Prediction::X0 };
+    }
+    let mut attention_resolutions = ints(&args["attn_rezs"]);
+    attention_resolutions.sort_unstable_by_key(|r| -r);
+    let network = DdpmConfig {
+        image_channels: int("in_channel"),
+        resolution: int("init_rez"),
+        channels: int("channel"),
+        channel_mult: ints(&args["channel_multiplier"]),
+        n_res_blocks: int("n_res_blocks") as usize,
+        attention_resolutions,
+        heads: args["head_dim"].as_i64().map_or_else(|| Heads::Count(int("attn_heads")), Heads::Width),
+        embedding_channels: int("emb_channel"),
+        affine_time: args["use_affine_time"] == true,
+        resampling: if args["resample"] == true { Resampling::Residual } else { Resampling::Conv },
+        n_classes: if int("num_classes") == 1 { 0 } else { int("num_classes") },
+    };
+    let prediction = if int("num_output") == 2 { Prediction::X0AndEps } else { Prediction::X0 };
+    ModelConfig { network: Architecture::DdpmUnet(network), prediction }
+}
+
+/// What the file cannot say, and nothing else.
+fn hints(kind: Format, config: &ModelConfig) -> Hints {
+    let Architecture::DdpmUnet(c) = &config.network else { return Hints::default() };
+    Hints {
+        resolution: Some(c.resolution),
+        heads: (kind != Format::FlaxMsgpack).then_some(c.heads),
+        prediction: (config.prediction == Prediction::X0).then_some(Prediction::X0),
+        ..Hints::default()
+    }
+}
+
+/// `[sum, l2 norm, first six values]` of every tensor, in the network's own layout.
+fn check_probes(what: &str, params: &Params, expected: &Stored) {
+    let wanted = expected.tensors.keys().filter(|name| name.starts_with("w.")).count();
+    let mut checked = 0;
+    for (name, tensor) in params.named() {
+        let Some(probe) = expected.tensors.get(&format!("w.{name}")) else {
+            panic!("{what}: {name} has no probe");
+        };
+        let want = Vec::<f64>::try_from(probe).unwrap();
+        let got = Vec::<f64>::try_from(tensor.to_kind(Kind::Double).reshape([-1])).unwrap();
+        // Sums depend on their order by a few ulps of the terms; single values do not.
+        let norm = got.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let tolerance = 1e-12 * (got.len() as f64) * norm.max(1e-3);
+        assert!((got.iter().sum::<f64>() - want[0]).abs() <= tolerance, "{what}: sum of {name}");
+        assert!((norm - want[1]).abs() <= tolerance, "{what}: norm of {name}");
+        for (i, want) in want[2..].iter().enumerate() {
+            assert_eq!(got.get(i).copied().unwrap_or(0.0), *want, "{what}: element {i} of {name}");
+        }
+        checked += 1;
+    }
+    assert_eq!(checked, wanted, "{what}: tensors with probes");
+}
+
+fn check_output(what: &str, model: &Model, params: &Params, expected: &Stored) {
+    let _guard = no_grad();
+    let tensor = |name: &str| &expected.tensors[name];
+    let levels = |name: &str, level: fn(f64) -> NoiseLevel| {
+        Levels::new(
+            Vec::<f64>::try_from(tensor(name).to_kind(Kind::Double))
+                .unwrap()
+                .into_iter()
+                .map(level)
+                .collect(),
+        )
+    };
+    let pairs: Vec<(Tensor, Tensor)> = if let Architecture::DdpmUnet(_) = model.config().network {
+        let at = levels("logsnr", NoiseLevel::from_log_snr);
+        let out = model.forward(params, tensor("x"), &at, expected.tensors.get("y")).unwrap();
+        vec![(out, tensor("out").shallow_clone())]
+    } else {
+        let at = levels("sigma", NoiseLevel::from_sigma);
+        let labels = Some(tensor("class_onehot")).filter(|_| model.config().n_classes() > 0);
+        let x = tensor("x").to_kind(Kind::Double);
+        let out = model.denoiser(params).denoise(&x, &at, labels).unwrap();
+        (0..at.len() as i64).map(|i| (out.get(i), tensor("denoised").get(i))).collect()
+    };
+    for (got, want) in pairs {
+        let want = want.to_kind(Kind::Double);
+        let error = (got.to_kind(Kind::Double) - &want).abs().max().double_value(&[]);
+        let error = error / want.std(false).double_value(&[]);
+        assert!(error < TOLERANCE, "{what}: {error:.1e} standard deviations");
+    }
+}
+
+/// `NAME.expect.safetensors` is for the files whose names begin with `NAME` and with no longer one.
+fn check_folder(folder: &Path) -> usize {
+    let files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let cases: Vec<String> = files
+        .iter()
+        .filter_map(|path| Some(name(path).strip_suffix(".expect.safetensors")?.to_owned()))
+        .collect();
+    let mut n_checked = 0;
+    for path in &files {
+        let is_model =
+            ["pt", "pkl", "msgpack"].iter().any(|kind| path.extension().is_some_and(|e| e == *kind));
+        let case = cases.iter().filter(|case| name(path).starts_with(*case)).max_by_key(|case| case.len());
+        let (true, Some(case)) = (is_model, case) else { continue };
+        let stored = load(&folder.join(format!("{case}.expect.safetensors"))).unwrap();
+        let args = serde_json::from_str(&stored.metadata["arch_args"]).unwrap();
+        let want = expected(&stored.metadata["family"], &args);
+        let checkpoint = read_checkpoint(&std::fs::read(path).unwrap()).unwrap();
+        let hints = hints(checkpoint.kind, &want);
+        let found = recognise(&checkpoint, &hints).unwrap_or_else(|e| panic!("{}: {e}", name(path)));
+        assert_eq!(found.config, want, "{}", name(path));
+        assert_eq!(found.notes, Vec::<String>::new(), "{}", name(path));
+        let model = Model::new(found.config.clone()).unwrap();
+        let flat = found.parameters(&model).unwrap();
+        let params = Params::frozen(model.layout().clone(), &flat).unwrap();
+        check_probes(&name(path), &params, &stored);
+        check_output(&name(path), &model, &params, &stored);
+        n_checked += 1;
+    }
+    n_checked
+}
+
+#[test]
+fn every_file_gives_its_network_tensors_and_output() {
+    assert_eq!(check_folder(&folder()), 5);
+    if let Some(folder) = std::env::var_os("FEWSTEP_IMPORTS") {
+        let n_checked = check_folder(Path::new(&folder));
+        println!("{n_checked} files of {}", folder.display());
+        assert!(n_checked > 0);
+    }
+}
+
+#[test]
+fn what_a_file_cannot_say_is_asked_for_all_at_once() {
+    use Unsaid::{Heads, Prediction, Resolution};
+    for (file, missing) in [
+        ("ddpm_unet_zip.pt", vec![Resolution, Heads, Prediction]),
+        ("ddpm_unet_flax.msgpack", vec![Resolution, Prediction]),
+        ("ddpm_unet_cond_flax.msgpack", vec![Resolution]),
+    ] {
+        let checkpoint = read_checkpoint(&std::fs::read(folder().join(file)).unwrap()).unwrap();
+        match recognise(&checkpoint, &Hints::default()).err() {
+            Some(Error::Unsaid { what }) => assert_eq!(what, missing, "{file}"),
+            other => panic!("{file}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_network_without_its_average_is_called_by_the_entry() {
+    let bytes = std::fs::read(folder().join("ddpm_unet_flax.msgpack")).unwrap();
+    let checkpoint = read_checkpoint(&bytes).unwrap();
+    let asked = |entry: &str| Hints {
+        entry: Some(entry.into()),
+        resolution: Some(16),
+        prediction: Some(Prediction::V),
+        ..Hints::default()
+    };
+    assert_eq!(recognise(&checkpoint, &asked("ema_params")).unwrap().entry, "ema_params");
+    let e = recognise(&checkpoint, &asked("params")).err().unwrap().to_string();
+    assert!(e.contains("`params`") && e.contains("`ema_params`"), "{e}");
+    assert_eq!(json!(recognise(&checkpoint, &asked("ema_params")).unwrap().config.prediction), "v");
+}

@@ -1,0 +1,239 @@
+//! Files that are not whole or not what they say: one error with the names, whichever tensor it is.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod made;
+
+use fewstep_formats::{Checkpoint, DType, Format, NamedArray, Value};
+use fewstep_import::{Hints, recognise};
+use fewstep_models::ddpm::Heads;
+use fewstep_models::edm::Preconditioner;
+use fewstep_models::{Model, Prediction};
+use made::golden;
+
+const FILES: [&str; 5] = [
+    "ddpm_unet_zip.pt",
+    "ddpm_unet_flax.msgpack",
+    "ddpm_unet_cond_flax.msgpack",
+    "edm_ncsnpp.pkl",
+    "edm_ddpmpp_cond.pkl",
+];
+
+/// All that the files do not say.
+fn hints(file: &str) -> Hints {
+    let one = Hints { resolution: Some(16), prediction: Some(Prediction::X0), ..Hints::default() };
+    match file {
+        "ddpm_unet_zip.pt" => Hints { heads: Some(Heads::Count(1)), ..one },
+        "ddpm_unet_flax.msgpack" => one,
+        "ddpm_unet_cond_flax.msgpack" => Hints { resolution: Some(16), ..Hints::default() },
+        _ => Hints::default(),
+    }
+}
+
+/// The parameters, or the message of what stands against them.
+fn import(checkpoint: &Checkpoint, hints: &Hints) -> Result<usize, String> {
+    let found = recognise(checkpoint, hints).map_err(|e| e.to_string())?;
+    let model = Model::new(found.config.clone()).map_err(|e| e.to_string())?;
+    let flat = found.parameters(&model).map_err(|e| e.to_string())?;
+    Ok(flat.numel())
+}
+
+/// Every tensor that the network needs, by its place in the file.
+fn needed(file: &Checkpoint) -> Vec<usize> {
+    // Filters follow from the description; flax's two counters are no tensors of the network.
+    let passed_over =
+        |name: &str| name.ends_with("resample_filter") || ["step", "num_sample_steps"].contains(&name);
+    (0..file.arrays.len()).filter(|&i| !passed_over(&file.arrays[i].name)).collect()
+}
+
+#[test]
+fn whichever_tensor_is_missing_it_is_named() {
+    for file in FILES {
+        let whole = golden(file);
+        assert!(import(&whole, &hints(file)).is_ok());
+        for i in needed(&whole) {
+            let mut damaged = whole.clone();
+            let gone = damaged.arrays.remove(i).name;
+            let e = import(&damaged, &hints(file)).unwrap_err();
+            assert!(e.contains(&gone) && e.contains("missing"), "{file} without {gone}: {e}");
+        }
+    }
+}
+
+#[test]
+fn whichever_tensor_has_another_shape_it_is_named() {
+    for file in FILES {
+        let whole = golden(file);
+        for i in needed(&whole) {
+            for axis in 0..whole.arrays[i].shape.len() {
+                let mut damaged = whole.clone();
+                let array = &mut damaged.arrays[i];
+                array.shape[axis] += 1;
+                let n: usize = array.shape.iter().product();
+                array.data = vec![0; n * array.dtype.size()];
+                let name = array.name.clone();
+                match import(&damaged, &hints(file)) {
+                    Err(e) => assert!(e.contains(&name), "{file} with another {name}, axis {axis}: {e}"),
+                    // One class more is another network, and a whole one.
+                    Ok(_) => assert_eq!((name.as_str(), axis), ("ema_params.class_emb.kernel", 0)),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tensors_left_over_are_named() {
+    for file in FILES {
+        let mut more = golden(file);
+        let prefix = if more.kind == Format::FlaxMsgpack { "ema_params." } else { "" };
+        for name in ["extra.weight", "down.1.resblocks.conv3.bias", "model.dec.16x16_block9.conv0.bias"] {
+            more.arrays.push(NamedArray::from_f32(&format!("{prefix}{name}"), &[2], &[0.0; 2]).unwrap());
+        }
+        let e = import(&more, &hints(file)).unwrap_err();
+        for name in ["extra.weight", "conv3.bias", "16x16_block9.conv0.bias"] {
+            assert!(e.contains(name), "{file}: {e}");
+        }
+    }
+}
+
+#[test]
+fn many_problems_are_counted_and_the_first_ten_listed() {
+    let mut file = golden("ddpm_unet_zip.pt");
+    file.arrays.retain(|a| !a.name.starts_with("up."));
+    let e = import(&file, &hints("ddpm_unet_zip.pt")).unwrap_err();
+    assert!(e.starts_with("70 tensors that do not fit the network: `up.0.resblocks.norm1.weight` is missing, expected shape [128]; "), "{e}");
+    assert!(e.ends_with("; and 60 more") && e.matches("is missing").count() == 10, "{e}");
+}
+
+#[test]
+fn numbers_that_are_no_parameters_are_named() {
+    let damaged = |change: &dyn Fn(&mut NamedArray)| {
+        let mut file = golden("ddpm_unet_zip.pt");
+        change(file.arrays.iter_mut().find(|a| a.name == "out.2.bias").unwrap());
+        import(&file, &hints("ddpm_unet_zip.pt")).unwrap_err()
+    };
+    let e = damaged(&|array| array.data[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
+    assert!(e.contains("`out.2.bias` has 1 values that are not finite"), "{e}");
+    let e = damaged(&|array| array.dtype = DType::I32);
+    assert!(e.contains("`out.2.bias` holds I32, expected floating point numbers"), "{e}");
+}
+
+#[test]
+fn what_is_said_wrongly_is_set_against_what_was_found() {
+    let heads = |n| Some(Heads::Count(n));
+    let vp = Some(Preconditioner::Vp {});
+    for (file, wrong, parts) in [
+        (
+            "ddpm_unet_flax.msgpack",
+            Hints { heads: heads(2), ..hints("ddpm_unet_flax.msgpack") },
+            vec!["heads", "Count(2)", "Count(1)"],
+        ),
+        (
+            "ddpm_unet_zip.pt",
+            Hints { prediction: Some(Prediction::X0AndEps), ..hints("ddpm_unet_zip.pt") },
+            vec!["prediction", "1 image"],
+        ),
+        (
+            "ddpm_unet_zip.pt",
+            Hints { preconditioner: vp, ..hints("ddpm_unet_zip.pt") },
+            vec!["preconditioner", "DDPM"],
+        ),
+        (
+            "ddpm_unet_zip.pt",
+            Hints { resolution: Some(15), ..hints("ddpm_unet_zip.pt") },
+            vec!["resolution", "15"],
+        ),
+        (
+            "edm_ncsnpp.pkl",
+            Hints { resolution: Some(32), ..Hints::default() },
+            vec!["resolution", "32", "16"],
+        ),
+        (
+            "edm_ncsnpp.pkl",
+            Hints { preconditioner: vp, ..Hints::default() },
+            vec!["preconditioner", "Vp", "Edm"],
+        ),
+        ("edm_ncsnpp.pkl", Hints { heads: heads(4), ..Hints::default() }, vec!["heads", "song_unet"]),
+        (
+            "edm_ncsnpp.pkl",
+            Hints { prediction: Some(Prediction::V), ..Hints::default() },
+            vec!["prediction", "song_unet"],
+        ),
+    ] {
+        let e = import(&golden(file), &wrong).unwrap_err();
+        assert!(parts.iter().all(|part| e.contains(part)), "{file}: {e}");
+    }
+}
+
+#[test]
+fn options_that_contradict_the_tensors_are_named() {
+    let whole = golden("edm_ddpmpp_cond.pkl");
+    let Value::Map(pairs) = &whole.options else { panic!("{:?}", whole.options) };
+    let with = |key: &str, value: Value| {
+        let mut file = whole.clone();
+        let mut pairs = pairs.clone();
+        pairs.push((key.to_owned(), value));
+        file.options = Value::Map(pairs);
+        file
+    };
+    let ints = |list: &[i64]| Value::List(list.iter().map(|v| Value::Int(*v)).collect());
+    let text = |text: &str| Value::Text(text.to_owned());
+    for (key, wrong) in [
+        ("img_resolution", Value::Int(32)),
+        ("img_channels", Value::Int(1)),
+        ("label_dim", Value::Int(0)),
+        ("model_type", text("DhariwalUNet")),
+        ("model_channels", Value::Int(32)),
+        ("channel_mult", ints(&[2, 2, 2])),
+        ("channel_mult_emb", Value::Int(2)),
+        ("channel_mult_noise", Value::Int(2)),
+        ("num_blocks", Value::Int(4)),
+        ("attn_resolutions", ints(&[8])),
+        ("augment_dim", Value::Int(0)),
+        ("embedding_type", text("fourier")),
+        ("encoder_type", text("residual")),
+        ("decoder_type", text("skip")),
+        ("resample_filter", ints(&[1, 3, 3, 1])),
+        ("beta_d", Value::Float(19.0)),
+    ] {
+        let e = import(&with(key, wrong), &Hints::default()).unwrap_err();
+        assert!(e.starts_with(&format!("{key}: the file's own description says")), "{e}");
+    }
+    // What changes nothing here passes, and what is not known is noted.
+    for (key, value) in [
+        ("dropout", Value::Float(0.13)),
+        ("sigma_max", Value::Float(f64::INFINITY)),
+        ("attn_resolutions", ints(&[16, 4])),
+        ("resample_filter", ints(&[2, 2])),
+    ] {
+        assert!(import(&with(key, value), &Hints::default()).is_ok(), "{key}");
+    }
+    let found = with("scale", Value::Int(2));
+    assert_eq!(
+        recognise(&found, &Hints::default()).unwrap().notes,
+        ["the file's option `scale` is not known and not used"]
+    );
+    let mut other = whole.clone();
+    other.class_name = Some("Precond".into());
+    let e = import(&other, &Hints::default()).unwrap_err();
+    assert!(e.contains("`Precond`") && e.contains("EDMPrecond"), "{e}");
+}
+
+#[test]
+fn a_flax_layout_that_is_not_known_is_named() {
+    let damaged = |from: &str, to: &str| {
+        let mut file = golden("ddpm_unet_flax.msgpack");
+        for array in &mut file.arrays {
+            array.name = array.name.replace(from, to);
+        }
+        import(&file, &hints("ddpm_unet_flax.msgpack"))
+    };
+    assert!(damaged("ema_params", "optimizer.target").is_ok(), "another key above is no other layout");
+    let damaged = |from: &str, to: &str| damaged(from, to).unwrap_err();
+    let e = damaged("down_0.block_0.conv1", "down_0.block_0.Conv_0");
+    assert!(e.contains("`ema_params.down_0.block_0.Conv_0.kernel`"), "{e}");
+    let e = damaged("mid.attn_1.q", "mid.attn_1.query");
+    assert!(e.contains("`ema_params.mid.attn_1.query.kernel`"), "{e}");
+    let e = damaged("kernel", "w");
+    assert!(e.contains("holds no network that is known") && e.contains(".w`"), "{e}");
+}
