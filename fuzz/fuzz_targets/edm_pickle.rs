@@ -1,9 +1,9 @@
 //! A pickle of persistent classes.
 #![no_main]
 
-use fewstep_fuzz::check;
+use fewstep_fuzz::{check, memory::bounded};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    check(fewstep_formats::read_edm_pickle(bytes));
+    check(bounded(bytes, fewstep_formats::read_edm_pickle));
 });

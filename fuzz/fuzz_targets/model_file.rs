@@ -1,9 +1,9 @@
 //! A model file of a kind that its bytes tell.
 #![no_main]
 
-use fewstep_fuzz::check;
+use fewstep_fuzz::{check, memory::bounded};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    check(fewstep_formats::read_checkpoint(bytes));
+    check(bounded(bytes, fewstep_formats::read_checkpoint));
 });

@@ -1,10 +1,11 @@
 //! A numpy array. What is read is written and read again.
 #![no_main]
 
+use fewstep_fuzz::memory::bounded;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(array) = fewstep_formats::read_npy(bytes) {
+    if let Ok(array) = bounded(bytes, fewstep_formats::read_npy) {
         let mut written = Vec::new();
         fewstep_formats::write_npy(&array, &mut written).expect("numpy has all types that it wrote");
         assert_eq!(fewstep_formats::read_npy(&written).expect("a whole file"), array);

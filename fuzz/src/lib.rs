@@ -1,5 +1,7 @@
 //! What the fuzz targets share.
 
+pub mod memory;
+
 use std::io::{Cursor, Write};
 
 use fewstep_formats::{Checkpoint, Result};

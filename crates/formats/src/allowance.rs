@@ -1,15 +1,18 @@
-//! A bound on what a file may unfold to.
+//! A bound on the memory that a file may take.
 //!
-//! Pickles share: a few bytes can name one tensor a thousand times, or a list of lists of lists of one list. Each use is
-//! legal and the sum is not, so whatever is built out of shared parts is paid for here.
+//! One byte of a pickle or of msgpack can be a value, which takes far more than a byte. Pickles also share: a few bytes
+//! can name one tensor a thousand times, or a list of lists of lists of one list. Each is legal and the sum is not, so
+//! whatever is built out of a file is paid for here before it is allocated.
 
 use crate::error::{Error, Format, Result};
 
-/// Tied weights are stored once and named twice; more than four times its own bytes is no model.
-const TIMES: u64 = 4;
-/// Small files have small arrays, and longer names than arrays.
-const FLOOR: u64 = 64 << 10;
+/// Arrays are once the file, or twice if weights are tied. What stands around an array takes up to six times what the
+/// file spells it with, so only a model of nothing but tensors of a few numbers each comes near this.
+const TIMES: u64 = 6;
+/// Small files may have more structure than content: so much is room for some fifty thousand values.
+const FLOOR: u64 = 2 << 20;
 
+#[derive(Debug)]
 pub(crate) struct Allowance {
     format: Format,
     limit: u64,
@@ -28,5 +31,38 @@ impl Allowance {
         self.left =
             self.left.checked_sub(bytes).ok_or(Error::Unfolds { format: self.format, limit: self.limit })?;
         Ok(())
+    }
+
+    /// Pays for `n` values of a type.
+    pub(crate) fn spend_on<T>(&mut self, n: usize) -> Result<()> {
+        self.spend((n as u64).saturating_mul(size_of::<T>() as u64))
+    }
+
+    /// Gives back what `build` spends: all that it makes is gone when it returns.
+    pub(crate) fn lend<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+        let left = self.left;
+        let built = build(self);
+        self.left = left;
+        built
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spent_is_gone_and_what_is_lent_comes_back() {
+        let mut allowance = Allowance::new(Format::Npz, 100);
+        let limit = FLOOR + 600;
+        allowance.spend(limit - 16).unwrap();
+        for _ in 0..3 {
+            allowance.lend(|allowance| allowance.spend_on::<u64>(2)).unwrap();
+        }
+        let error = allowance.spend_on::<u64>(3).unwrap_err();
+        assert!(matches!(error, Error::Unfolds { limit: named, .. } if named == limit), "{error}");
+        assert!(allowance.spend_on::<u64>(usize::MAX).is_err());
+        allowance.spend(16).unwrap();
+        assert!(allowance.spend(1).is_err());
     }
 }

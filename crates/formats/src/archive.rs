@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Small archives of zeros are packed a thousand to one; so much may be unpacked from any archive.
-const UNPACKED_FLOOR: u64 = 64 << 20;
-/// And so many times its own size from a larger one.
-const UNPACKED_TIMES: u64 = 32;
+const UNPACKED_FLOOR: u64 = 4 << 20;
+/// And so many times its own size from a larger one; black and white drawings are packed four to one.
+const UNPACKED_TIMES: u64 = 8;
 
 /// Whether the bytes begin as an archive with entries does.
 pub(crate) fn is_archive(bytes: &[u8]) -> bool {

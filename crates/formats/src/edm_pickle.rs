@@ -6,6 +6,7 @@
 //! file of the old torch format, whose pickles go through the same restricted machine.
 
 use crate::{
+    allowance::Allowance,
     cursor::Cursor,
     error::{Error, Format, Result, shown_name},
     pickle::{
@@ -36,10 +37,11 @@ pub fn read_edm_pickle(bytes: &[u8]) -> Result<Checkpoint> {
 pub fn read_edm_pickle_entry(bytes: &[u8], entry: &str) -> Result<Checkpoint> {
     let kind = Format::EdmPickle;
     let mut stream = Cursor::new(kind, bytes, 0);
-    let pickle = pickle::run(&mut stream, false)?;
+    let mut allowance = Allowance::new(kind, bytes.len() as u64);
+    let pickle = pickle::run(&mut stream, &mut allowance, false)?;
     stream.finish()?;
-    let mut walk =
-        Walk::new(kind, &pickle, Storages { find: &|_| None, big_endian: false }, bytes.len() as u64);
+    let storages = Storages { find: &|_| None, big_endian: false };
+    let mut walk = Walk::new(kind, &pickle, storages, allowance);
     let root = if walk.is_module(pickle.root) { pickle.root } else { find(&pickle, entry)? };
     let (class_name, options) = if walk.is_module(root) {
         walk.network(root)?
@@ -53,7 +55,7 @@ fn find(pickle: &Pickle<'_>, entry: &str) -> Result<Id> {
     pickle.entry(pickle.root, entry).ok_or_else(|| {
         let keys = pickle.dict(pickle.root).unwrap_or_default();
         let keys: Vec<_> =
-            keys.iter().take(8).filter_map(|(key, _)| pickle.text(*key).map(shown_name)).collect();
+            keys.iter().take(8).filter_map(|[key, _]| pickle.text(*key).map(shown_name)).collect();
         Error::Part {
             format: Format::EdmPickle,
             part: shown_name(entry),

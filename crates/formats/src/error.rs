@@ -195,9 +195,9 @@ pub enum Error {
         /// What is there.
         got: String,
     },
-    /// A file whose parts, repeated as it asks, would be many times its own size.
+    /// A file whose values, in memory and repeated as it asks, would be many times its own size.
     #[error(
-        "{format}: would unfold to more than the {limit} bytes that are accepted from a file of its size"
+        "{format}: its values would take more than the {limit} bytes that a file of its size may unfold to"
     )]
     Unfolds {
         /// The format that was being read.

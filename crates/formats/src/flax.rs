@@ -77,17 +77,22 @@ impl Walk {
             Token::Int(v) => Some(Value::Int(v)),
             Token::Large(v) => Some(Value::Text(format!("{v:#x}"))),
             Token::Float(v) => Some(Value::Float(v)),
-            Token::Text(v) => Some(Value::Text(v.to_owned())),
+            Token::Text(v) => {
+                self.allowance.spend(v.len() as u64)?;
+                Some(Value::Text(v.to_owned()))
+            }
             Token::Bytes(_) => None,
             Token::Array(n) => {
-                let mut options = Vec::new();
+                self.allowance.spend_on::<Value>(n)?;
+                let mut options = Vec::with_capacity(n);
                 for i in 0..n {
                     options.extend(self.below(&i.to_string(), |walk| walk.value(stream, depth + 1))?);
                 }
                 (n == 0 || !options.is_empty()).then_some(Value::List(options))
             }
             Token::Map(n) => {
-                let mut options = Vec::new();
+                self.allowance.spend_on::<(String, Value)>(n)?;
+                let mut options = Vec::with_capacity(n);
                 for _ in 0..n {
                     let at = stream.offset();
                     let key = match msgpack::next(stream)? {
@@ -96,6 +101,8 @@ impl Walk {
                         Token::Int(key) => key.to_string(),
                         _ => return Err(stream.malformed(at, "keys that are texts", "another")),
                     };
+                    // For the option, and for the path, which may have just doubled.
+                    self.allowance.spend_on::<[u8; 3]>(key.len())?;
                     if let Some(value) = self.below(&key, |walk| walk.value(stream, depth + 1))? {
                         options.push((key, value));
                     }
@@ -111,7 +118,7 @@ impl Walk {
         })
     }
 
-    /// Walks on with a key added to the path. Keys are as long as the file spells them each time, but paths are not.
+    /// Walks on with a key added to the path.
     fn below<T>(&mut self, key: &str, walk: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let len = self.path.len();
         if len > 0 {
@@ -151,8 +158,7 @@ impl Walk {
             let got = format!("{} bytes for {shape:?} of {name}", data.len());
             return Err(self.wrong("as many bytes as the shape says", got));
         }
-        let around = size_of::<NamedArray>() + self.path.len() + size_of_val(shape.as_slice());
-        self.allowance.spend((data.len() + around) as u64)?;
+        self.allowance.spend(NamedArray::memory(data.len(), &self.path, &shape))?;
         self.arrays.push(NamedArray { name: self.path.clone(), dtype, shape, data: data.to_vec() });
         Ok(())
     }

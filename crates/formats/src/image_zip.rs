@@ -31,7 +31,7 @@ impl<B: AsRef<[u8]>> ImageZip<B> {
     ///
     /// # Errors
     /// [`Error::Part`] for what an archive can be wrong in (entries that lie about their sizes, share bytes or a name, or
-    /// are encrypted), [`Error::Unfolds`] for one that unpacks to more than 64 MiB and 32 times its size; those of
+    /// are encrypted), [`Error::Unfolds`] for one that unpacks to more than 4 MiB and 8 times its size; those of
     /// [`ImageLabels::parse`].
     pub fn open(bytes: B) -> Result<Self> {
         let archive = Archive::open(Format::ImageZip, bytes.as_ref())?;

@@ -9,9 +9,10 @@
 //!   byte past the size its own header promises;
 //! - what is accepted is accepted whole: a file with bytes missing or left over is an error.
 //!
-//! In numbers, beyond the input: a model takes its arrays and a few per cent. Arrays that share what is stored may be four
-//! times the file together. A pickle of nothing but values takes up to 80 bytes for each of its own. An archive unpacks to
-//! at most 64 MiB, or 32 times its size if that is more.
+//! In numbers, beyond the input: a model takes its arrays and a few per cent. A hostile model file takes at most eight
+//! times its size and 3 MiB, however it is made. What is built out of a file (the values of a pickle, what an archive
+//! unpacks to, arrays that share what is stored, options) may be six times the file and 2 MiB, and is paid for before it
+//! exists; a file that asks for more is refused ([`Error::Unfolds`]).
 //!
 //! Model files (pickles of torch and of EDM, flax's msgpack, safetensors, numpy's arrays) all become a [`Checkpoint`]:
 //! [`read_checkpoint`] tells which it is. A pickle is a program, and none of it is run here: only the globals that tensors
@@ -47,6 +48,7 @@ pub mod npz;
 mod pickle;
 mod png;
 pub mod safetensors;
+mod safetensors_header;
 pub mod sniff;
 mod strided;
 pub mod tensor;

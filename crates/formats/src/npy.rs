@@ -12,6 +12,7 @@
 use std::{borrow::Cow, io};
 
 use crate::{
+    allowance::Allowance,
     cursor::Cursor,
     error::{Error, Format, Result, shown, shown_name},
     npy_header::{self, Header},
@@ -49,10 +50,17 @@ pub fn is_npy(bytes: &[u8]) -> bool {
 /// [`Error::Malformed`] for a header or an element type that is not read, [`Error::Truncated`] and [`Error::Excess`]
 /// when the elements are not as many as the header promises.
 pub fn read_npy(bytes: &[u8]) -> Result<NamedArray> {
-    parse(Format::Npy, "arr_0", Cow::Borrowed(bytes))
+    let mut allowance = Allowance::new(Format::Npy, bytes.len() as u64);
+    parse(Format::Npy, "arr_0", Cow::Borrowed(bytes), &mut allowance)
 }
 
-pub(crate) fn parse(format: Format, name: &str, file: Cow<'_, [u8]>) -> Result<NamedArray> {
+/// The array of a file that has been paid for.
+pub(crate) fn parse(
+    format: Format,
+    name: &str,
+    file: Cow<'_, [u8]>,
+    allowance: &mut Allowance,
+) -> Result<NamedArray> {
     let mut stream = Cursor::new(format, &file, 0);
     let magic: [u8; 6] = stream.array("numpy's magic string")?;
     if magic != *MAGIC {
@@ -90,6 +98,8 @@ pub(crate) fn parse(format: Format, name: &str, file: Cow<'_, [u8]>) -> Result<N
     }
     let Header { shape, fortran_order, .. } = header;
     let data = if fortran_order && shape.len() > 1 {
+        // For as long as it takes, the array is there in both orders.
+        allowance.lend(|allowance| allowance.spend(expected))?;
         let gathered = fortran(&shape).and_then(|strides| {
             let view = Strided { shape: &shape, strides: &strides, offset: 0, size: dtype.size() };
             view.gather(&file[start..]).map(Cow::into_owned)

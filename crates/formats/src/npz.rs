@@ -5,8 +5,9 @@ use std::io;
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use crate::{
+    allowance::Allowance,
     archive::{Archive, wrong},
-    error::{Format, Result},
+    error::{Error, Format, Result},
     npy,
     tensor::{Checkpoint, DType, NamedArray, byte_len},
     value::Value,
@@ -14,23 +15,26 @@ use crate::{
 
 const SUFFIX: &str = ".npy";
 
-/// The arrays of an archive, sorted by name. They may be as many as 64 MiB, or 32 times the file, unpacked.
+/// The arrays of an archive, sorted by name. They may be six times the file and 2 MiB, unpacked.
 ///
 /// # Errors
-/// What an archive and its npy files can be wrong in; an entry that is no npy file is an
-/// [`Error::Part`](crate::Error::Part).
+/// What an archive and its npy files can be wrong in: an entry that is no npy file is an [`Error::Part`], and arrays
+/// that are more than they may be are an [`Error::Unfolds`].
 pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint> {
     let kind = Format::Npz;
     let archive = Archive::open(kind, bytes)?;
+    let mut allowance = Allowance::new(kind, bytes.len() as u64);
+    allowance.spend(archive.unpacked_len)?;
     let mut arrays = Vec::new();
     for entry in archive.names() {
         let name = entry.strip_suffix(SUFFIX);
         let name = name.ok_or_else(|| wrong(kind, entry, "an npy file", "a file of another name"))?;
         let file = archive.read(entry)?.unwrap_or_default();
-        let array = npy::parse(kind, name, file).map_err(|error| match error {
-            part @ crate::Error::Part { .. } => part,
+        let array = npy::parse(kind, name, file, &mut allowance).map_err(|error| match error {
+            known @ (Error::Part { .. } | Error::Unfolds { .. }) => known,
             other => wrong(kind, entry, "an npy file", format!("a wrong one: {other}")),
         })?;
+        allowance.spend(NamedArray::memory(0, name, &array.shape))?;
         arrays.push(array);
     }
     Ok(Checkpoint { kind, class_name: None, arrays, options: Value::Null })

@@ -2,13 +2,15 @@
 //!
 //! The crate checks that tensors follow each other without gap or overlap. Its `deserialize` also adds the last offset,
 //! which the file chooses, to the header's length, and panics on overflow where arithmetic is checked; so only its
-//! header is used here, and the lengths are compared without adding.
+//! check is used here, on a header that is read with a bound on memory, and the lengths are compared without adding.
 
-use safetensors::{Dtype, tensor::Metadata};
+use safetensors::Dtype;
 
 use crate::{
+    allowance::Allowance,
     cursor::Cursor,
     error::{Error, Format, Result, shown_name},
+    safetensors_header::{self, Fault, Header},
     tensor::{Checkpoint, DType, NamedArray},
     value::Value,
 };
@@ -35,20 +37,23 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Checkpoint> {
     if len > LONGEST_HEADER {
         return Err(Error::TooLarge { format: kind, limit: LONGEST_HEADER });
     }
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|error| stream.malformed(8, "a header of tensors", shown_name(&error.to_string())))?;
+    let mut allowance = Allowance::new(kind, bytes.len() as u64);
+    let Header { tensors, names, options } =
+        safetensors_header::parse(header, &mut allowance).map_err(|fault| match fault {
+            Fault::Wrong(message) => stream.malformed(8, "a header of tensors", shown_name(&message)),
+            Fault::Unpaid(error) => error,
+        })?;
     let data = &bytes[stream.pos()..];
-    if metadata.data_len() > data.len() {
-        let expected = (stream.offset()).saturating_add(metadata.data_len() as u64);
+    if tensors.data_len() > data.len() {
+        let expected = (stream.offset()).saturating_add(tensors.data_len() as u64);
         return Err(Error::Truncated { format: kind, expected, got: bytes.len() as u64 });
     }
-    if metadata.data_len() < data.len() {
-        return Err(Error::Excess { format: kind, expected: stream.offset() + metadata.data_len() as u64 });
+    if tensors.data_len() < data.len() {
+        return Err(Error::Excess { format: kind, expected: stream.offset() + tensors.data_len() as u64 });
     }
-    let mut tensors: Vec<_> = metadata.tensors().into_iter().collect();
-    tensors.sort_unstable_by(|(a, left), (b, right)| (left.data_offsets, a).cmp(&(right.data_offsets, b)));
-    let mut arrays = Vec::with_capacity(tensors.len());
-    for (name, info) in tensors {
+    let mut arrays = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(info) = tensors.info(&name) else { continue };
         let part = |expected: &str, got: String| Error::Part {
             format: kind,
             part: shown_name(&name),
@@ -61,9 +66,6 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Checkpoint> {
         let data = data.get(start..end).ok_or_else(|| part("data in the file", format!("{start}..{end}")))?;
         arrays.push(NamedArray { dtype, shape: info.shape.clone(), data: data.to_vec(), name });
     }
-    let mut options: Vec<_> = metadata.metadata().iter().flatten().collect();
-    options.sort_unstable();
-    let options: Vec<_> = options.into_iter().map(|(key, v)| (key.clone(), Value::Text(v.clone()))).collect();
     let options = if options.is_empty() { Value::Null } else { Value::Map(options) };
     Checkpoint { kind, class_name: None, arrays, options }.named_apart()
 }

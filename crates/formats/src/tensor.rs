@@ -69,6 +69,13 @@ impl NamedArray {
         Self::from_bytes(name, DType::U8, shape, values.to_vec())
     }
 
+    /// Bytes of memory that an array with `len` bytes of elements takes: itself in a vector that may have just doubled,
+    /// what it points to, and its place among the names when they are compared.
+    pub(crate) fn memory(len: usize, name: &str, shape: &[usize]) -> u64 {
+        let around = 2 * size_of::<Self>() + size_of::<&str>() + name.len() + size_of_val(shape);
+        (len as u64).saturating_add(around as u64)
+    }
+
     fn from_bytes(name: &str, dtype: DType, shape: &[usize], data: Vec<u8>) -> Result<Self> {
         if byte_len(dtype, shape) != Some(data.len()) {
             return Err(Error::Part {

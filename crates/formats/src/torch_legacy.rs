@@ -2,6 +2,7 @@
 //! order is in `pickle::legacy`).
 
 use crate::{
+    allowance::Allowance,
     cursor::Cursor,
     error::{Format, Result},
     pickle::{
@@ -25,9 +26,10 @@ pub fn is_torch_legacy(bytes: &[u8]) -> bool {
 /// not in its storage, and what the format's other sizes and values can be wrong in.
 pub fn read_torch_legacy(bytes: &[u8]) -> Result<Checkpoint> {
     let kind = Format::TorchLegacy;
-    let file = legacy::read(Cursor::new(kind, bytes, 0), false)?;
+    let mut allowance = Allowance::new(kind, bytes.len() as u64);
+    let file = legacy::read(Cursor::new(kind, bytes, 0), &mut allowance, false)?;
     let storages = Storages { find: &|key| file.storages.get(key).copied(), big_endian: false };
-    let mut walk = Walk::new(kind, &file.pickle, storages, bytes.len() as u64);
+    let mut walk = Walk::new(kind, &file.pickle, storages, allowance);
     let options = walk.value(file.pickle.root, 0)?.unwrap_or_default();
     Checkpoint { kind, class_name: None, arrays: walk.arrays, options }.named_apart()
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
+    allowance::Allowance,
     archive::{Archive, wrong},
     cursor::Cursor,
     error::{Error, Format, Result, shown},
@@ -25,6 +26,9 @@ const PICKLE: &str = "data.pkl";
 pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
     let kind = Format::TorchZip;
     let archive = Archive::open(kind, bytes)?;
+    // Stored entries stay in the file; unpacked ones are beside it. (torch stores all.)
+    let mut allowance = Allowance::new(kind, bytes.len() as u64);
+    allowance.spend(archive.unpacked_len.saturating_sub(bytes.len() as u64))?;
     let root =
         folder(&archive).ok_or_else(|| wrong(kind, PICKLE, "one entry of this name", "none, or several"))?;
     let entry = |name: &str| archive.read(&format!("{root}{name}"));
@@ -35,7 +39,7 @@ pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
     };
     let data = entry(PICKLE)?.unwrap_or_default();
     let mut stream = Cursor::new(kind, &data, 0);
-    let pickle = pickle::run(&mut stream, false).map_err(|error| match error {
+    let pickle = pickle::run(&mut stream, &mut allowance, false).map_err(|error| match error {
         // TorchScript archives have a pickle of this name too, of objects whose classes lie in `code/`.
         Error::ForbiddenGlobal { global, .. } if global.starts_with("__torch__.") => {
             wrong(kind, PICKLE, "saved tensors", format!("a TorchScript program, of `{global}`"))
@@ -50,8 +54,7 @@ pub fn read_torch_zip(bytes: &[u8]) -> Result<Checkpoint> {
         }
     }
     let find = |key: &str| storages.get(key).map(Cow::as_ref);
-    let len = archive.unpacked_len.max(bytes.len() as u64);
-    let mut walk = Walk::new(kind, &pickle, Storages { find: &find, big_endian }, len);
+    let mut walk = Walk::new(kind, &pickle, Storages { find: &find, big_endian }, allowance);
     let options = walk.value(pickle.root, 0)?.unwrap_or_default();
     Checkpoint { kind, class_name: None, arrays: walk.arrays, options }.named_apart()
 }

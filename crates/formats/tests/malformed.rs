@@ -231,8 +231,8 @@ fn nesting_is_limited_in_every_form() {
 
 #[test]
 fn what_is_shared_may_not_unfold() {
-    let data = floats(&[0.5; 25_000]);
-    let one = tensor(storage("0", 25_000), 0, &[25_000], &[1]);
+    let data = floats(&[0.5; 250_000]);
+    let one = tensor(storage("0", 250_000), 0, &[250_000], &[1]);
     let many = |n: usize| {
         let pairs: Vec<u8> =
             (0..n).flat_map(|i| [text(&i.to_string()), b"h\x05".to_vec()].concat()).collect();

@@ -1,6 +1,6 @@
 //! What calls of the listed globals leave on the stack. Nothing is called.
 
-use super::{Id, Node, global::Global, legacy, opcode, stack::Machine};
+use super::{Id, Node, Storage, global::Global, legacy, opcode, stack::Machine};
 use crate::error::Result;
 
 impl<'a> Machine<'_, 'a> {
@@ -33,15 +33,15 @@ impl<'a> Machine<'_, 'a> {
             return Err(self.wrong("a tuple of arguments", self.pickle.node(args).kind()));
         };
         match (global, items) {
-            (Global::OrderedDict | Global::EasyDict, []) => self.push(Node::Dict(Vec::new()), 1),
+            (Global::OrderedDict | Global::EasyDict, []) => self.collect(Vec::new(), Node::Dict),
             (Global::OrderedDict, &[pairs]) => self.dict_of_pairs(pairs),
             (Global::Set, &[items]) => {
-                let Node::List(items) = self.pickle.node(items) else {
+                let Some(listed) = self.pickle.list(items) else {
                     return Err(self.wrong("a list to make a set of", self.pickle.node(items).kind()));
                 };
-                let items = items.clone();
-                self.share(items.len())?;
-                self.collect(items, Node::Set)
+                self.share_items(listed.len())?;
+                let copied = self.pickle.list(items).unwrap_or_default().to_vec();
+                self.collect(copied, Node::Set)
             }
             (Global::Size, &[items]) if self.pickle.tuple(items).is_some() => {
                 self.stack.push(items);
@@ -62,38 +62,42 @@ impl<'a> Machine<'_, 'a> {
     }
 
     fn dict_of_pairs(&mut self, pairs: Id) -> Result<()> {
-        let mut flat = Vec::new();
-        let (Node::List(pairs) | Node::Tuple(pairs)) = self.pickle.node(pairs) else {
+        let (Node::List(held) | Node::Tuple(held)) = self.pickle.node(pairs) else {
             return Err(self.wrong("a list of pairs", self.pickle.node(pairs).kind()));
         };
+        // The pairs are copied to one place and from there into the dictionary.
+        self.share_items(2 * self.pickle.items(held).len())?;
+        let pairs = self.pickle.items(held);
+        let mut flat = Vec::with_capacity(2 * pairs.len());
         for &pair in pairs {
-            let (Node::List(pair) | Node::Tuple(pair)) = self.pickle.node(pair) else {
+            let (Node::List(held) | Node::Tuple(held)) = self.pickle.node(pair) else {
                 return Err(self.wrong("a pair", self.pickle.node(pair).kind()));
             };
-            let &[key, value] = pair.as_slice() else {
-                return Err(self.wrong("a pair", format!("{} values", pair.len())));
+            let &[key, value] = self.pickle.items(held) else {
+                let got = format!("{} values", self.pickle.items(held).len());
+                return Err(self.wrong("a pair", got));
             };
             flat.extend([key, value]);
         }
-        self.share(flat.len())?;
-        self.push(Node::Dict(Vec::new()), 1)?;
-        self.set_items(self.top()?, &flat)
+        self.collect(flat, Node::Dict)
     }
 
     /// A storage in bytes: a file of the old torch format within this one.
     fn storage(&mut self, bytes: Id) -> Result<()> {
-        let &Node::Bytes { start, .. } = self.pickle.node(bytes) else {
+        let (Some(span), Some(bytes)) = (self.pickle.span(bytes), self.pickle.bytes(bytes)) else {
             return Err(self.wrong("the bytes of a storage", self.pickle.node(bytes).kind()));
         };
-        let bytes = self.pickle.bytes(bytes).unwrap_or_default();
         if self.within {
             return Err(self.wrong("no storage within a storage", "one"));
         }
         self.share(bytes.len())?;
-        let stream = self.stream.within(bytes, start);
-        let storage = legacy::read_storage(stream)?;
+        let stream = self.stream.within(bytes, span.start);
+        let storage = self.allowance.lend(|allowance| legacy::read_storage(stream, allowance))?;
+        // In a vector that may have just doubled.
+        self.allowance.spend_on::<Storage<'_>>(2)?;
+        let place = self.place(self.pickle.storages.len())?;
         self.pickle.storages.push(storage);
-        self.push(Node::Storage(self.pickle.storages.len() - 1), 0)
+        self.push(Node::Storage(place), 0)
     }
 
     /// Gives the object below the top its state.
@@ -123,9 +127,9 @@ impl<'a> Machine<'_, 'a> {
     }
 
     fn global(&self, id: Id, may: fn(Global) -> bool) -> Result<Global> {
-        match *self.pickle.node(id) {
+        match self.pickle.node(id) {
             Node::Global(global) => self.permit(global, may),
-            ref other => Err(self.wrong("a global", other.kind())),
+            other => Err(self.wrong("a global", other.kind())),
         }
     }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{Node, Pickle, Storage, machine, reference::Reference};
 use crate::{
+    allowance::Allowance,
     cursor::Cursor,
     error::{Error, Result, shown_name},
     tensor::DType,
@@ -20,6 +21,8 @@ use crate::{
 
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const VERSION: i64 = 1001;
+/// Nodes of a tree may be half empty.
+const IN_A_TREE: usize = 2;
 
 /// Whether a pickle of the magic number comes first. Protocols differ in what stands before the number itself.
 pub(crate) fn begins(bytes: &[u8]) -> bool {
@@ -36,35 +39,38 @@ pub(crate) struct Legacy<'a> {
 }
 
 /// The file at the stream's place, which must be all there is.
-pub(crate) fn read<'a>(mut stream: Cursor<'a>, within: bool) -> Result<Legacy<'a>> {
-    let at = stream.offset();
-    let pickle = machine::run(&mut stream, within)?;
-    if !matches!(*pickle.node(pickle.root), Node::Long(bytes) if bytes == MAGIC) {
-        return Err(stream.malformed(at, "torch's magic number", pickle.node(pickle.root).kind()));
-    }
-    let at = stream.offset();
-    let pickle = machine::run(&mut stream, within)?;
-    if !matches!(*pickle.node(pickle.root), Node::Int(VERSION)) {
-        return Err(stream.malformed(at, "version 1001", pickle.node(pickle.root).kind()));
-    }
-    let at = stream.offset();
-    let pickle = machine::run(&mut stream, within)?;
-    if pickle.dict(pickle.root).is_none() {
-        return Err(stream.malformed(at, "a dictionary on the system", pickle.node(pickle.root).kind()));
-    }
-    let pickle = machine::run(&mut stream, within)?;
-    let keys = machine::run(&mut stream, within)?;
-    let storages = read_storages(&mut stream, &pickle, &keys)?;
+pub(crate) fn read<'a>(
+    mut stream: Cursor<'a>,
+    allowance: &mut Allowance,
+    within: bool,
+) -> Result<Legacy<'a>> {
+    let mut head = |expected: &str, is: fn(&Pickle<'_>) -> bool| {
+        allowance.lend(|allowance| {
+            let at = stream.offset();
+            let pickle = machine::run(&mut stream, allowance, within)?;
+            let kind = || pickle.node(pickle.root).kind();
+            if is(&pickle) { Ok(()) } else { Err(stream.malformed(at, expected, kind())) }
+        })
+    };
+    head("torch's magic number", |pickle| match pickle.node(pickle.root) {
+        Node::Long(place) => pickle.long(place) == MAGIC,
+        _ => false,
+    })?;
+    head("version 1001", |pickle| matches!(pickle.node(pickle.root), Node::Int(VERSION)))?;
+    head("a dictionary on the system", |pickle| pickle.dict(pickle.root).is_some())?;
+    let pickle = machine::run(&mut stream, allowance, within)?;
+    let keys = machine::run(&mut stream, allowance, within)?;
+    let storages = read_storages(&mut stream, &pickle, &keys, allowance)?;
     stream.finish()?;
     Ok(Legacy { pickle, storages })
 }
 
 /// The storage that a whole file holds and nothing else, as EDM pickles have them.
-pub(crate) fn read_storage(stream: Cursor<'_>) -> Result<Storage<'_>> {
+pub(crate) fn read_storage<'a>(stream: Cursor<'a>, allowance: &mut Allowance) -> Result<Storage<'a>> {
     let (start, nothing) = (stream.offset(), stream.clone());
-    let Legacy { pickle, storages } = read(stream, true)?;
+    let Legacy { pickle, storages } = read(stream, allowance, true)?;
     let wrong = |got: String| nothing.malformed(start, "one storage", got);
-    let Node::Persistent(tuple) = *pickle.node(pickle.root) else {
+    let Node::Persistent(tuple) = pickle.node(pickle.root) else {
         return Err(wrong(pickle.node(pickle.root).kind()));
     };
     let reference = Reference::parse(&pickle, tuple).ok_or_else(|| wrong("another object".to_owned()))?;
@@ -80,9 +86,10 @@ fn read_storages<'a>(
     stream: &mut Cursor<'a>,
     pickle: &Pickle<'_>,
     keys: &Pickle<'_>,
+    allowance: &mut Allowance,
 ) -> Result<BTreeMap<String, &'a [u8]>> {
-    let references = references(stream, pickle)?;
-    let Node::List(keys_in_order) = keys.node(keys.root) else {
+    let references = references(stream, pickle, allowance)?;
+    let Some(keys_in_order) = keys.list(keys.root) else {
         return Err(stream.malformed(stream.offset(), "a list of keys", keys.node(keys.root).kind()));
     };
     let mut storages = BTreeMap::new();
@@ -98,6 +105,8 @@ fn read_storages<'a>(
         }
         let len = (expected as u64).saturating_mul(dtype.size() as u64);
         let data = stream.claimed(len, "a storage")?;
+        allowance.spend_on::<(String, &[u8])>(IN_A_TREE)?;
+        allowance.spend(key.len() as u64)?;
         if storages.insert(key.to_owned(), data).is_some() {
             return Err(stream.malformed(at, "every key once", format!("`{}` twice", shown_name(key))));
         }
@@ -106,10 +115,14 @@ fn read_storages<'a>(
 }
 
 /// Type and number of elements of all storages that an object refers to.
-fn references<'p>(stream: &Cursor<'_>, pickle: &'p Pickle<'_>) -> Result<BTreeMap<&'p str, (DType, usize)>> {
+fn references<'p>(
+    stream: &Cursor<'_>,
+    pickle: &'p Pickle<'_>,
+    allowance: &mut Allowance,
+) -> Result<BTreeMap<&'p str, (DType, usize)>> {
     let mut references = BTreeMap::new();
     for node in pickle.nodes() {
-        let Node::Persistent(tuple) = *node else { continue };
+        let Node::Persistent(tuple) = node else { continue };
         let at = stream.offset();
         let Some(reference) = Reference::parse(pickle, tuple) else {
             return Err(stream.malformed(at, "references to storages", pickle.node(tuple).kind()));
@@ -117,6 +130,7 @@ fn references<'p>(stream: &Cursor<'_>, pickle: &'p Pickle<'_>) -> Result<BTreeMa
         let claim = (reference.dtype, reference.len());
         match references.entry(reference.key) {
             Entry::Vacant(place) => {
+                allowance.spend_on::<(&str, (DType, usize))>(IN_A_TREE)?;
                 place.insert(claim);
             }
             Entry::Occupied(first) if *first.get() == claim => {}

@@ -3,35 +3,33 @@
 use super::{
     Node, Pickle,
     opcode::{self, Op},
+    scan::Needs,
     stack::Machine,
 };
-use crate::{
-    cursor::Cursor,
-    error::{Error, Result},
-};
+use crate::{allowance::Allowance, cursor::Cursor, error::Result};
 
-/// A network of ten thousand tensors with its optimizer is half a million values.
-const MAX_NODES: usize = 1 << 24;
-
-/// The pickle at the stream's place, which is moved past it.
+/// The pickle at the stream's place, which is moved past it. Its nodes are paid for.
 ///
 /// `within` is set for the pickles of a storage that lies in another pickle; those cannot hold storages in turn.
 ///
 /// # Errors
 /// [`Error::ForbiddenGlobal`] for a global that is not on the list, [`Error::Unfinished`] and [`Error::PastEnd`] for a
-/// stream that is cut short, [`Error::TooDeep`], and [`Error::Malformed`] for anything that Python or torch would not
-/// have written.
-pub(crate) fn run<'a>(stream: &mut Cursor<'a>, within: bool) -> Result<Pickle<'a>> {
-    let (n_nodes, n_ops) = scan(&mut stream.clone())?;
-    if n_nodes > MAX_NODES {
-        return Err(Error::Malformed {
-            format: stream.format,
-            offset: stream.offset(),
-            expected: "a pickle of at most 2^24 values".to_owned(),
-            got: n_nodes.to_string(),
-        });
-    }
-    let mut machine = Machine::new(stream, n_nodes, n_ops, within);
+/// stream that is cut short, [`Error::TooDeep`], [`Error::Unfolds`] for one with more values than its bytes may have, and
+/// [`Error::Malformed`] for anything that Python or torch would not have written.
+///
+/// [`Error::ForbiddenGlobal`]: crate::Error::ForbiddenGlobal
+/// [`Error::Unfinished`]: crate::Error::Unfinished
+/// [`Error::PastEnd`]: crate::Error::PastEnd
+/// [`Error::TooDeep`]: crate::Error::TooDeep
+/// [`Error::Unfolds`]: crate::Error::Unfolds
+/// [`Error::Malformed`]: crate::Error::Malformed
+pub(crate) fn run<'a>(
+    stream: &mut Cursor<'a>,
+    allowance: &mut Allowance,
+    within: bool,
+) -> Result<Pickle<'a>> {
+    let needs = Needs::of(stream.clone())?;
+    let mut machine = Machine::new(stream, &needs, allowance, within)?;
     loop {
         let (at, op) = opcode::next(machine.stream)?;
         machine.at = at;
@@ -42,37 +40,20 @@ pub(crate) fn run<'a>(stream: &mut Cursor<'a>, within: bool) -> Result<Pickle<'a
     }
 }
 
-/// Decodes up to the last opcode: how many nodes will be made, and how many opcodes there are.
-fn scan(stream: &mut Cursor<'_>) -> Result<(usize, usize)> {
-    let (mut n_nodes, mut n_ops) = (0, 0);
-    loop {
-        let (_, op) = opcode::next(stream)?;
-        n_ops += 1;
-        n_nodes += usize::from(op.makes_a_node());
-        if op == Op::Stop {
-            return Ok((n_nodes, n_ops));
-        }
-    }
-}
-
 impl<'a> Machine<'_, 'a> {
     fn step(&mut self, op: Op<'a>) -> Result<()> {
         match op {
             Op::None => self.push(Node::None, 0),
             Op::Bool(v) => self.push(Node::Bool(v), 0),
             Op::Int(v) => self.push(Node::Int(v), 0),
-            Op::Long(v) => self.push(Node::Long(v), 0),
+            Op::Long(v) => self.push_span(v.len(), Node::Long),
             Op::Float(v) => self.push(Node::Float(v), 0),
-            Op::Text(v) => self.push(Node::Text(v), 0),
-            Op::Unescaped(v) => self.push(Node::Unescaped(v), 0),
-            Op::Bytes(v) => {
-                let end = self.stream.pos();
-                self.push(Node::Bytes { start: end - v.len(), end }, 0)
-            }
-            Op::EmptyList => self.push(Node::List(Vec::new()), 1),
-            Op::EmptyTuple => self.push(Node::Tuple(Vec::new()), 1),
-            Op::EmptyDict => self.push(Node::Dict(Vec::new()), 1),
-            Op::EmptySet => self.push(Node::Set(Vec::new()), 1),
+            Op::Text(v) => self.push_text(v),
+            Op::Bytes(v) => self.push_span(v.len(), Node::Bytes),
+            Op::EmptyList => self.collect(Vec::new(), Node::List),
+            Op::EmptyTuple => self.collect(Vec::new(), Node::Tuple),
+            Op::EmptyDict => self.collect(Vec::new(), Node::Dict),
+            Op::EmptySet => self.collect(Vec::new(), Node::Set),
             Op::TupleOf(n) => {
                 let items = self.top_values(n)?;
                 self.collect(items, Node::Tuple)
@@ -88,7 +69,7 @@ impl<'a> Machine<'_, 'a> {
             }
             Op::Dict => {
                 let items = self.above_mark()?;
-                self.push(Node::Dict(Vec::new()), 1)?;
+                self.collect(Vec::new(), Node::Dict)?;
                 self.set_items(self.top()?, &items)
             }
             Op::Append => {

@@ -1,7 +1,5 @@
 //! Modules: torch's `_parameters`, `_buffers` and `_modules`, in persistent classes and in `ModuleDict`.
 
-use std::collections::HashSet;
-
 use super::{Id, Node, global::Global, walk::Walk};
 use crate::{error::Result, value::Value};
 
@@ -46,7 +44,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     fn open(&mut self, id: Id) -> Result<Module<'w>> {
         let pickle = self.pickle;
-        match *pickle.node(id) {
+        match pickle.node(id) {
             Node::Call { global: Global::ModuleDict, state: Some(state), .. } => {
                 Ok(Module { class_name: None, state })
             }
@@ -64,7 +62,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                     _ => Err(self.wrong("a persistent class with name and state", "another")),
                 }
             }
-            ref other => Err(self.wrong("a module", other.kind())),
+            other => Err(self.wrong("a module", other.kind())),
         }
     }
 
@@ -74,21 +72,12 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Err(self.wrong("the attributes of a module", pickle.node(state).kind()));
         };
         self.visit(attributes.len())?;
-        let passing: HashSet<&str> = match pickle.entry(state, "_non_persistent_buffers_set") {
-            None => HashSet::new(),
-            Some(set) => match pickle.node(set) {
-                Node::Set(names) => {
-                    self.visit(names.len())?;
-                    names.iter().filter_map(|name| pickle.text(*name)).collect()
-                }
-                other => return Err(self.wrong("a set of names", other.kind())),
-            },
-        };
+        let passing = self.passing(state)?;
         for (name, tensor) in self.members(state, "_parameters")? {
             self.below(name, |walk| walk.tensor(tensor))?;
         }
         for (name, tensor) in self.members(state, "_buffers")? {
-            if !passing.contains(name) {
+            if passing.binary_search(&name).is_err() {
                 self.below(name, |walk| walk.tensor(tensor))?;
             }
         }
@@ -103,6 +92,22 @@ impl<'w, 'a> Walk<'w, 'a> {
         Ok(())
     }
 
+    /// The names of buffers that are not part of the `state_dict`, sorted.
+    fn passing(&mut self, state: Id) -> Result<Vec<&'w str>> {
+        let pickle = self.pickle;
+        let Some(set) = pickle.entry(state, "_non_persistent_buffers_set") else { return Ok(Vec::new()) };
+        let Node::Set(names) = pickle.node(set) else {
+            return Err(self.wrong("a set of names", pickle.node(set).kind()));
+        };
+        let names = pickle.items(names);
+        self.visit(names.len())?;
+        self.allowance.spend_on::<&str>(names.len())?;
+        let mut passing = Vec::with_capacity(names.len());
+        passing.extend(names.iter().filter_map(|name| pickle.text(*name)));
+        passing.sort_unstable();
+        Ok(passing)
+    }
+
     /// The members of a module that are not `None`, by name.
     fn members(&mut self, state: Id, kind: &str) -> Result<Vec<(&'w str, Id)>> {
         let pickle = self.pickle;
@@ -110,8 +115,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Err(self.wrong(&format!("a module with `{kind}`"), "one without"));
         };
         self.visit(pairs.len())?;
+        self.allowance.spend_on::<(&str, Id)>(pairs.len())?;
         let mut members = Vec::with_capacity(pairs.len());
-        for &(name, member) in pairs {
+        for &[name, member] in pairs {
             let text = pickle.text(name);
             let name = text.ok_or_else(|| self.wrong("members with names", pickle.node(name).kind()))?;
             if !matches!(pickle.node(member), Node::None) {

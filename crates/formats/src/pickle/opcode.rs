@@ -1,6 +1,8 @@
 //! The opcodes of a pickle, decoded one at a time. Globals written in plain text are looked up here, so that a stream
 //! that names another is refused before anything is made of it.
 
+use std::borrow::Cow;
+
 use super::global::Global;
 use crate::{
     cursor::Cursor,
@@ -15,8 +17,8 @@ pub(super) enum Op<'a> {
     Int(i64),
     Long(&'a [u8]),
     Float(f64),
-    Text(&'a str),
-    Unescaped(Box<str>),
+    /// Owned if the file writes it with escapes.
+    Text(Cow<'a, str>),
     Bytes(&'a [u8]),
     EmptyList,
     EmptyTuple,
@@ -53,26 +55,6 @@ pub(super) enum Op<'a> {
     /// Protocol and frame: nothing to do.
     Nothing,
     Stop,
-}
-
-impl Op<'_> {
-    /// Whether a node comes of it.
-    pub(super) fn makes_a_node(&self) -> bool {
-        !matches!(
-            self,
-            Op::Append
-                | Op::Appends
-                | Op::SetItem
-                | Op::SetItems
-                | Op::AddItems
-                | Op::Mark
-                | Op::Pop
-                | Op::PopMark
-        ) && !matches!(
-            self,
-            Op::Dup | Op::Put(_) | Op::Memoize | Op::Get(_) | Op::Build | Op::Nothing | Op::Stop
-        )
-    }
 }
 
 /// The error for a global that is not on the list.
@@ -203,13 +185,13 @@ fn line_number(stream: &mut Cursor<'_>, at: u64) -> Result<u32> {
 
 fn text<'a>(stream: &mut Cursor<'a>, at: u64, len: u64) -> Result<Op<'a>> {
     let raw = stream.claimed(len, "a text")?;
-    str::from_utf8(raw).map(Op::Text).map_err(|_| stream.malformed(at, "a text in UTF-8", shown(raw)))
+    utf8(raw).map(Op::Text).ok_or_else(|| stream.malformed(at, "a text in UTF-8", shown(raw)))
 }
 
 /// A string of Python 2, which is text if it can be and bytes otherwise.
 fn either<'a>(len: u64, stream: &mut Cursor<'a>) -> Result<Op<'a>> {
     let raw = stream.claimed(len, "a string")?;
-    Ok(str::from_utf8(raw).map_or(Op::Bytes(raw), Op::Text))
+    Ok(utf8(raw).map_or(Op::Bytes(raw), Op::Text))
 }
 
 fn bytes<'a>(len: u64, stream: &mut Cursor<'a>) -> Result<Op<'a>> {
@@ -225,11 +207,12 @@ fn quoted<'a>(stream: &mut Cursor<'a>, at: u64, code: u8) -> Result<Op<'a>> {
         _ => return Err(stream.malformed(at, "a text in quotes", shown(line))),
     };
     if raw.is_ascii() && !raw.contains(&b'\\') {
-        return text_of_ascii(stream, at, raw);
+        return utf8(raw).map(Op::Text).ok_or_else(|| stream.malformed(at, "a text", shown(raw)));
     }
     // Latin-1, with \xHH, \uHHHH and \UHHHHHHHH.
     let wrong = || stream.malformed(at, "a text whose escapes are \\\\, \\x, \\u or \\U", shown(line));
-    let mut unescaped = String::with_capacity(raw.len());
+    let n_wide = raw.iter().filter(|b| !b.is_ascii()).count();
+    let mut unescaped = String::with_capacity(raw.len() + n_wide);
     let mut rest = raw;
     while let [first, tail @ ..] = rest {
         rest = tail;
@@ -254,11 +237,11 @@ fn quoted<'a>(stream: &mut Cursor<'a>, at: u64, code: u8) -> Result<Op<'a>> {
         unescaped.push(hex.and_then(char::from_u32).ok_or_else(wrong)?);
         rest = tail;
     }
-    Ok(Op::Unescaped(unescaped.into_boxed_str()))
+    Ok(Op::Text(unescaped.into()))
 }
 
-fn text_of_ascii<'a>(stream: &Cursor<'a>, at: u64, raw: &'a [u8]) -> Result<Op<'a>> {
-    str::from_utf8(raw).map(Op::Text).map_err(|_| stream.malformed(at, "a text", shown(raw)))
+fn utf8(raw: &[u8]) -> Option<Cow<'_, str>> {
+    str::from_utf8(raw).ok().map(Cow::Borrowed)
 }
 
 fn global(stream: &mut Cursor<'_>, at: u64) -> Result<Global> {

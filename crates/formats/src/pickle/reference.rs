@@ -17,7 +17,7 @@ impl<'p> Reference<'p> {
     /// The reference in a tuple; nothing if it is another tuple, or no tuple.
     pub(crate) fn parse(pickle: &'p Pickle<'_>, tuple: Id) -> Option<Self> {
         let (&[kind, class, key, location, n], view) = pickle.tuple(tuple)?.split_first_chunk()?;
-        let Node::Global(Global::Storage(dtype)) = *pickle.node(class) else { return None };
+        let Node::Global(Global::Storage(dtype)) = pickle.node(class) else { return None };
         if pickle.text(kind)? != "storage" || pickle.text(location).is_none() {
             return None;
         }

@@ -6,7 +6,7 @@ use crate::value::Value;
 /// The number that a call of numpy's `scalar` stands for; nothing if it is of a type that no option has.
 pub(super) fn value(pickle: &Pickle<'_>, args: Id) -> Option<Value> {
     let &[dtype, bytes] = pickle.tuple(args)? else { return None };
-    let Node::Call { global: Global::NumpyDType, args: dtype, state } = *pickle.node(dtype) else {
+    let Node::Call { global: Global::NumpyDType, args: dtype, state } = pickle.node(dtype) else {
         return None;
     };
     let name = pickle.text(*pickle.tuple(dtype)?.first()?)?;
@@ -51,7 +51,7 @@ fn raw(pickle: &Pickle<'_>, id: Id) -> Option<Vec<u8>> {
     if let Some(bytes) = pickle.bytes(id) {
         return (bytes.len() <= LONGEST).then(|| bytes.to_vec());
     }
-    let text = match *pickle.node(id) {
+    let text = match pickle.node(id) {
         Node::Call { global: Global::Encode, args, .. } => match *pickle.tuple(args)? {
             [text, encoding] if pickle.text(encoding)? == "latin1" => pickle.text(text)?,
             _ => return None,

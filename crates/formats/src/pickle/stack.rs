@@ -1,8 +1,11 @@
-//! The machine's stack, marks and memo, and the containers it fills. All of them are bounded by the number of opcodes;
-//! what a few opcodes could make large (nesting, copies) is counted.
+//! The machine's stack, marks and memo, and the containers it fills. All of them are bounded by the number of opcodes
+//! and paid for; what a few opcodes could make large (nesting, copies) is counted.
 
-use super::{Id, MAX_DEPTH, Node, Pickle};
+use std::borrow::Cow;
+
+use super::{Id, MAX_DEPTH, Node, Pickle, Place, scan::Needs};
 use crate::{
+    allowance::Allowance,
     cursor::Cursor,
     error::{Error, Result},
 };
@@ -17,8 +20,9 @@ pub(super) struct Machine<'s, 'a> {
     marks: Vec<usize>,
     memo: Vec<Option<Id>>,
     n_ops: usize,
-    /// What may still be copied or unpacked: items of sets and dictionaries made of lists, bytes of storages.
+    /// What may still be read or copied again: items of sets and dictionaries made of lists, bytes of storages.
     shared: usize,
+    pub(super) allowance: &'s mut Allowance,
     /// Whether this pickle lies within another.
     pub(super) within: bool,
     /// Position of the opcode at work.
@@ -26,24 +30,35 @@ pub(super) struct Machine<'s, 'a> {
 }
 
 impl<'s, 'a> Machine<'s, 'a> {
-    pub(super) fn new(stream: &'s mut Cursor<'a>, n_nodes: usize, n_ops: usize, within: bool) -> Self {
-        Self {
+    /// A machine for a pickle that needs this much, which the allowance pays for.
+    pub(super) fn new(
+        stream: &'s mut Cursor<'a>,
+        needs: &Needs,
+        allowance: &'s mut Allowance,
+        within: bool,
+    ) -> Result<Self> {
+        allowance.spend(needs.bytes())?;
+        Ok(Self {
             pickle: Pickle {
                 source: stream.bytes(),
-                nodes: Vec::with_capacity(n_nodes),
+                nodes: Vec::with_capacity(needs.nodes),
+                texts: Vec::with_capacity(needs.texts),
+                spans: Vec::with_capacity(needs.spans),
+                containers: Vec::with_capacity(needs.containers),
                 storages: Vec::new(),
                 root: Id(0),
             },
-            depths: Vec::with_capacity(n_nodes),
+            depths: Vec::with_capacity(needs.nodes),
             stack: Vec::new(),
             marks: Vec::new(),
-            memo: Vec::new(),
-            n_ops,
+            memo: Vec::with_capacity(needs.places),
+            n_ops: needs.ops,
             shared: stream.left(),
+            allowance,
             within,
             at: stream.offset(),
             stream,
-        }
+        })
     }
 
     pub(super) fn finish(mut self) -> Result<Pickle<'a>> {
@@ -62,13 +77,38 @@ impl<'s, 'a> Machine<'s, 'a> {
         self.wrong("more values on the stack", "too few")
     }
 
-    pub(super) fn push(&mut self, node: Node<'a>, depth: usize) -> Result<()> {
-        let place = u32::try_from(self.pickle.nodes.len());
-        let id = Id(place.map_err(|_| self.wrong("fewer than 2^32 values", "more"))?);
+    pub(super) fn push(&mut self, node: Node, depth: usize) -> Result<()> {
+        let Place(place) = self.place(self.pickle.nodes.len())?;
+        let id = Id(place);
         self.pickle.nodes.push(node);
         self.depths.push(0);
         self.stack.push(id);
         self.deepen(id, depth)
+    }
+
+    pub(super) fn push_text(&mut self, text: Cow<'a, str>) -> Result<()> {
+        let place = self.place(self.pickle.texts.len())?;
+        self.pickle.texts.push(text);
+        self.push(Node::Text(place), 0)
+    }
+
+    /// The bytes that the stream has just given, as a node.
+    pub(super) fn push_span(&mut self, len: usize, node: fn(Place) -> Node) -> Result<()> {
+        let (place, end) = (self.place(self.pickle.spans.len())?, self.stream.pos());
+        self.pickle.spans.push(end - len..end);
+        self.push(node(place), 0)
+    }
+
+    /// One container of the values.
+    pub(super) fn collect(&mut self, items: Vec<Id>, node: fn(Place) -> Node) -> Result<()> {
+        let (place, depth) = (self.place(self.pickle.containers.len())?, 1 + self.deepest(&items));
+        self.pickle.containers.push(items);
+        self.push(node(place), depth)
+    }
+
+    /// The place after `len` others, which the count of values that are accepted keeps small.
+    pub(super) fn place(&self, len: usize) -> Result<Place> {
+        u32::try_from(len).map(Place).map_err(|_| self.wrong("fewer than 2^32 values", "more"))
     }
 
     pub(super) fn pop(&mut self) -> Result<Id> {
@@ -133,37 +173,27 @@ impl<'s, 'a> Machine<'s, 'a> {
     }
 
     pub(super) fn add_items(&mut self, target: Id, items: &[Id], to_set: bool) -> Result<()> {
-        let depth = 1 + self.deepest(items);
-        match (&mut self.pickle.nodes[target.0 as usize], to_set) {
-            (Node::List(held), false) | (Node::Set(held), true) => held.extend_from_slice(items),
-            (other, _) => {
-                let got = other.kind();
-                return Err(self.wrong(if to_set { "a set" } else { "a list" }, got));
-            }
+        match (self.pickle.node(target), to_set) {
+            (Node::List(held), false) | (Node::Set(held), true) => self.hold(target, held, items),
+            (other, _) => Err(self.wrong(if to_set { "a set" } else { "a list" }, other.kind())),
         }
-        self.deepen(target, depth)
     }
 
     pub(super) fn set_items(&mut self, dict: Id, items: &[Id]) -> Result<()> {
-        let (pairs, odd) = items.as_chunks::<2>();
-        if !odd.is_empty() {
+        if !items.len().is_multiple_of(2) {
             return Err(self.wrong("keys and values in turn", "an odd number of them"));
         }
-        let depth = 1 + self.deepest(items);
-        match &mut self.pickle.nodes[dict.0 as usize] {
-            Node::Dict(held) => held.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            other => {
-                let got = other.kind();
-                return Err(self.wrong("a dictionary", got));
-            }
+        match self.pickle.node(dict) {
+            Node::Dict(held) => self.hold(dict, held, items),
+            other => Err(self.wrong("a dictionary", other.kind())),
         }
-        self.deepen(dict, depth)
     }
 
-    /// One container of the values.
-    pub(super) fn collect(&mut self, items: Vec<Id>, node: fn(Vec<Id>) -> Node<'a>) -> Result<()> {
-        let depth = 1 + self.deepest(&items);
-        self.push(node(items), depth)
+    /// Adds to what a container holds.
+    fn hold(&mut self, container: Id, held: Place, items: &[Id]) -> Result<()> {
+        let depth = 1 + self.deepest(items);
+        self.pickle.containers[held.0 as usize].extend_from_slice(items);
+        self.deepen(container, depth)
     }
 
     /// Notes that `id` has `depth` levels below it.
@@ -194,5 +224,11 @@ impl<'s, 'a> Machine<'s, 'a> {
         let unfolds = Error::Unfolds { format: self.stream.format, limit };
         self.shared = self.shared.checked_sub(n).ok_or(unfolds)?;
         Ok(())
+    }
+
+    /// Pays for copying items out of one container into another.
+    pub(super) fn share_items(&mut self, n: usize) -> Result<()> {
+        self.allowance.spend_on::<[Id; 2]>(n)?;
+        self.share(n)
     }
 }

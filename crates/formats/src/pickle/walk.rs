@@ -30,7 +30,7 @@ pub(crate) struct Walk<'w, 'a> {
     pub(super) pickle: &'w Pickle<'a>,
     format: Format,
     storages: Storages<'w>,
-    allowance: Allowance,
+    pub(super) allowance: Allowance,
     visits: usize,
     /// The keys that lead to the present place.
     path: String,
@@ -38,11 +38,15 @@ pub(crate) struct Walk<'w, 'a> {
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    /// A walk over a pickle from a file of `len` bytes.
-    pub(crate) fn new(format: Format, pickle: &'w Pickle<'a>, storages: Storages<'w>, len: u64) -> Self {
+    /// A walk over a pickle, with what is left of the file's allowance.
+    pub(crate) fn new(
+        format: Format,
+        pickle: &'w Pickle<'a>,
+        storages: Storages<'w>,
+        allowance: Allowance,
+    ) -> Self {
         // Every value takes at least a byte, and is visited once if nothing is shared.
         let visits = pickle.source.len() + 1024;
-        let allowance = Allowance::new(format, len);
         Self { pickle, format, storages, allowance, visits, path: String::new(), arrays: Vec::new() }
     }
 
@@ -62,22 +66,20 @@ impl<'w, 'a> Walk<'w, 'a> {
         let pickle = self.pickle;
         Ok(match pickle.node(id) {
             Node::None => Some(Value::Null),
-            Node::Bool(v) => Some(Value::Bool(*v)),
-            Node::Int(v) => Some(Value::Int(*v)),
-            Node::Float(v) => Some(Value::Float(*v)),
-            Node::Text(_) | Node::Unescaped(_) => {
+            Node::Bool(v) => Some(Value::Bool(v)),
+            Node::Int(v) => Some(Value::Int(v)),
+            Node::Float(v) => Some(Value::Float(v)),
+            Node::Text(_) => {
                 let text = pickle.text(id).unwrap_or_default();
                 self.allowance.spend(text.len() as u64)?;
                 Some(Value::Text(text.to_owned()))
             }
-            Node::Long(bytes) => {
-                self.allowance.spend(2 * bytes.len() as u64)?;
-                let hex: String = bytes.iter().rev().map(|b| format!("{b:02x}")).collect();
-                Some(Value::Text(format!("0x{hex}")))
+            Node::Long(place) => Some(self.long(pickle.long(place))?),
+            Node::Dict(pairs) => self.map(pickle.pairs(pairs), depth)?,
+            Node::List(items) | Node::Tuple(items) | Node::Set(items) => {
+                self.list(pickle.items(items), depth)?
             }
-            Node::Dict(pairs) => self.map(pairs, depth)?,
-            Node::List(items) | Node::Tuple(items) | Node::Set(items) => self.list(items, depth)?,
-            Node::Call { global: Global::NumpyScalar, args, .. } => scalar::value(pickle, *args),
+            Node::Call { global: Global::NumpyScalar, args, .. } => scalar::value(pickle, args),
             Node::Call { global: Global::Persistent | Global::ModuleDict, .. } => {
                 self.module(id, depth)?;
                 None
@@ -90,18 +92,28 @@ impl<'w, 'a> Walk<'w, 'a> {
                 None
             }
             // Bytes, storages without a tensor, types: nothing that an option could be.
-            Node::Bytes { .. }
-            | Node::Global(_)
-            | Node::Call { .. }
-            | Node::Persistent(_)
-            | Node::Storage(_) => None,
+            Node::Bytes(_) | Node::Global(_) | Node::Call { .. } | Node::Persistent(_) | Node::Storage(_) => {
+                None
+            }
         })
     }
 
-    fn map(&mut self, pairs: &[(Id, Id)], depth: usize) -> Result<Option<Value>> {
+    /// A whole number that no option holds, in hexadecimal.
+    fn long(&mut self, bytes: &[u8]) -> Result<Value> {
+        let len = 2 + 2 * bytes.len();
+        self.allowance.spend(len as u64)?;
+        let mut hex = String::with_capacity(len);
+        hex.push_str("0x");
+        let digits = bytes.iter().rev().flat_map(|b| [b >> 4, b & 15]);
+        hex.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+        Ok(Value::Text(hex))
+    }
+
+    fn map(&mut self, pairs: &[[Id; 2]], depth: usize) -> Result<Option<Value>> {
         self.visit(pairs.len())?;
+        self.allowance.spend_on::<(String, Value)>(pairs.len())?;
         let mut options = Vec::with_capacity(pairs.len());
-        for &(key, value) in pairs {
+        for &[key, value] in pairs {
             let key = self.key(key)?;
             self.spell(&key)?;
             if let Some(value) = self.below(&key, |walk| walk.value(value, depth + 1))? {
@@ -113,6 +125,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     fn list(&mut self, items: &[Id], depth: usize) -> Result<Option<Value>> {
         self.visit(items.len())?;
+        self.allowance.spend_on::<Value>(items.len())?;
         let mut options = Vec::with_capacity(items.len());
         for (i, &item) in items.iter().enumerate() {
             options.extend(self.below(&i.to_string(), |walk| walk.value(item, depth + 1))?);
@@ -120,9 +133,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         Ok((items.is_empty() || !options.is_empty()).then_some(Value::List(options)))
     }
 
-    /// Pays for copying a key, which the file may spell once and use often.
+    /// Pays for copying a key, to an option and to the path, which may have just doubled. The file may spell it once and
+    /// use it often.
     pub(super) fn spell(&mut self, key: &str) -> Result<()> {
-        self.allowance.spend(key.len() as u64)
+        self.allowance.spend_on::<[u8; 3]>(key.len())
     }
 
     /// Walks on with a key added to the path.
@@ -140,15 +154,14 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn key(&self, id: Id) -> Result<Cow<'w, str>> {
         match self.pickle.node(id) {
             Node::Int(n) => Ok(n.to_string().into()),
-            Node::Text(text) => Ok((*text).into()),
-            Node::Unescaped(text) => Ok((&**text).into()),
+            Node::Text(_) => Ok(self.pickle.text(id).unwrap_or_default().into()),
             other => Err(self.wrong("keys that are texts or whole numbers", other.kind())),
         }
     }
 
     /// The array of a tensor or parameter.
     pub(super) fn tensor(&mut self, id: Id) -> Result<()> {
-        let Node::Call { global, args, .. } = *self.pickle.node(id) else {
+        let Node::Call { global, args, .. } = self.pickle.node(id) else {
             return Err(self.wrong("a tensor", self.pickle.node(id).kind()));
         };
         let pickle = self.pickle;
@@ -184,8 +197,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             );
         }
         let len = view.byte_len().unwrap_or(usize::MAX);
-        let around = size_of::<NamedArray>() + self.path.len() + size_of_val(shape.as_slice());
-        self.allowance.spend((len as u64).saturating_add(around as u64))?;
+        self.allowance.spend(NamedArray::memory(len, &self.path, &shape))?;
         let data = view.gather(data).ok_or_else(|| self.wrong("a view within its storage", "another"))?;
         let mut data = data.into_owned();
         if self.storages.big_endian && dtype.size() > 1 {
@@ -199,10 +211,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     where
         'a: 'w,
     {
-        let tuple = match *self.pickle.node(id) {
-            Node::Storage(place) => return Ok(self.pickle.storages[place]),
+        let tuple = match self.pickle.node(id) {
+            Node::Storage(place) => return Ok(self.pickle.storage(place)),
             Node::Persistent(tuple) => tuple,
-            ref other => return Err(self.wrong("a tensor of a storage", other.kind())),
+            other => return Err(self.wrong("a tensor of a storage", other.kind())),
         };
         let Some(reference) = Reference::parse(self.pickle, tuple) else {
             return Err(self.wrong("a reference to a storage", self.pickle.node(tuple).kind()));

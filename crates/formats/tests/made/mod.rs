@@ -1,6 +1,8 @@
 //! Small model files, made opcode by opcode: each function gives the opcodes that push one value.
 #![allow(dead_code, clippy::unwrap_used)] // every test file uses its part of this
 
+pub(crate) mod greedy;
+
 use std::{
     io::{Cursor, Write},
     path::{Path, PathBuf},

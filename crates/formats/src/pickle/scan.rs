@@ -1,0 +1,111 @@
+//! The first pass over a pickle: it only decodes, and counts what the second will make.
+
+use std::{borrow::Cow, ops::Range};
+
+use super::{
+    Id, Node,
+    opcode::{self, Op},
+};
+use crate::{cursor::Cursor, error::Result};
+
+/// A network of ten thousand tensors with its optimizer is half a million values. Below this, a place of anything fits
+/// 32 bits.
+const MAX_NODES: usize = 1 << 24;
+
+/// What a value on the stack takes: its place there and then one in a container, each in a vector that may have just
+/// doubled.
+const PUSHED: usize = 4 * size_of::<Id>();
+
+/// The most that a pickle can need of everything.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    pub(super) nodes: usize,
+    pub(super) texts: usize,
+    pub(super) spans: usize,
+    pub(super) containers: usize,
+    /// Places of the memo, if every opcode names one that it may.
+    pub(super) places: usize,
+    pub(super) ops: usize,
+    pushes: usize,
+    /// Bytes of texts that do not stay in the file.
+    unescaped: usize,
+}
+
+impl Needs {
+    /// Those of the pickle at the stream's place.
+    ///
+    /// # Errors
+    /// For a stream that is cut short, claims more than there is, names in plain text a global that is not on the list,
+    /// or has more values than any model.
+    pub(super) fn of(mut stream: Cursor<'_>) -> Result<Self> {
+        let (start, mut needs) = (stream.offset(), Self::default());
+        loop {
+            let (_, op) = opcode::next(&mut stream)?;
+            needs.add(&op);
+            if op == Op::Stop {
+                break;
+            }
+        }
+        if needs.nodes > MAX_NODES {
+            return Err(stream.malformed(start, "a pickle of at most 2^24 values", needs.nodes.to_string()));
+        }
+        needs.places = needs.places.min(needs.ops + 1);
+        Ok(needs)
+    }
+
+    fn add(&mut self, op: &Op<'_>) {
+        self.ops += 1;
+        let (nodes, containers) = match op {
+            Op::None | Op::Bool(_) | Op::Int(_) | Op::Float(_) => (1, 0),
+            Op::Long(_) | Op::Bytes(_) => {
+                self.spans += 1;
+                (1, 0)
+            }
+            Op::Text(text) => {
+                self.texts += 1;
+                if let Cow::Owned(text) = text {
+                    self.unescaped += text.capacity();
+                }
+                (1, 0)
+            }
+            Op::Global(_) | Op::StackGlobal | Op::PersistentId => (1, 0),
+            Op::EmptyList | Op::EmptyTuple | Op::EmptyDict | Op::EmptySet => (1, 1),
+            Op::TupleOf(_) | Op::Tuple | Op::List | Op::Dict | Op::FrozenSet => (1, 1),
+            // A call may leave a dictionary or a set.
+            Op::NewObj | Op::Reduce => (1, 1),
+            // And this one has its arguments made into a tuple.
+            Op::Inst(_) => (2, 2),
+            Op::Dup | Op::Get(_) => {
+                self.pushes += 1;
+                (0, 0)
+            }
+            Op::Put(place) => {
+                self.places = self.places.max(*place as usize + 1);
+                (0, 0)
+            }
+            Op::Memoize => {
+                self.places += 1;
+                (0, 0)
+            }
+            Op::Append | Op::Appends | Op::SetItem | Op::SetItems | Op::AddItems => (0, 0),
+            Op::Mark | Op::Pop | Op::PopMark | Op::Build | Op::Nothing | Op::Stop => (0, 0),
+        };
+        self.nodes += nodes;
+        self.containers += containers;
+        self.pushes += nodes;
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> u64 {
+        let sizes = [
+            (self.nodes, size_of::<Node>() + size_of::<u16>()),
+            (self.texts, size_of::<Cow<'_, str>>()),
+            (self.spans, size_of::<Range<usize>>()),
+            (self.containers, size_of::<Vec<Id>>()),
+            (self.places, size_of::<Option<Id>>()),
+            (self.pushes, PUSHED),
+            (self.unescaped, 1),
+        ];
+        sizes.iter().map(|&(n, size)| (n as u64).saturating_mul(size as u64)).fold(0, u64::saturating_add)
+    }
+}
