@@ -4,42 +4,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
+use crate::bench::eval::{self, Part};
 use crate::fetch;
 use crate::setup::{Flavour, Request};
 
-pub(crate) const HELP: &str = "\
-Usage: cargo xtask <command>
-
-  setup [--cuda] [--python PATH] [--force]
-                      find or make a libtorch and link it as ./libtorch
-                        --cuda         one that can use NVIDIA GPUs (gigabytes)
-                        --python PATH  the torch of this Python (interpreter, environment or torch folder)
-                        --force        make the cached one again
-  fetch  [NAME...] [--from PATH]
-                      put published data or weights into the cache: cifar10, inception, mnist, fashion-mnist;
-                      without a name, list them
-                        --from PATH    take them from a folder, file or archive of your own
-  train  [args...]    set up, build, fetch what is needed, then `fewstep train args...`
-  eval-fid [args...]  likewise `fewstep eval-fid args...`
-  reference [args...] likewise `fewstep reference args...`
-  dataset [args...]   likewise `fewstep dataset args...`
-  sample [args...]    set up, build, then `fewstep sample args...`
-  plan   [args...]    likewise `fewstep plan args...`
-  import [args...]    likewise `fewstep import args...`
-  test   [args...]    set up, fetch inception, then every test; args go to `cargo test`
-  bench  [filter]     set up, then every benchmark whose name contains the filter
-  layers              compare the edges between the crates with the list in xtask/src/layers.rs
-  tidy                check the house rules that a program can check
-  ci                  format, layers, tidy, setup, fetch inception, clippy, docs, test
-  help                this page
-
-A LIBTORCH of your own wins over everything `setup` would find. Downloads are shared by checkouts and live in
-$FEWSTEP_CACHE, else $XDG_CACHE_HOME/fewstep, else ~/.cache/fewstep.
-";
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// How `setup` calls this program again to load a library where a crash does no harm; see [`crate::setup::probe`].
 pub(crate) const LOAD: &str = "__load";
@@ -79,6 +52,7 @@ pub(crate) enum Command {
     Bench {
         filter: Option<String>,
     },
+    BenchEval(eval::Request),
     Ci,
     Layers,
     Tidy,
@@ -164,12 +138,38 @@ fn bench(mut parser: Parser) -> Result<Command> {
     let mut filter = None;
     while let Some(arg) = parser.next()? {
         match arg {
+            Value(value) if filter.is_none() && value == "eval" => return bench_eval(parser),
             Value(value) if filter.is_none() => filter = Some(value.string()?),
             Short('h') | Long("help") => return Ok(Command::Help),
             other => return Err(other.unexpected().into()),
         }
     }
     Ok(Command::Bench { filter })
+}
+
+fn bench_eval(mut parser: Parser) -> Result<Command> {
+    let mut request = eval::Request::default();
+    while let Some(arg) = parser.next()? {
+        let count = match &arg {
+            Long("threads") => &mut request.threads,
+            Long("pairs") => &mut request.pairs,
+            Long("images") => &mut request.images,
+            Long("fid-images") => &mut request.fid_images,
+            Long("python") => {
+                request.python = Some(parser.value()?.into());
+                continue;
+            }
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Value(name) => {
+                let part = Part::ALL.into_iter().find(|part| name == part.name());
+                request.parts.push(part.with_context(|| format!("bench eval has no part {name:?}"))?);
+                continue;
+            }
+            _ => return Err(arg.unexpected().into()),
+        };
+        *count = parser.value()?.parse::<std::num::NonZero<usize>>()?.get();
+    }
+    Ok(Command::BenchEval(request))
 }
 
 fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
@@ -261,6 +261,26 @@ mod tests {
         assert!(parsed("ci now").is_err());
         assert!(parsed("bench one two").is_err());
         assert_eq!(parsed("bench ddim").unwrap(), Command::Bench { filter: Some("ddim".into()) });
+    }
+
+    #[test]
+    fn bench_eval_takes_parts_and_numbers() {
+        let Command::BenchEval(request) = parsed("bench eval").unwrap() else { panic!("not an evaluation") };
+        assert_eq!(request, eval::Request::default());
+        let line = "bench eval fid --threads 4 --images 8 distance --python /venv --fid-images 32 --pairs 1";
+        let Command::BenchEval(request) = parsed(line).unwrap() else { panic!("not an evaluation") };
+        let expected = eval::Request {
+            parts: vec![Part::Fid, Part::Distance],
+            threads: 4,
+            pairs: 1,
+            images: 8,
+            fid_images: 32,
+            python: Some("/venv".into()),
+        };
+        assert_eq!(request, expected);
+        for line in ["bench eval speed", "bench eval --pairs 0", "bench eval --images", "bench --pairs 2"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Program { name, args } => program::run(&checkout, &name, &args),
         Command::Test { args } => test::run(&checkout, &args),
         Command::Bench { filter } => bench::run(&checkout, filter.as_deref()),
+        Command::BenchEval(request) => bench::eval::run(&checkout, &request),
         Command::Ci => ci::run(&checkout),
         Command::Layers => layers::run(&checkout),
         Command::Tidy => tidy::run(&checkout),

@@ -20,7 +20,9 @@ const NEEDS: &str = "--needs";
 
 pub(crate) fn run(checkout: &Checkout, name: &str, args: &[OsString]) -> Result<()> {
     setup::ensure(checkout)?;
-    let program = build(checkout)?;
+    let messages = build(checkout, &["--package", "fewstep", "--bin", "fewstep"])?;
+    let program =
+        executable(&messages, "fewstep").context("cargo built `fewstep` and named no executable")?;
     if READERS.contains(&name) {
         for needed in needs(&program, name, args) {
             fetch::ensure(&needed).with_context(|| format!("{name} needs {needed}"))?;
@@ -51,25 +53,26 @@ fn command(program: &Path, name: &str) -> Command {
     command
 }
 
-/// Builds the program and returns its path as cargo reports it, which is right under any target folder, profile or
-/// target triple that the user's configuration chose.
-fn build(checkout: &Checkout) -> Result<PathBuf> {
+/// Builds in release what the arguments select, and returns cargo's messages.
+pub(crate) fn build(checkout: &Checkout, what: &[&str]) -> Result<String> {
     let mut command = process::cargo(checkout);
     command
-        .args(["build", "--release", "--package", "fewstep", "--bin", "fewstep"])
+        .args(["build", "--release"])
+        .args(what)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());
     let output = command.output().context("cannot start cargo")?;
     process::succeeded(&command, output.status)?;
-    let messages = String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")?;
-    executable(&messages).context("cargo built `fewstep` and named no executable")
+    String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")
 }
 
-fn executable(messages: &str) -> Option<PathBuf> {
+/// An executable's path as cargo reports it, which is right under any target folder, profile or target triple that the
+/// user's configuration chose.
+pub(crate) fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "fewstep")
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -101,7 +104,7 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"fewstep"},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"fewstep"},"executable":"/t/release/fewstep"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages), Some("/t/release/fewstep".into()));
-        assert_eq!(executable("not json\n{}"), None);
+        assert_eq!(executable(messages, "fewstep"), Some("/t/release/fewstep".into()));
+        assert_eq!(executable("not json\n{}", "fewstep"), None);
     }
 }

@@ -28,6 +28,28 @@ pub(crate) fn install(session: &Session, requirement: &str, into: &Path) -> Resu
     Pip::find(session)?.run(&args)
 }
 
+/// Installs packages into the environment of an interpreter, from the index at an address or the user's own. A wheel
+/// that is among the downloads is taken from there.
+pub(crate) fn install_with(
+    session: &Session,
+    python: &Path,
+    packages: &[&str],
+    index: Option<&str>,
+) -> Result<()> {
+    let downloads = session.downloads();
+    let mut args = vec!["install", "--no-cache-dir", "--find-links", path_text(&downloads)?];
+    // An index that is named has another behind it, so there is no use in waiting for it.
+    args.extend(
+        index.map(|index| ["--retries", "0", "--timeout", "10", "--index-url", index]).into_iter().flatten(),
+    );
+    args.extend(packages);
+    let program = [path_text(python)?, "-m", "pip"].map(str::to_owned).to_vec();
+    match (Pip { session, program }).run_once(&args)? {
+        true => Ok(()),
+        false => bail!("`pip {}` failed", args.join(" ")),
+    }
+}
+
 /// The wheel among the downloads, if it is whole.
 pub(crate) fn downloaded(downloads: &Path, package: &str, version: &str) -> Option<PathBuf> {
     let start = format!("{}-{version}", package.replace('-', "_"));
@@ -43,22 +65,23 @@ pub(crate) fn downloaded(downloads: &Path, package: &str, version: &str) -> Opti
 /// A pip that answers.
 struct Pip<'a> {
     session: &'a Session<'a>,
-    program: Vec<&'static str>,
+    program: Vec<String>,
 }
 
 impl<'a> Pip<'a> {
     fn find(session: &'a Session<'a>) -> Result<Self> {
-        let answers = |program: &[&str]| {
+        let answers = |program: &[String]| {
             session
-                .client(program[0])
+                .client(&program[0])
                 .args(&program[1..])
                 .arg("--version")
                 .stdin(Stdio::null())
                 .output()
                 .is_ok_and(|output| output.status.success())
         };
-        let candidates = [vec!["python3", "-m", "pip"], vec!["python", "-m", "pip"], vec!["pip3"]];
-        let program = candidates.into_iter().find(|program| answers(program));
+        let candidates = ["python3 -m pip", "python -m pip", "pip3"];
+        let words = |program: &str| program.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let program = candidates.into_iter().map(words).find(|program| answers(program));
         Ok(Self { session, program: program.context("pip is not installed")? })
     }
 
@@ -85,7 +108,7 @@ impl<'a> Pip<'a> {
     /// pip shows no progress without a terminal, and leaves its temporary files when it is interrupted; so it works in
     /// a folder of ours, which can be watched and is removed.
     fn run_once(&self, args: &[&str]) -> Result<bool> {
-        let mut command = self.session.client(self.program[0]);
+        let mut command = self.session.client(&self.program[0]);
         command
             .args(&self.program[1..])
             .args(args)

@@ -1,4 +1,9 @@
-//! `bench`: set up, then the benchmarks, in the same surroundings as the tests.
+//! `bench`: set up, then the benchmarks, in the same surroundings as the tests; `bench eval`: the evaluation library
+//! and the package pytorch-fid side by side.
+
+pub(crate) mod eval;
+mod pairs;
+mod peer;
 
 use anyhow::Result;
 
