@@ -15,6 +15,7 @@ use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::load;
+pub(crate) use teacher::TEACHER_FROM;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
