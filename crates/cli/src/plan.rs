@@ -14,7 +14,7 @@ use fewstep_train::{ModelFile, Objective, Stage, StageStart, TrainPlan};
 use sha2::{Digest, Sha256};
 
 use crate::args::ConfigArgs;
-use crate::config::{DistillObjective, PhaseChange, RunConfig};
+use crate::config::{DistillObjective, PhaseChange, RunConfig, TEACHER_FROM};
 
 /// Flat buffers of a distillation: student, two moments, inference average, self-teacher, teacher.
 const BUFFERS: usize = 6;
@@ -109,7 +109,7 @@ fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
 }
 
 fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
-    let file = ModelFile::load(path).context("teacher.from")?;
+    let file = ModelFile::load(path).context(TEACHER_FROM)?;
     if file.card.model != config.model {
         bail!(
             "teacher.from: {} holds another network than [model] describes: {} there, {} here",

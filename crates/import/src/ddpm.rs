@@ -53,7 +53,7 @@ pub(crate) fn recognise(shapes: &Shapes<'_>, hints: &Hints, heads: Option<Heads>
     };
     let attention_resolutions = (levels.iter().enumerate())
         .filter(|(_, level)| level.has_attention(shapes))
-        .map(|(l, _)| resolution >> l)
+        .map(|(l, _)| resolution.checked_shr(l as u32).unwrap_or_default())
         .collect();
     let network = DdpmConfig {
         image_channels,

@@ -121,7 +121,7 @@ fn listed(what: &str, items: &[String]) -> String {
         n => format!("; and {n} more"),
     };
     let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
-    format!("{} {what}: {shown}{more}", items.len())
+    format!("{what} ({} in all): {shown}{more}", items.len())
 }
 
 fn joined(what: &[Unsaid]) -> String {

@@ -39,6 +39,11 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     /// `parts` are three for the two conversions that join three, else one.
     pub(crate) fn new(name: String, parts: Vec<&'a NamedArray>, conversion: Conversion) -> Result<Self> {
+        // With elements, no extent is larger than the file.
+        if let Some(part) = parts.iter().find(|part| part.is_empty()) {
+            let problem = format!("has no elements, in shape {:?}", part.shape);
+            return Err(Error::Structure { name: part.name.clone(), problem });
+        }
         let shapes: Vec<Vec<i64>> = parts.iter().map(|part| extents(part)).collect();
         // Of three, the one that differs is the wrong one.
         let common = most_common(shapes.iter().cloned()).unwrap_or_default();
@@ -145,7 +150,8 @@ mod tests {
     }
 
     fn array(shape: &[usize], from: f32) -> NamedArray {
-        let values: Vec<f32> = values(shape.iter().product()).iter().map(|v| v + from).collect();
+        let n = if shape.contains(&0) { 0 } else { shape.iter().product() };
+        let values: Vec<f32> = values(n).iter().map(|v| v + from).collect();
         NamedArray::from_f32("x", shape, &values).unwrap()
     }
 
@@ -179,6 +185,8 @@ mod tests {
     fn shapes_that_cannot_be_converted_are_named() {
         let e = Source::new("ours".into(), vec![&array(&[2, 3], 0.0)], Conversion::Conv).unwrap_err();
         assert_eq!(e.to_string(), "`x`: has shape [2, 3], expected 4 dimensions");
+        let e = Source::new("ours".into(), vec![&array(&[1 << 40, 0], 0.0)], Conversion::Same).unwrap_err();
+        assert!(e.to_string().starts_with("`x`: has no elements"), "{e}");
         let parts = [array(&[4, 2, 3], 0.0), array(&[4, 2, 3], 0.0), array(&[4, 3, 2], 0.0)];
         assert!(Source::new("ours".into(), parts.iter().collect(), Conversion::Split).is_err());
     }

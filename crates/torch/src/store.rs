@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
@@ -135,9 +135,9 @@ pub fn load_card(path: &Path) -> Result<Option<String>> {
     if claimed > LONGEST_HEADER || claimed > size.saturating_sub(LENGTH as u64) {
         return Err(bad(format!("claims a header of {claimed} bytes, has {size} in all")));
     }
-    let mut header = start.to_vec();
+    let mut header = Vec::new();
     file.take(claimed).read_to_end(&mut header).map_err(io)?;
-    let (_, header) = SafeTensors::read_metadata(&header).map_err(|e| bad(e.to_string()))?;
+    let header: Metadata = serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?;
     Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(CARD).cloned()))
 }
 

@@ -112,8 +112,6 @@ impl ModelCard {
 
 fn parse_card(path: &Path, text: Option<&str>) -> Result<ModelCard> {
     let bad = |problem: String| Error::File { path: path.to_owned(), problem };
-    let text = text.ok_or_else(|| {
-        bad("has no model card, so `fewstep` did not write it: `fewstep import` makes a model of another program's file".into())
-    })?;
+    let text = text.ok_or_else(|| bad("has no model card; was it written by another program?".into()))?;
     serde_json::from_str(text).map_err(|e| bad(format!("model card: {e}")))
 }

@@ -138,6 +138,25 @@ mod tests {
     }
 
     #[test]
+    fn another_teacher_brings_its_network_unless_one_is_asked_for() {
+        let text = |set: &[&str]| {
+            let change =
+                |key: &&str| Change { origin: "--set".into(), key: (*key).into(), value: "1".into() };
+            built_in(&set.iter().map(change).collect::<Vec<_>>()).unwrap()
+        };
+        assert!(!text(&["training.batch", "teacher.from"]).contains("[model"));
+        for set in [&["teacher.samples"][..], &["teacher.from", "model.network.channels"]] {
+            assert_eq!(text(set), DIGITS);
+        }
+    }
+
+    #[test]
+    fn a_config_without_network_and_teacher_is_refused_by_key() {
+        let e = build("my.toml", "name = 'x'", &[]).unwrap_err().to_string();
+        assert!(e.starts_with("model: is missing") && e.contains("teacher.from"), "{e}");
+    }
+
+    #[test]
     fn values_are_toml_or_plain_text() {
         let config = with(&[
             "training.batch=32",

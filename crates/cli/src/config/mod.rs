@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluation::{Features, MetricChoice};
 
 pub(crate) use layers::load;
+pub(crate) use teacher::TEACHER_FROM;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

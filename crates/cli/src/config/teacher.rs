@@ -19,6 +19,10 @@ const EDM_GRADIENT_LIMIT: f64 = 1e5;
 /// Standard deviation of the data where the preconditioner does not need one.
 const EDM_SIGMA_DATA: f64 = 0.5;
 
+/// What is said of a file that cannot be a teacher.
+pub(crate) const TEACHER_FROM: &str =
+    "teacher.from, a model file of fewstep (`fewstep import` makes one of another program's file)";
+
 /// Fills in `model` and `schedule` from the file of `teacher.from`, where they are left out; with an EDM network also TRACT's
 /// options and the gradient rule of EDM's code.
 pub(super) fn complete(config: &mut Value) -> Result<()> {
@@ -36,7 +40,7 @@ pub(super) fn complete(config: &mut Value) -> Result<()> {
     if has_model && table.contains_key("schedule") {
         return Ok(());
     }
-    let card = ModelCard::read(Path::new(&from)).context("teacher.from")?;
+    let card = ModelCard::read(Path::new(&from)).context(TEACHER_FROM)?;
     insert(table, "schedule", &card.schedule)?;
     if !has_model {
         insert(table, "model", &card.model)?;
