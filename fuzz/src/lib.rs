@@ -4,7 +4,7 @@ pub mod memory;
 
 use std::io::{Cursor, Write};
 
-use fewstep_formats::{Checkpoint, Result};
+use fewstep_formats::{Checkpoint, Error, Image, Result};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// Everything that holds of any checkpoint, whatever its file.
@@ -16,9 +16,21 @@ pub fn check(result: Result<Checkpoint>) {
                 assert_eq!(n * array.dtype.size(), array.data.len(), "{}", array.name);
             }
         }
-        // Messages are made of what the file holds; making one must be as safe as reading.
-        Err(error) => assert!(error.to_string().len() < 10_000),
+        Err(error) => check_error(&error),
     }
+}
+
+/// Everything that holds of any image.
+pub fn check_image(result: Result<Image>) {
+    match result {
+        Ok(image) => assert_eq!(image.header.n_bytes(), image.pixels.len()),
+        Err(error) => check_error(&error),
+    }
+}
+
+/// Messages are made of what the file holds; making one must be as safe as reading.
+pub fn check_error(error: &Error) {
+    assert!(error.to_string().len() < 10_000);
 }
 
 /// A torch archive of this pickle and two storages.

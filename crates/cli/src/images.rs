@@ -43,12 +43,19 @@ pub(crate) fn open(spec: &DatasetSpec) -> Result<(Arc<dyn Dataset>, u64)> {
         _ => Ok(spec.open(cache_folder().as_deref())?),
     }?;
     let skipped = dataset.skipped();
-    for Skipped { name, reason } in skipped.iter().take(5) {
-        tracing::warn!("left out {name}: {reason}");
-    }
-    if skipped.len() > 5 {
-        tracing::warn!("left out {} more", skipped.len() - 5);
-    }
+    warn_of(skipped);
     let n = skipped.len() as u64;
     Ok((dataset, n))
+}
+
+/// Warns of what was left out of a data set: the first with their reasons, and how many there are.
+pub(crate) fn warn_of(skipped: &[Skipped]) {
+    const NAMED: usize = 5;
+    for Skipped { name, reason } in skipped.iter().take(NAMED) {
+        tracing::warn!("left out {name}: {reason}");
+    }
+    match skipped.len() {
+        0 => {}
+        n => tracing::warn!("left out {n} in all"),
+    }
 }

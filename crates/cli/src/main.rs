@@ -4,6 +4,7 @@
 
 mod args;
 mod config;
+mod dataset;
 mod eval_fid;
 mod evaluation;
 mod images;
@@ -51,6 +52,7 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
         Command::EvalFid(a) => eval_fid::run(a, bars),
         Command::Reference(a) => reference::run(a, bars),
         Command::Import(a) => import::run(a),
+        Command::Dataset(a) => dataset::run(a, bars),
     }
 }
 

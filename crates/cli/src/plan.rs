@@ -89,6 +89,7 @@ fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelF
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
     let dataset = config.data.open(fewstep_data::cache_folder().as_deref()).context("data")?;
+    crate::images::warn_of(dataset.skipped());
     let [c, h, w] = config.model.image_shape();
     let shape = dataset.shape();
     let got = [shape.c as i64, shape.h as i64, shape.w as i64];

@@ -5,6 +5,9 @@
 //! with however many threads. [`Prefetch`] makes the same batches ahead of time in the background; starting it at any
 //! sample number continues a run exactly.
 //!
+//! Images in a folder, a zip or an npz are an [`ImageSource`]; if they are of one size, [`open_images`] makes a data set of
+//! them, and if not, [`Shaping`] makes them so. An [`ImageSink`] writes them in any of these forms.
+//!
 //! Data sets are opened from a [`DatasetSpec`], which is what a config holds; [`digits`] needs no file. Files are parsed
 //! by `fewstep-formats`, draws come from `fewstep_torch::keyed`, and tensors appear only in a [`Batch`]. The crate knows
 //! no networks and no schedules.
@@ -32,6 +35,7 @@ mod mnist;
 mod order;
 mod prefetch;
 mod published;
+mod shaping;
 mod sink;
 mod spec;
 mod split;
@@ -42,11 +46,13 @@ pub use cifar10::open_cifar10;
 pub use dataset::{Dataset, ImageShape, content_digest};
 pub use digits::{DIGITS_CSV_GZ, digits};
 pub use error::{Error, Result};
+pub use fewstep_formats::{Image, ImageHeader};
 pub use images::{ImageSource, Images, OnBad, Skipped, open_images};
 pub use in_memory::InMemory;
 pub use mnist::{open_fashion_mnist, open_mnist};
 pub use order::Order;
 pub use prefetch::Prefetch;
+pub use shaping::Shaping;
 pub use sink::ImageSink;
 pub use spec::{DatasetSpec, FolderSpec};
 pub use split::Split;

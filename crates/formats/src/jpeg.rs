@@ -19,7 +19,8 @@ pub(crate) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
 /// 64, and a sequential one has two.
 const PIXELS_A_BYTE: u64 = 512;
 
-/// Decodes a JPEG file, sequential or progressive: grey stays grey, everything else becomes RGB.
+/// Decodes a JPEG file, sequential or progressive: grey stays grey, everything else becomes RGB. Bytes after the image are
+/// passed over, as cameras write them.
 ///
 /// # Errors
 /// [`Error::Kind`] for an image beyond the limits of [`image`](crate::image), [`Error::Damaged`] for one that is cut
@@ -31,12 +32,22 @@ pub fn read_jpeg(bytes: &[u8]) -> Result<Image> {
     if n_pixels > most {
         return Err(Error::Truncated { format: Format::Jpeg, expected: n_pixels, got: most });
     }
+    if !has_end(bytes) {
+        return Err(Error::Damaged { format: Format::Jpeg, reason: "cut short".to_owned() });
+    }
     let pixels = decoder.decode().map_err(damaged)?;
     if pixels.len() != header.n_bytes() {
         let reason = format!("{} bytes of pixels for an image of {header}", pixels.len());
         return Err(Error::Damaged { format: Format::Jpeg, reason });
     }
     Ok(Image { header, pixels })
+}
+
+/// Whether the last scan is followed by the marker of the end: the decoder would do without. Neither marker occurs in the
+/// data of a scan.
+fn has_end(bytes: &[u8]) -> bool {
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
+    last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
 /// Everything before the pixels.

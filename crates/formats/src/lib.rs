@@ -18,6 +18,9 @@
 //! [`read_checkpoint`] tells which it is. A pickle is a program, and none of it is run here: only the globals that tensors
 //! need are known, as data, and any other is refused by name.
 //!
+//! Images (PNG, JPEG, alone or in a zip archive with EDM's `dataset.json`) are decoded one at a time, to at most 256 MiB;
+//! [`read_image`] and [`ImageZip`] are their doors.
+//!
 //! The crate knows neither libtorch nor what the arrays are for.
 //!
 //! ```

@@ -7,14 +7,14 @@ mod made;
 use std::time::{Duration, Instant};
 
 use fewstep_formats::{
-    Checkpoint, Result, read_checkpoint, read_edm_pickle, read_flax, read_npy, read_npz, read_safetensors,
-    read_torch_legacy, read_torch_zip,
+    Checkpoint, Format, Image, ImageLabels, ImageZip, NamedArray, Result, read_checkpoint, read_edm_pickle,
+    read_flax, read_jpeg, read_npy, read_npz, read_png, read_safetensors, read_torch_legacy, read_torch_zip,
 };
 use proptest::{prelude::*, sample::Index};
 
 type Reader = fn(&[u8]) -> Result<Checkpoint>;
 
-const READERS: [(&str, Reader); 8] = [
+const READERS: [(&str, Reader); 12] = [
     ("torch_zip", read_torch_zip),
     ("torch_legacy", read_torch_legacy),
     ("edm_pickle", read_edm_pickle),
@@ -22,17 +22,59 @@ const READERS: [(&str, Reader); 8] = [
     ("safetensors", read_safetensors),
     ("npz", read_npz),
     ("npy", npy),
+    ("png", png),
+    ("jpeg", jpeg),
+    ("image_zip", image_zip),
+    ("image_labels", image_labels),
     ("sniff", read_checkpoint),
 ];
 
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    [made::seeds(), made::image_seeds()].concat()
+}
+
 fn npy(bytes: &[u8]) -> Result<Checkpoint> {
-    let array = read_npy(bytes)?;
-    Ok(Checkpoint {
-        kind: fewstep_formats::Format::Npy,
-        class_name: None,
-        arrays: vec![array],
-        options: Default::default(),
-    })
+    read_npy(bytes).map(|array| checkpoint(Format::Npy, vec![array]))
+}
+
+fn png(bytes: &[u8]) -> Result<Checkpoint> {
+    read_png(bytes).map(|image| checkpoint(Format::Png, vec![array("image", image)]))
+}
+
+fn jpeg(bytes: &[u8]) -> Result<Checkpoint> {
+    read_jpeg(bytes).map(|image| checkpoint(Format::Jpeg, vec![array("image", image)]))
+}
+
+/// An archive may be in order and one of its images damaged.
+fn image_zip(bytes: &[u8]) -> Result<Checkpoint> {
+    let zip = ImageZip::open(bytes)?;
+    let read = |i| {
+        assert!(zip.header(i).is_ok() || zip.read(i).is_err());
+        Some(array(zip.name(i)?, zip.read(i).ok()?))
+    };
+    Ok(checkpoint(Format::ImageZip, (0..zip.len()).filter_map(read).collect()))
+}
+
+fn image_labels(bytes: &[u8]) -> Result<Checkpoint> {
+    let labels = ImageLabels::parse(bytes)?;
+    for labels in labels.iter() {
+        assert!(labels.names().all(|name| labels.get(name).unwrap() < labels.n_classes()));
+    }
+    Ok(checkpoint(Format::ImageLabels, Vec::new()))
+}
+
+fn array(name: &str, image: Image) -> NamedArray {
+    let shape = [image.header.height as usize, image.header.width as usize, image.header.channels.into()];
+    NamedArray {
+        name: name.to_owned(),
+        dtype: fewstep_formats::DType::U8,
+        shape: shape.to_vec(),
+        data: image.pixels,
+    }
+}
+
+fn checkpoint(kind: Format, arrays: Vec<NamedArray>) -> Checkpoint {
+    Checkpoint { kind, class_name: None, arrays, options: Default::default() }
 }
 
 /// Everything that holds of any checkpoint, whatever its file.
@@ -125,7 +167,7 @@ proptest! {
     fn damaged_files_make_no_reader_panic(
         which in any::<Index>(), other in any::<Index>(), changes in prop::collection::vec(change(), 1..6),
     ) {
-        thread_local!(static SEEDS: Vec<(String, Vec<u8>)> = made::seeds());
+        thread_local!(static SEEDS: Vec<(String, Vec<u8>)> = seeds());
         let file = SEEDS.with(|seeds| damaged(seeds, which, other, &changes));
         for (_, reader) in READERS {
             check(reader(&file));
@@ -204,7 +246,7 @@ fn damage(numbers: &mut Numbers, seed: &[u8], other: &[u8]) -> Vec<u8> {
 #[test]
 fn random_damage_for_a_while() {
     let seconds = std::env::var("FEWSTEP_FUZZ_SECONDS").map_or(20., |text| text.parse().unwrap());
-    let seeds = made::seeds();
+    let seeds = seeds();
     let share = Duration::from_secs_f64(seconds / READERS.len() as f64);
     for (i, (name, reader)) in READERS.iter().enumerate() {
         // A reader's own files first: those it accepts whole.
@@ -240,7 +282,7 @@ fn write_the_corpus() {
         std::fs::create_dir_all(corpus.join(target)).unwrap();
         std::fs::write(corpus.join(target).join(name), file).unwrap();
     };
-    let mut seeds = made::seeds();
+    let mut seeds = seeds();
     seeds.retain(|(_, file)| file.len() <= 8000);
     for name in ["hostile_os_system.pkl", "hostile_inner_storage.pkl", "hostile_eval_zip.pt"] {
         seeds.push((name.to_owned(), std::fs::read(made::imports().join(name)).unwrap()));

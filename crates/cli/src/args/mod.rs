@@ -1,5 +1,6 @@
 //! What a person can type.
 
+mod dataset;
 mod evaluation;
 mod import;
 mod sample;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use dataset::DatasetArgs;
 pub(crate) use evaluation::{EvalFidArgs, FeatureArgs, ReferenceArgs};
 pub(crate) use import::ImportArgs;
 pub(crate) use sample::SampleArgs;
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Reference(ReferenceArgs),
     /// Make a model file from another program's: EDM pickle, torch.save, flax checkpoint, safetensors.
     Import(ImportArgs),
+    /// Convert images between folders, zips and npz archives, and resize them.
+    Dataset(DatasetArgs),
 }
 
 /// Where a config comes from: built-in defaults < file < environment < --set.

@@ -3,6 +3,7 @@
 //! An [`ImageSource`] is what lies there, of any sizes; [`Images`] is a data set of it, all of one size. Images are decoded
 //! when they are read, so that a folder or a zip may be larger than memory; an npz lies in memory whole.
 
+mod common;
 mod folder;
 mod npz;
 mod one_size;

@@ -1,11 +1,11 @@
 //! A data set of image files: all of one size, with one number of channels.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use fewstep_formats::ImageHeader;
 use rayon::prelude::*;
 
-use super::{ImageSource, OnBad, Skipped};
+use super::{ImageSource, OnBad, Skipped, common::most_frequent};
 use crate::{
     dataset::{Dataset, ImageShape},
     error::{Error, Result},
@@ -67,17 +67,6 @@ pub fn open_images(path: &Path, on_bad: OnBad) -> Result<Images> {
     let shape =
         ImageShape { c: usize::from(header.channels), h: header.height as usize, w: header.width as usize };
     Ok(Images { name: path.display().to_string(), source, shape, kept, skipped })
-}
-
-/// The header that most images have; of several, the one that comes first.
-fn most_frequent(headers: &[Result<ImageHeader>]) -> Option<ImageHeader> {
-    let mut counts: HashMap<ImageHeader, (usize, usize)> = HashMap::new();
-    for (i, header) in headers.iter().enumerate() {
-        if let Ok(header) = header {
-            counts.entry(*header).or_insert((0, headers.len() - i)).0 += 1;
-        }
-    }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(header, _)| header)
 }
 
 impl Images {

@@ -1,9 +1,10 @@
-//! What lies in a folder, a zip or an npz: numbered images of any sizes, with their names and labels.
+//! What lies in a folder, a zip or an npz, or in a data set: numbered images of any sizes, with their names and labels.
 
 use std::{
     borrow::Cow,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use fewstep_formats::{Image, ImageHeader, ImageLabels, ImageZip, image_labels::LABELS_FILE};
@@ -13,7 +14,6 @@ use super::{OnBad, Skipped, folder::Folder, npz};
 use crate::{
     dataset::{Dataset, ImageShape},
     error::{Error, Result},
-    in_memory::InMemory,
     mapped::map,
 };
 
@@ -29,7 +29,7 @@ pub struct ImageSource {
 enum Files {
     Folder(Folder),
     Zip(ImageZip<Mmap>),
-    Npz(InMemory),
+    Decoded(Arc<dyn Dataset>),
 }
 
 impl ImageSource {
@@ -57,7 +57,14 @@ impl ImageSource {
         Ok(source)
     }
 
-    /// Where the images lie.
+    /// The images of a data set.
+    pub fn of(dataset: Arc<dyn Dataset>) -> Self {
+        let skipped = dataset.skipped().to_vec();
+        let used = (0..dataset.len()).collect();
+        Self { path: dataset.name().into(), used, skipped, files: Files::Decoded(dataset) }
+    }
+
+    /// Where the images lie; the name of a data set.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -80,7 +87,7 @@ impl ImageSource {
     /// Labels are `0..n_classes()`; 0 means that there are none.
     pub fn n_classes(&self) -> usize {
         match &self.files {
-            Files::Npz(array) => array.n_classes(),
+            Files::Decoded(array) => array.n_classes(),
             files => files.labels().map_or(0, |labels| labels.n_classes() as usize),
         }
     }
@@ -89,7 +96,7 @@ impl ImageSource {
     pub fn label(&self, i: usize) -> Option<usize> {
         let &at = self.used.get(i)?;
         match &self.files {
-            Files::Npz(array) => array.label(at),
+            Files::Decoded(array) => array.label(at),
             files => Some(files.labels()?.get(&files.name(at))? as usize),
         }
     }
@@ -108,7 +115,7 @@ impl ImageSource {
         match &self.files {
             Files::Folder(folder) => folder.header(&folder.names[at]),
             Files::Zip(zip) => zip.header(at).map_err(|source| self.in_file(at, source)),
-            Files::Npz(array) => Ok(header_of(array.shape())),
+            Files::Decoded(array) => Ok(header_of(array.shape())),
         }
     }
 
@@ -121,7 +128,7 @@ impl ImageSource {
         match &self.files {
             Files::Folder(folder) => folder.image(&folder.names[at]),
             Files::Zip(zip) => zip.read(at).map_err(|source| self.in_file(at, source)),
-            Files::Npz(array) => {
+            Files::Decoded(array) => {
                 let mut planes = vec![0; array.shape().n_values()];
                 array.read(at, &mut planes)?;
                 Image::from_planes(header_of(array.shape()), &planes)
@@ -132,7 +139,7 @@ impl ImageSource {
 
     /// Decodes image `i`, which must be of this shape, to `out`, `[C, H, W]`.
     pub(super) fn read(&self, i: usize, shape: ImageShape, out: &mut [u8]) -> Result<()> {
-        if let Files::Npz(array) = &self.files {
+        if let Files::Decoded(array) = &self.files {
             return array.read(self.at(i)?, out);
         }
         let image = self.image(i)?;
@@ -202,7 +209,7 @@ impl Files {
         match self {
             Self::Folder(folder) => folder.names.len(),
             Self::Zip(zip) => zip.len(),
-            Self::Npz(array) => array.len(),
+            Self::Decoded(array) => array.len(),
         }
     }
 
@@ -210,16 +217,16 @@ impl Files {
         match self {
             Self::Folder(folder) => folder.names.get(at).map_or("", String::as_str).into(),
             Self::Zip(zip) => zip.name(at).unwrap_or_default().into(),
-            Self::Npz(_) => format!("image {at}").into(),
+            Self::Decoded(_) => format!("image {at}").into(),
         }
     }
 
-    /// Sorted; an npz has none.
+    /// Sorted; what lies decoded has none.
     fn names(&self) -> Option<Vec<&str>> {
         match self {
             Self::Folder(folder) => Some(folder.names.iter().map(String::as_str).collect()),
             Self::Zip(zip) => Some((0..zip.len()).filter_map(|at| zip.name(at)).collect()),
-            Self::Npz(_) => None,
+            Self::Decoded(_) => None,
         }
     }
 
@@ -227,7 +234,7 @@ impl Files {
         match self {
             Self::Folder(folder) => &folder.others,
             Self::Zip(zip) => zip.others(),
-            Self::Npz(_) => &[],
+            Self::Decoded(_) => &[],
         }
     }
 
@@ -235,7 +242,7 @@ impl Files {
         match self {
             Self::Folder(folder) => folder.labels.as_ref(),
             Self::Zip(zip) => zip.labels(),
-            Self::Npz(_) => None,
+            Self::Decoded(_) => None,
         }
     }
 }
@@ -257,7 +264,7 @@ fn open(path: &Path) -> Result<Files> {
         let zip = ImageZip::open(map(path)?);
         zip.map(Files::Zip).map_err(|source| Error::Format { path: path.to_owned(), source })
     } else if extension.eq_ignore_ascii_case("npz") {
-        npz::open(path).map(Files::Npz)
+        Ok(Files::Decoded(Arc::new(npz::open(path)?)))
     } else {
         Err(Error::File {
             path: path.to_owned(),

@@ -153,6 +153,11 @@ pub(crate) fn imports() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/import")
 }
 
+/// Images that another program made; see the README there.
+pub(crate) fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images")
+}
+
 /// Whole small files of every kind: all that torch, numpy and others made, and one of each made here.
 pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
     let small = imports().join("small");
@@ -176,6 +181,24 @@ pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
         ("protocol0.pkl", b"(dp0\nVema\np1\n(lp2\nI3\naF0.5\naI01\naL7L\naNas.".to_vec()),
     ] {
         seeds.push((name.to_owned(), bytes));
+    }
+    seeds
+}
+
+/// Whole small images, archives and labels of them.
+pub(crate) fn image_seeds() -> Vec<(String, Vec<u8>)> {
+    let file = |name: &str| std::fs::read(images().join(name)).unwrap();
+    let labels = br#"{"labels": [["0/a.png", 2], ["b.jpg", 0]], "n_classes": 3}"#;
+    let (png, jpeg) = (file("grey.png"), file("grey.jpg"));
+    let entries: [(&str, &[u8]); 3] = [("0/a.png", &png), ("b.jpg", &jpeg), ("dataset.json", labels)];
+    let mut seeds = vec![
+        ("made_stored_images.zip".to_owned(), archive(&entries, CompressionMethod::Stored)),
+        ("made_deflated_images.zip".to_owned(), archive(&entries, CompressionMethod::Deflated)),
+        ("dataset.json".to_owned(), labels.to_vec()),
+    ];
+    for name in ["grey.jpg", "rgb_420.jpg", "rgb_444_progressive.jpg", "cmyk.jpg", "grey.png", "palette.png"]
+    {
+        seeds.push((name.to_owned(), file(name)));
     }
     seeds
 }

@@ -1,0 +1,152 @@
+//! The `dataset` command: images from one form into another, resized on the way if asked.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use fewstep_data::{
+    DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped,
+    cache_folder,
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+
+use crate::args::DatasetArgs;
+use crate::images;
+use crate::needs;
+use crate::signals::{STOPPED, stop_flag};
+
+/// Bytes of images that are made before they are written.
+const MADE_A_TIME: usize = 32 << 20;
+
+/// The `dataset` command.
+pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> {
+    let spec = from(args)?;
+    if args.needs {
+        return needs::print(Some(&spec), None);
+    }
+    let on_bad = if args.skip_bad { OnBad::Skip } else { OnBad::Refuse };
+    let source = match &spec {
+        // Opened as a data set, it would have to be of one size.
+        DatasetSpec::Images { path, .. } => ImageSource::open(path, on_bad),
+        published => published.open(cache_folder().as_deref()).map(ImageSource::of),
+    };
+    let source = source.context("--from")?;
+    let shaping = Shaping { side: args.resize.map(std::num::NonZero::get), rgb: args.channels.is_some() };
+    let n = args.limit.map_or(source.len(), |limit| limit.get().min(source.len()));
+    let stop = stop_flag()?;
+    let job = Job { source: &source, n, shaping, on_bad, stop: &stop };
+    let Some(done) = job.write(&args.out, bars)? else {
+        tracing::warn!("stopped; nothing was written");
+        return Ok(ExitCode::from(STOPPED));
+    };
+    report(&args.out, &source, &done);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `--from` names.
+fn from(args: &DatasetArgs) -> Result<DatasetSpec> {
+    let spec = images::spec(&args.from, args.split.as_deref().unwrap_or("train"), args.skip_bad)?;
+    let has_splits = !matches!(spec, DatasetSpec::Images { .. } | DatasetSpec::Digits {});
+    if let (Some(split), false) = (&args.split, has_splits) {
+        bail!("--split {split}: {} has no splits; cifar10, mnist and fashion-mnist do", args.from);
+    }
+    Ok(spec)
+}
+
+/// What is to be written.
+struct Job<'a> {
+    source: &'a ImageSource,
+    /// The first so many.
+    n: usize,
+    shaping: Shaping,
+    on_bad: OnBad,
+    stop: &'a AtomicBool,
+}
+
+/// What has been written.
+struct Done {
+    n: usize,
+    shape: ImageHeader,
+    skipped: Vec<Skipped>,
+}
+
+impl Job<'_> {
+    /// Nothing if it was stopped: then nothing is written.
+    fn write(&self, out: &Path, bars: &MultiProgress) -> Result<Option<Done>> {
+        let shape = self.source.common_header(self.n, self.shaping, self.on_bad).context("--from")?;
+        let [c, h, w] = [shape.channels.into(), shape.height as usize, shape.width as usize];
+        let n_classes = self.source.n_classes();
+        let mut sink = ImageSink::create(out, ImageShape { c, h, w }, n_classes).context("--out")?;
+        let bar = bars.add(ProgressBar::new(self.n as u64)).with_message("writing");
+        bar.set_style(ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} images, {eta} left")?);
+        let mut skipped = self.source.skipped().to_vec();
+        let a_time = (MADE_A_TIME / shape.n_bytes().max(1)).clamp(1, 1024);
+        for first in (0..self.n).step_by(a_time) {
+            if self.stop.load(Ordering::Relaxed) {
+                bar.finish_and_clear();
+                return Ok(None);
+            }
+            let numbers = first..self.n.min(first + a_time);
+            let make = |i| {
+                bar.inc(1);
+                self.image(i, shape)
+            };
+            let made: Vec<Result<Image>> = numbers.clone().into_par_iter().map(make).collect();
+            let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+            for (i, image) in numbers.zip(made) {
+                match image {
+                    Ok(image) => {
+                        let start = pixels.len();
+                        pixels.resize(start + shape.n_bytes(), 0);
+                        image.write_planes(&mut pixels[start..]);
+                        labels.extend(self.source.label(i));
+                    }
+                    Err(error) if self.on_bad == OnBad::Refuse => return Err(error),
+                    Err(error) => {
+                        let (name, reason) = (self.source.name(i).into_owned(), format!("{error:#}"));
+                        skipped.push(Skipped { name, reason });
+                    }
+                }
+            }
+            sink.push(sink.len() as u64, &pixels, (n_classes > 0).then_some(labels.as_slice()))?;
+        }
+        let n = sink.len();
+        sink.finish()?;
+        bar.finish_and_clear();
+        Ok(Some(Done { n, shape, skipped }))
+    }
+
+    fn image(&self, i: usize, shape: ImageHeader) -> Result<Image> {
+        let image = self.shaping.apply(self.source.image(i)?);
+        let path = || self.source.path().join(&*self.source.name(i)).display().to_string();
+        let image = image.with_context(path)?;
+        if image.header == shape {
+            return Ok(image);
+        }
+        let hint = match (image.header.channels == shape.channels, self.shaping.side) {
+            (false, _) => "; --channels 3 makes grey images RGB",
+            (true, None) => "; --resize makes images of one size",
+            (true, Some(_)) => "",
+        };
+        let rest = match self.on_bad {
+            OnBad::Refuse => "the first",
+            OnBad::Skip => "most of them",
+        };
+        bail!(
+            "{}: expected an image of {shape} (channels, height, width) like {rest}, got {}{hint}",
+            path(),
+            image.header
+        )
+    }
+}
+
+fn report(out: &Path, source: &ImageSource, done: &Done) {
+    let classes = match source.n_classes() {
+        0 => "no labels".to_owned(),
+        n => format!("{n} classes"),
+    };
+    tracing::info!("wrote {}: {} images of {}, {classes}", out.display(), done.n, done.shape);
+    images::warn_of(&done.skipped);
+}

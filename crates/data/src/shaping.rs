@@ -1,0 +1,182 @@
+//! Images of many sizes made into images of one, as the data of ADM and EDM on ImageNet were: halved by averaging while
+//! the short side is at least twice the wanted one, then brought to it by antialiased bicubic interpolation (a = -1/2),
+//! then cut to a square about the centre. (Dhariwal and Nichol, arXiv 2105.05233, in the order of their code.)
+
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
+use fewstep_formats::{Format, Image, ImageHeader};
+
+use crate::error::{Error, Result};
+
+/// What is done to every image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shaping {
+    /// The side of the square that it becomes; without it, its size stays.
+    pub side: Option<u32>,
+    /// Whether grey becomes RGB.
+    pub rgb: bool,
+}
+
+impl Shaping {
+    /// What the header of an image becomes.
+    pub fn header(&self, of: ImageHeader) -> ImageHeader {
+        let channels = if self.rgb { 3 } else { of.channels };
+        match self.side {
+            Some(side) => ImageHeader { width: side, height: side, channels },
+            None => ImageHeader { channels, ..of },
+        }
+    }
+
+    /// What the image becomes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a side that images cannot have.
+    pub fn apply(&self, image: Image) -> Result<Image> {
+        let image = match self.side {
+            Some(side) => centre_square(image, side)?,
+            None => image,
+        };
+        Ok(if self.rgb { image.into_rgb() } else { image })
+    }
+}
+
+fn centre_square(mut image: Image, side: u32) -> Result<Image> {
+    while let Some((width, height)) = halved(image.header, side) {
+        image = resized(image, width, height, FilterType::Box)?;
+    }
+    let (width, height) = fitted(image.header, side);
+    image = resized(image, width, height, FilterType::CatmullRom)?;
+    Ok(cropped(&image, side))
+}
+
+/// Half the size, if the short side is then still long enough.
+fn halved(header: ImageHeader, side: u32) -> Option<(u32, u32)> {
+    let short = header.width.min(header.height);
+    (side > 0 && short / 2 >= side).then_some((header.width / 2, header.height / 2))
+}
+
+/// The size at which the short side is `side`; halves are rounded to even, as Python does.
+fn fitted(header: ImageHeader, side: u32) -> (u32, u32) {
+    let scale = f64::from(side) / f64::from(header.width.min(header.height));
+    let fit = |extent: u32| (f64::from(extent) * scale).round_ties_even() as u32;
+    (fit(header.width), fit(header.height))
+}
+
+/// Rows first and then columns, with bytes in between: the order in which Pillow rounds.
+fn resized(image: Image, width: u32, height: u32, filter: FilterType) -> Result<Image> {
+    let of_width = along_one_side(image, |header| ImageHeader { width, ..header }, filter)?;
+    along_one_side(of_width, |header| ImageHeader { height, ..header }, filter)
+}
+
+fn along_one_side(
+    image: Image,
+    wanted: impl Fn(ImageHeader) -> ImageHeader,
+    filter: FilterType,
+) -> Result<Image> {
+    let Image { header, pixels } = image;
+    let wanted = wanted(header);
+    if wanted == header {
+        return Ok(Image { header, pixels });
+    }
+    let fits = wanted.check(Format::Png).and_then(|()| header.check(Format::Png));
+    fits.map_err(|source| failed(wanted, source.to_string()))?;
+    let kind = if header.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let from = images::Image::from_vec_u8(header.width, header.height, pixels, kind);
+    let from = from.map_err(|error| failed(wanted, error.to_string()))?;
+    let mut to = images::Image::new(wanted.width, wanted.height, kind);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let done = Resizer::new().resize(&from, &mut to, &options);
+    done.map_err(|error| failed(wanted, error.to_string()))?;
+    Ok(Image { header: wanted, pixels: to.into_vec() })
+}
+
+/// The square in the middle; what cannot be shared equally is cut off behind.
+fn cropped(image: &Image, side: u32) -> Image {
+    let ImageHeader { width, height, channels } = image.header;
+    let (top, left) = ((height - side.min(height)) / 2, (width - side.min(width)) / 2);
+    let bytes = |pixels: u32| pixels as usize * usize::from(channels);
+    let rows = image.pixels.chunks_exact(bytes(width)).skip(top as usize).take(side as usize);
+    let pixels = rows.flat_map(|row| row.iter().skip(bytes(left)).take(bytes(side))).copied().collect();
+    Image { header: ImageHeader { width: side.min(width), height: side.min(height), channels }, pixels }
+}
+
+fn failed(wanted: ImageHeader, got: String) -> Error {
+    Error::Invalid {
+        operation: format!("resizing to {wanted} (channels, height, width)"),
+        expected: "an image and a side within the limits".to_owned(),
+        got,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(width: u32, height: u32) -> ImageHeader {
+        ImageHeader { width, height, channels: 1 }
+    }
+
+    /// Its value is ten times the row plus the column.
+    fn ramp(width: u32, height: u32) -> Image {
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (10 * y + x) as u8)).collect();
+        Image { header: header(width, height), pixels }
+    }
+
+    fn shaped(image: Image, side: u32) -> Image {
+        Shaping { side: Some(side), rgb: false }.apply(image).unwrap()
+    }
+
+    #[test]
+    fn sizes_are_halved_and_then_fitted() {
+        assert_eq!(halved(header(500, 375), 64), Some((250, 187)));
+        assert_eq!(halved(header(250, 187), 64), Some((125, 93)));
+        assert_eq!(halved(header(125, 93), 64), None);
+        assert_eq!(fitted(header(125, 93), 64), (86, 64));
+        assert_eq!((halved(header(129, 128), 64), halved(header(127, 300), 64)), (Some((64, 64)), None));
+        assert_eq!(fitted(header(20, 10), 15), (30, 15), "small images grow");
+        assert_eq!(fitted(header(5, 4), 2), (2, 2), "2.5 is rounded to even");
+        assert_eq!(fitted(header(7, 4), 2), (4, 2), "3.5 as well");
+    }
+
+    #[test]
+    fn the_middle_is_kept() {
+        let got = shaped(ramp(5, 3), 3);
+        assert_eq!((got.header, got.pixels), (header(3, 3), vec![1, 2, 3, 11, 12, 13, 21, 22, 23]));
+        let got = cropped(&ramp(4, 2), 1);
+        assert_eq!(got.pixels, [1], "what is odd is cut off behind");
+    }
+
+    #[test]
+    fn halving_takes_means_and_flat_stays_flat() {
+        let got = shaped(ramp(4, 4), 2);
+        // Means of four: 5.5, 7.5, 25.5, 27.5.
+        assert_eq!(got.header, header(2, 2));
+        assert!(got.pixels.iter().zip([5.5, 7.5, 25.5, 27.5]).all(|(&v, w)| (f64::from(v) - w).abs() <= 0.5));
+        let flat = Image {
+            header: ImageHeader { width: 301, height: 200, channels: 3 },
+            pixels: [9, 99, 199].repeat(301 * 200),
+        };
+        let got = shaped(flat, 64);
+        assert_eq!(got.pixels, [9, 99, 199].repeat(64 * 64));
+    }
+
+    #[test]
+    fn grey_becomes_rgb_if_asked() {
+        let shaping = Shaping { side: Some(2), rgb: true };
+        let got = shaping.apply(ramp(4, 4)).unwrap();
+        assert_eq!((got.header, got.pixels.len()), (shaping.header(header(4, 4)), 12));
+        assert_eq!(Shaping::default().header(header(4, 5)), header(4, 5));
+        assert_eq!(Shaping::default().apply(ramp(4, 5)).unwrap(), ramp(4, 5));
+    }
+
+    #[test]
+    fn sides_that_images_cannot_have_are_refused() {
+        let shape = |image, side| Shaping { side: Some(side), rgb: false }.apply(image);
+        assert!(shape(ramp(4, 4), 300).is_ok());
+        for side in [0, 20_000, 70_000] {
+            let error = shape(ramp(4, 4), side).unwrap_err().to_string();
+            assert!(error.contains("expected an image and a side within the limits"), "{error}");
+        }
+        // One row that would have to grow to sixty-four, and its length with it.
+        assert!(shape(ramp(2000, 1), 64).is_err());
+    }
+}

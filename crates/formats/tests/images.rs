@@ -1,0 +1,100 @@
+//! Images by another program, and what is wrong with damaged ones.
+#![allow(clippy::unwrap_used)]
+
+mod made;
+
+use std::io::Cursor;
+
+use fewstep_formats::{
+    Error, Image, ImageHeader, ImageLabels, ImageZip, ImageZipWriter, read_image, read_image_header,
+    read_jpeg, write_png,
+};
+use made::{archive, images};
+use zip::CompressionMethod;
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(images().join(name)).unwrap()
+}
+
+/// The largest difference of two images in any byte, and the mean one.
+fn difference(a: &Image, b: &Image) -> (u8, f64) {
+    assert_eq!(a.header, b.header);
+    let each = || a.pixels.iter().zip(&b.pixels).map(|(a, b)| a.abs_diff(*b));
+    (each().max().unwrap(), each().map(f64::from).sum::<f64>() / a.pixels.len() as f64)
+}
+
+#[test]
+fn jpegs_are_decoded_as_by_pillow() {
+    // Decoders may differ in rounding; where chroma is halved, also in how it is spread again.
+    for (name, channels, most, mean) in
+        [("grey", 1, 2, 0.1), ("rgb_444_progressive", 3, 3, 0.5), ("rgb_420", 3, 4, 0.7), ("cmyk", 3, 4, 0.7)]
+    {
+        let jpeg = file(&format!("{name}.jpg"));
+        let image = read_image(&jpeg).unwrap();
+        assert_eq!(image.header, ImageHeader { width: 37, height: 23, channels });
+        assert_eq!(read_image_header(Cursor::new(&jpeg)).unwrap(), image.header);
+        let got = difference(&image, &read_image(&file(&format!("{name}.png"))).unwrap());
+        println!("{name}: differs from Pillow by {} at most, {:.3} in the mean", got.0, got.1);
+        assert!(got.0 <= most && got.1 <= mean, "{name}: {got:?}");
+    }
+    let palette = read_image(&file("palette.png")).unwrap();
+    assert_eq!((palette.header.channels, palette.pixels.len()), (3, 37 * 23 * 3));
+}
+
+#[test]
+fn jpegs_that_are_cut_short_are_refused() {
+    for name in ["grey.jpg", "rgb_420.jpg", "rgb_444_progressive.jpg"] {
+        let jpeg = file(name);
+        let refused = (0..jpeg.len()).filter(|&len| read_image(&jpeg[..len]).is_err()).count();
+        assert_eq!(refused, jpeg.len(), "{name}");
+        assert!(read_image(&[&jpeg[..], b"more"].concat()).is_ok());
+    }
+    let mut huge = file("grey.jpg");
+    let frame = huge.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap();
+    huge[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
+    assert!(matches!(read_jpeg(&huge), Err(Error::Truncated { .. })), "8192 x 8192 in half a kilobyte");
+    huge[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+    assert!(matches!(read_jpeg(&huge), Err(Error::Kind { .. })));
+}
+
+#[test]
+fn archives_are_read_stored_and_deflated() {
+    let (grey, rgb) = (file("grey.png"), file("rgb_420.jpg"));
+    let labels = br#"{"labels": [["0/a.png", 2], ["b.jpg", 0]]}"#;
+    let entries: [(&str, &[u8]); 4] =
+        [("b.jpg", &rgb), ("0/a.png", &grey), ("dataset.json", labels), ("c.gif", b"GIF89a")];
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let zip = ImageZip::open(archive(&entries, method)).unwrap();
+        assert_eq!((zip.len(), zip.name(0), zip.name(1)), (2, Some("0/a.png"), Some("b.jpg")));
+        assert_eq!(zip.others(), ["c.gif"]);
+        assert_eq!(zip.labels().unwrap().get("0/a.png"), Some(2));
+        assert_eq!(zip.read(0).unwrap(), read_image(&grey).unwrap());
+        assert_eq!(zip.header(1).unwrap(), read_image(&rgb).unwrap().header);
+        assert!(zip.read(2).is_err() && zip.header(2).is_err());
+    }
+}
+
+#[test]
+fn an_archive_that_is_written_is_read_and_the_same_again() {
+    let header = ImageHeader { width: 2, height: 2, channels: 1 };
+    let png = write_png(&Image { header, pixels: vec![1, 2, 3, 4] }).unwrap();
+    let labels = ImageLabels::new(7, vec![("00000/img00000000.png".to_owned(), 6)]).unwrap();
+    let write = |labels: Option<&ImageLabels>| {
+        let mut zip = ImageZipWriter::new(Cursor::new(Vec::new()));
+        zip.add("00000/img00000000.png", &png).unwrap();
+        assert!(zip.add("00000/img00000000.png", &png).is_err(), "a name that is taken");
+        zip.finish(labels).unwrap().into_inner()
+    };
+    let bytes = write(Some(&labels));
+    assert_eq!(write(Some(&labels)), bytes);
+    let zip = ImageZip::open(&bytes).unwrap();
+    assert_eq!((zip.labels(), zip.read(0).unwrap().pixels), (Some(&labels), vec![1, 2, 3, 4]));
+    assert_eq!(ImageZip::open(write(None)).unwrap().labels(), None);
+
+    // A changed pixel is found by the archive's checksum, and the entry is named.
+    let mut bad = bytes.clone();
+    let at = bytes.windows(4).position(|bytes| bytes == b"IDAT").unwrap();
+    bad[at + 6] ^= 1;
+    let error = ImageZip::open(bad).unwrap().read(0).unwrap_err().to_string();
+    assert!(error.contains("`00000/img00000000.png`: expected checksum"), "{error}");
+}

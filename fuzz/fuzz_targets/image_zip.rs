@@ -1,0 +1,21 @@
+//! A zip archive of images: its directory, its labels and every image.
+#![no_main]
+
+use fewstep_fuzz::{check_error, check_image};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    match fewstep_formats::ImageZip::open(bytes) {
+        Ok(zip) => {
+            for i in 0..zip.len() {
+                let header = zip.header(i);
+                let image = zip.read(i);
+                if let Ok(image) = &image {
+                    assert_eq!(header.ok(), Some(image.header));
+                }
+                check_image(image);
+            }
+        }
+        Err(error) => check_error(&error),
+    }
+});
