@@ -14,6 +14,7 @@ mod measuring;
 mod needs;
 mod observer;
 mod on_the_way;
+mod outline;
 mod plan;
 mod reference;
 mod results;

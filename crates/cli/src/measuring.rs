@@ -29,7 +29,7 @@ impl<'a> Measuring<'a> {
         bars: &'a MultiProgress,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
-        let config = &plan.config.evaluation;
+        let config = &plan.outline.config.evaluation;
         let dataset = plan.dataset.as_ref();
         // A run's data and its samples are of one kind: grey samples of grey data are no mistake.
         let options = FeatureOptions { weights: None, grey: Grey::Replicate, device };

@@ -147,13 +147,13 @@ pub(crate) fn write_page(
     results: &Results,
     pictures: &[&str],
 ) -> Result<()> {
-    let mut page = Report::new(format!("fewstep: {}", plan.config.name));
+    let mut page = Report::new(format!("fewstep: {}", plan.outline.config.name));
     page.summary.extend(results.comparison());
     page.summary.push(format!(
         "{} parameters; {} samples of training in {} stages.",
-        plan.model.n_params(),
-        plan.training.total_samples(),
-        plan.training.stages.len()
+        plan.outline.model.n_params(),
+        plan.outline.training.total_samples(),
+        plan.outline.training.stages.len()
     ));
     page.tables.push(Table {
         caption: "Distance from the data (each number's record is in results.json)".into(),

@@ -17,7 +17,7 @@ use crate::measuring::{Measuring, student_steps, teacher_steps};
 use crate::needs;
 use crate::observer::{TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::results::{Measured, Results, grid, write_page};
 use crate::run_folder::RunFolder;
 use crate::signals::{STOPPED, stop_flag};
@@ -30,12 +30,12 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     }
     let plan = Plan::resolve(crate::config::load(&args.config)?)?;
     if args.dry_run {
-        plan::print(&plan);
+        plan.print();
         return Ok(ExitCode::SUCCESS);
     }
     let stop = stop_flag()?;
-    let device = plan.config.device.resolve()?;
-    let folder = RunFolder::open(&args.runs, &plan.config)?;
+    let device = plan.outline.config.device.resolve()?;
+    let folder = RunFolder::open(&args.runs, &plan.outline.config)?;
     write_run_record(&folder, device)?;
     for line in plan.to_string().lines() {
         tracing::info!("{line}");
@@ -70,10 +70,10 @@ fn train(
     stop: &AtomicBool,
     bars: &MultiProgress,
 ) -> Result<Option<TrainState>> {
-    let training = &plan.training;
-    let keep = plan.config.training.keep_checkpoints;
+    let training = &plan.outline.training;
+    let keep = plan.outline.config.training.keep_checkpoints;
     let store = CheckpointStore::open(&folder.file("checkpoints"), &plan.fingerprint, keep)?;
-    let state = match store.load_newest(&plan.model, training.adam, device)? {
+    let state = match store.load_newest(&plan.outline.model, training.adam, device)? {
         Some(restored) => {
             for problem in &restored.passed_over {
                 tracing::warn!("passed over a damaged checkpoint: {problem}");
@@ -87,19 +87,19 @@ fn train(
         return Ok(Some(state));
     }
     let samples = training.samples_before(state.stage) + state.nimg;
-    let measuring = match plan.config.evaluation.every {
+    let measuring = match plan.outline.config.evaluation.every {
         0 => None,
         _ => Some(Measuring::prepare(plan, device, bars, stop)?),
     };
     let subjects = || (0..training.stages.len()).map(|stage| subject(plan, stage)).collect();
     let on_the_way = measuring
         .as_ref()
-        .map(|m| OnTheWay::new(folder.file("evaluations.jsonl"), m, &plan.model, subjects(), samples))
+        .map(|m| OnTheWay::new(folder.file("evaluations.jsonl"), m, &plan.outline.model, subjects(), samples))
         .transpose()?;
     let teacher = plan.teacher.is_none().then(|| TeacherOut {
         path: folder.file("teacher.safetensors"),
         card: subject(plan, 0).card,
-        model: &plan.model,
+        model: &plan.outline.model,
     });
     let mut watcher = Watcher::new(
         folder.file("metrics.jsonl"),
@@ -107,10 +107,10 @@ fn train(
         bars,
         samples,
         training.total_samples(),
-        &plan.config.training,
+        &plan.outline.config.training,
         (teacher, on_the_way),
     )?;
-    let trainer = Trainer { model: &plan.model, plan: training, store: &store, device };
+    let trainer = Trainer { model: &plan.outline.model, plan: training, store: &store, device };
     let outcome = trainer.run(state, &plan.dataset, stop, &mut watcher);
     watcher.finish();
     match outcome? {
@@ -123,28 +123,28 @@ fn train(
 }
 
 fn start(plan: &Plan, device: Device) -> Result<TrainState> {
-    let adam = plan.training.adam;
+    let adam = plan.outline.training.adam;
     Ok(match &plan.teacher {
         Some(file) => TrainState::from_student(file.flat.f_to_device(device)?, adam)?,
-        None => TrainState::fresh(&plan.model, plan.config.seed, adam, device)?,
+        None => TrainState::fresh(&plan.outline.model, plan.outline.config.seed, adam, device)?,
     })
 }
 
 /// What a stage trains, and the card of the model that it leaves.
 fn subject(plan: &Plan, index: usize) -> StageSubject {
-    let distill = &plan.config.distill;
-    let samples = plan.training.samples_before(index) + plan.training.samples(index);
+    let distill = &plan.outline.config.distill;
+    let samples = plan.outline.training.samples_before(index) + plan.outline.training.samples(index);
     let phase = match plan.teacher {
         None => index.checked_sub(1),
         Some(_) => Some(index),
     };
-    let (what, role, visits, clip, sampler) = match phase.and_then(|k| plan.phases.phases().get(k)) {
+    let (what, role, visits, clip, sampler) = match phase.and_then(|k| plan.outline.phases.phases().get(k)) {
         Some(phase) => {
             let role = "student, inference average";
             ("student", role, phase.student_indices(), X0Clip::UnitRange, Sampler::default())
         }
         None => {
-            let visits = (0..=plan.grid.steps()).collect();
+            let visits = (0..=plan.outline.grid.steps()).collect();
             let (clip, solver) = match distill.objective {
                 DistillObjective::Tract => (distill.tract.clip_teacher, distill.tract.solver),
                 DistillObjective::Btd => (X0Clip::UnitRange, Solver::Ddim),
@@ -154,18 +154,18 @@ fn subject(plan: &Plan, index: usize) -> StageSubject {
     };
     let card = ModelCard {
         format: 1,
-        model: plan.config.model.clone(),
-        schedule: plan.config.schedule,
-        timesteps: plan.grid.steps(),
+        model: plan.outline.config.model.clone(),
+        schedule: plan.outline.config.schedule,
+        timesteps: plan.outline.grid.steps(),
         visits,
         clip,
         sampler,
-        inference_decay: plan.training.stages.get(index).map(|stage| stage.inference_decay),
+        inference_decay: plan.outline.training.stages.get(index).map(|stage| stage.inference_decay),
         dataset: plan.dataset.name().to_owned(),
         dataset_digest: plan.dataset_digest.clone(),
         samples,
         role: role.to_owned(),
-        seed: plan.config.seed,
+        seed: plan.outline.config.seed,
         version: env!("CARGO_PKG_VERSION").into(),
         source: None,
     };
@@ -180,9 +180,9 @@ fn finish(
     stop: &AtomicBool,
     bars: &MultiProgress,
 ) -> Result<()> {
-    let student_card = subject(plan, plan.training.stages.len() - 1).card;
+    let student_card = subject(plan, plan.outline.training.stages.len() - 1).card;
     let path = folder.file("model.safetensors");
-    ModelFile::save(&path, &student_card, &plan.model, &state.inference.flat)?;
+    ModelFile::save(&path, &student_card, &plan.outline.model, &state.inference.flat)?;
     tracing::info!("wrote {}", path.display());
 
     let device = state.student.device();
@@ -198,12 +198,12 @@ fn finish(
     let student = Subject {
         what: "student",
         card: &student_card,
-        model: &plan.model,
+        model: &plan.outline.model,
         flat: &state.inference.flat,
         digest: digest_of(&state.inference.flat)?,
     };
     let teacher = Subject::of_file("teacher", teacher_file, &teacher)?;
-    let key = format!("{} {}", student.digest, serde_json::to_string(&plan.config.evaluation)?);
+    let key = format!("{} {}", student.digest, serde_json::to_string(&plan.outline.config.evaluation)?);
     let results = match Results::load(folder, &key) {
         Some(results) => results,
         None => {

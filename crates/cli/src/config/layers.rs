@@ -1,5 +1,7 @@
 //! Defaults < file < environment < `--set`, through the `config` crate, with errors that name the key.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow, bail};
 use config::{Config, File, FileFormat};
 
@@ -27,9 +29,40 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<RunConfig> {
         changes.push(Change { origin: "--set".into(), key: key.trim().into(), value: value.trim().into() });
     }
     match &args.config {
-        Some(path) => build(&path.display().to_string(), &fs_err::read_to_string(path)?, &changes),
-        None => build("the built-in digits config", &built_in(&changes)?, &changes),
+        Some(path) => build(&path.display().to_string(), &files(path)?, &changes),
+        None => build("the built-in digits config", &[built_in(&changes)?], &changes),
     }
+}
+
+/// The texts of a config file and of those that it builds on, the most basic first.
+///
+/// `base = "other.toml"` in a file, a path from its own folder, starts from another file; what stands in both is taken from
+/// the one that names the other.
+fn files(path: &Path) -> Result<Vec<String>> {
+    let (mut texts, mut seen) = (Vec::new(), Vec::new());
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next {
+        let text = fs_err::read_to_string(&path)?;
+        // Parsed by itself, so that errors show the file, line and column.
+        let table = toml::from_str::<toml::Table>(&text);
+        let mut table = table.with_context(|| format!("{} is not valid TOML", path.display()))?;
+        seen.push(fs_err::canonicalize(&path)?);
+        next = match table.remove("base") {
+            None => None,
+            Some(toml::Value::String(base)) => Some(path.with_file_name(base)),
+            Some(other) => {
+                bail!("{}: `base`: expected the path of a config file, got {other}", path.display())
+            }
+        };
+        if let Some(base) =
+            next.as_ref().filter(|base| fs_err::canonicalize(base).is_ok_and(|base| seen.contains(&base)))
+        {
+            bail!("{}: `base`: {} builds on itself", path.display(), base.display());
+        }
+        texts.push(toml::to_string(&table)?);
+    }
+    texts.reverse();
+    Ok(texts)
 }
 
 /// The built-in config. Its network is that of its own teacher: another teacher brings its own, unless a network is asked for.
@@ -67,10 +100,11 @@ impl Change {
     }
 }
 
-fn build(what: &str, text: &str, changes: &[Change]) -> Result<RunConfig> {
-    // Parsed once more by itself: its errors show line and column.
-    toml::from_str::<toml::Table>(text).with_context(|| format!("{what} is not valid TOML"))?;
-    let mut builder = Config::builder().add_source(File::from_str(text, FileFormat::Toml));
+fn build(what: &str, texts: &[String], changes: &[Change]) -> Result<RunConfig> {
+    let mut builder = Config::builder();
+    for text in texts {
+        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
+    }
     for change in changes {
         builder = builder.add_source(File::from_str(&change.to_toml()?, FileFormat::Toml));
     }
@@ -126,7 +160,7 @@ mod tests {
                 Change { origin: "--set".into(), key: key.into(), value: value.into() }
             })
             .collect();
-        build("digits.toml", DIGITS, &changes)
+        build("digits.toml", &[DIGITS.to_owned()], &changes)
     }
 
     #[test]
@@ -134,7 +168,7 @@ mod tests {
         let config = with(&[]).unwrap();
         assert_eq!(config.name, "digits");
         let text = toml::to_string(&config).unwrap();
-        assert_eq!(build("again", &text, &[]).unwrap(), config);
+        assert_eq!(build("again", &[text], &[]).unwrap(), config);
     }
 
     #[test]
@@ -152,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_config_without_network_and_teacher_is_refused_by_key() {
-        let e = build("my.toml", "name = 'x'", &[]).unwrap_err().to_string();
+        let e = build("my.toml", &["name = 'x'".to_owned()], &[]).unwrap_err().to_string();
         assert!(e.starts_with("model: is missing") && e.contains("teacher.from"), "{e}");
     }
 
@@ -182,7 +216,31 @@ mod tests {
         let e = with(&["model.prediction=velocity"]).unwrap_err().to_string();
         assert!(e.contains("model.prediction") && e.contains("`v`"), "{e}");
         assert!(with(&["a b=1"]).unwrap_err().to_string().contains("not a key"));
-        let e = build("my.toml", "name = ", &[]).unwrap_err();
-        assert!(format!("{e:#}").contains("my.toml is not valid TOML"), "{e:#}");
+    }
+
+    #[test]
+    fn a_file_may_build_on_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(&path, text).unwrap();
+            path
+        };
+        file("digits.toml", DIGITS);
+        let middle = "base = '../digits.toml'\nname = 'middle'\n[training]\nbatch = 32\nlog_every = 7";
+        file("sub/middle.toml", middle);
+        let last = file("last.toml", "base = 'sub/middle.toml'\nname = 'last'\n[training]\nbatch = 48");
+        let config = build("last.toml", &files(&last).unwrap(), &[]).unwrap();
+        assert_eq!((config.name.as_str(), config.training.batch, config.training.log_every), ("last", 48, 7));
+        assert_eq!(config.model, with(&[]).unwrap().model);
+
+        let message = |path: &Path| format!("{:#}", files(path).unwrap_err());
+        file("a.toml", "base = 'b.toml'");
+        let around = message(&file("b.toml", "base = 'a.toml'"));
+        assert!(around.contains("a.toml") && around.contains("builds on itself"), "{around}");
+        assert!(message(&file("c.toml", "base = 3")).contains("`base`: expected the path"));
+        assert!(message(&file("d.toml", "base = 'nowhere.toml'")).contains("nowhere.toml"));
+        assert!(message(&file("e.toml", "name = ")).contains("e.toml is not valid TOML"));
     }
 }
