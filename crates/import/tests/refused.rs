@@ -61,6 +61,7 @@ fn whichever_tensor_is_missing_it_is_named() {
 
 #[test]
 fn whichever_tensor_has_another_shape_it_is_named() {
+    let mut unnamed = Vec::new();
     for file in FILES {
         let whole = golden(file);
         for i in needed(&whole) {
@@ -72,13 +73,15 @@ fn whichever_tensor_has_another_shape_it_is_named() {
                 array.data = vec![0; n * array.dtype.size()];
                 let name = array.name.clone();
                 match import(&damaged, &hints(file)) {
-                    Err(e) => assert!(e.contains(&name), "{file} with another {name}, axis {axis}: {e}"),
+                    Err(e) if e.contains(&name) => {}
                     // One class more is another network, and a whole one.
-                    Ok(_) => assert_eq!((name.as_str(), axis), ("ema_params.class_emb.kernel", 0)),
+                    Ok(_) if name == "ema_params.class_emb.kernel" && axis == 0 => {}
+                    other => unnamed.push(format!("{file} with another {name}, axis {axis}: {other:?}")),
                 }
             }
         }
     }
+    assert!(unnamed.is_empty(), "{}", unnamed.join("\n"));
 }
 
 #[test]

@@ -95,7 +95,14 @@ fn song(
 ) -> Result<Architecture> {
     let full = sizes.resolutions[0];
     let conv = format!("model.enc.{full}x{full}_conv");
-    let channels = shapes.vote([(format!("{conv}.bias"), 0), (format!("{conv}.weight"), 0)]);
+    let block = format!("model.enc.{full}x{full}_block0");
+    let channels = shapes.vote([
+        (format!("{conv}.bias"), 0),
+        (format!("{conv}.weight"), 0),
+        (format!("{block}.norm0.weight"), 0),
+        (format!("{block}.norm0.bias"), 0),
+        (format!("{block}.conv0.weight"), 1),
+    ]);
     let channels = positive(&conv, channels)?;
     let has = |side: &str, part: &str| {
         sizes.resolutions.iter().any(|r| shapes.has_below(&format!("model.{side}.{r}x{r}_{part}.")))

@@ -53,12 +53,25 @@ pub(crate) fn check(options: &Value, config: &ModelConfig) -> Result<Vec<String>
                     key: key.clone(),
                     said_by: "the file's own description",
                     said: shown_name(&format!("{value:?}")),
-                    found: format!("its tensors have {}", found.shown()),
+                    found: format!("its tensors have {}{}", found.shown(), shown_by(key, config)),
                 });
             }
         }
     }
     Ok(notes)
+}
+
+/// The tensor that alone shows what an argument is: if it is the one in the wrong, it is named.
+fn shown_by(key: &str, config: &ModelConfig) -> String {
+    let [_, resolution, _] = config.image_shape();
+    let name = match key {
+        "img_channels" | "in_channels" => format!("enc.{resolution}x{resolution}_conv.weight"),
+        "label_dim" => "map_label.weight".to_owned(),
+        "augment_dim" => "map_augment.weight".to_owned(),
+        "channel_mult_noise" | "channel_mult_emb" | "model_channels" => "map_layer0.weight".to_owned(),
+        _ => return String::new(),
+    };
+    format!(" (see `model.{name}`)")
 }
 
 fn expected(config: &ModelConfig) -> Vec<(&'static str, Found)> {
