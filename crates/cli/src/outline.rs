@@ -175,3 +175,40 @@ impl fmt::Display for Outline {
         write!(f, "           {} network evaluations", self.evaluations())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::ConfigArgs;
+
+    /// Parameters that the published networks have.
+    fn expected_parameters(name: &str) -> Option<usize> {
+        match name {
+            "digits" | "cifar10_mini" => None,
+            "cifar10_tract_edm_256m" => Some(56_397_827),
+            "imagenet64_tract_edm_96m" => Some(295_899_267),
+            _ if name.starts_with("cifar10_") => Some(60_004_099),
+            _ => Some(295_905_222),
+        }
+    }
+
+    #[test]
+    fn every_config_of_the_project_can_be_planned() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
+        let mut n = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let config = crate::config::load(&ConfigArgs { config: Some(path), set: vec![] })
+                .unwrap_or_else(|e| panic!("{file}: {e:#}"));
+            assert_eq!(config.name, file, "a run is named after its config");
+            let outline = Outline::resolve(config).unwrap_or_else(|e| panic!("{file}: {e:#}"));
+            if let Some(expected) = expected_parameters(&file) {
+                assert_eq!(outline.model.n_params(), expected, "{file}");
+            }
+            assert!(outline.to_string().contains("-> "), "{file}");
+            n += 1;
+        }
+        assert!(n >= 26, "{n} configs");
+    }
+}

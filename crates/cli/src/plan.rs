@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use fewstep_data::Dataset;
+use fewstep_data::{Dataset, DatasetSpec};
 use fewstep_models::Model;
 use fewstep_train::ModelFile;
 use sha2::{Digest, Sha256};
@@ -31,11 +31,12 @@ pub(crate) struct Plan {
 pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
     let outline = Outline::resolve(crate::config::load(args)?)?;
     let cache = fewstep_data::cache_folder();
-    let data = &outline.config.data;
-    let missing = cache.as_deref().is_some_and(|cache| data.is_missing(cache));
-    let data = match missing {
-        true => format!("{}, not in the cache yet: `cargo xtask fetch {0}`", data.name()),
-        false => told(open_dataset(&outline.config, &outline.model)?.as_ref()),
+    let data = match &outline.config.data {
+        DatasetSpec::Images { path, .. } if !path.exists() => format!("{}, not there yet", path.display()),
+        data if cache.as_deref().is_some_and(|cache| data.is_missing(cache)) => {
+            format!("{}, not in the cache yet: `cargo xtask fetch {0}`", data.name())
+        }
+        _ => told(open_dataset(&outline.config, &outline.model)?.as_ref()),
     };
     if let Some(path) = outline.config.teacher.from.as_deref().filter(|path| path.exists()) {
         load_teacher(path, &outline.config)?;

@@ -26,7 +26,10 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
     if let Some(class) = args.class.filter(|c| !(0..classes.max(0)).contains(c)) {
         bail!("--class {class}: {} has {classes} classes", args.model.display());
     }
-    let visited = levels(&file.card, args.steps).context("--steps")?;
+    let visited = levels(&file.card, args.steps).with_context(|| match args.steps {
+        Some(n) => format!("--steps {n}"),
+        None => args.model.display().to_string(),
+    })?;
     let flat = file.flat.f_to_device(args.device.resolve()?)?;
     let (clip, sampler) = (file.card.clip, args.sampler(file.card.sampler));
     sampler.validate()?;

@@ -116,7 +116,7 @@ fn references_are_counted_kept_and_must_fit() {
     // Inception's space without its weights names the command that fetches them; nothing was measured.
     refused(&["--model", m, "--n", "40"], &["inception-2015-12-05.pt", "cargo xtask fetch inception"]);
     refused(&["--model", m, "--features", "pixels", "--reference", file, "--metrics", "kid"], &["--dataset"]);
-    refused(&["--model", m, "--features", "pixels", "--steps", "3"], &["3 steps", "divisor"]);
+    refused(&["--model", m, "--features", "pixels", "--steps", "3"], &["not 3", "divisor"]);
     refused(&["--model", m, "--features", "pixels", "--class", "2"], &["--class 2", "0 classes"]);
     refused(&["--model", m, "--features", "pixels", "--n", "1"], &["at least 2"]);
     refused(&["--run", "no/such/run"], &["not a run folder"]);

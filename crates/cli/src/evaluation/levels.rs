@@ -15,7 +15,10 @@ pub(crate) fn levels(card: &ModelCard, steps: Option<usize>) -> Result<NoiseGrid
         Some(n) if knows_all => Ok(card.schedule.grid(n).with_context(|| format!("{n} steps"))?),
         Some(n) if n + 1 == card.visits.len() => visited(&grid, &card.visits),
         Some(n) => grid.every(n).with_context(|| {
-            format!("{n} steps: the student's grid has {}, of which a divisor can be taken", card.timesteps)
+            format!(
+                "the student's grid has {} steps, of which a divisor can be taken, not {n}",
+                card.timesteps
+            )
         }),
         None => visited(&grid, &card.visits),
     }
