@@ -57,7 +57,7 @@ pub(crate) fn run(args: &EvalFidArgs, bars: &MultiProgress) -> Result<ExitCode> 
 #[allow(clippy::print_stdout)] // the command's output
 fn tell(args: &EvalFidArgs, records: &[Record]) -> Result<ExitCode> {
     for record in records {
-        println!("{}", crate::results::line(record));
+        println!("{}", crate::evaluation::line(record));
     }
     if let Some(path) = &args.against {
         println!("{}", compare_all(records, &read_records(path)?)?);
@@ -163,7 +163,7 @@ impl<'a> Request<'a> {
             let subject = Subject::of_file(what, file, &flat)?;
             for &steps in steps {
                 let outcome = evaluator.model(&subject, steps, (seeds, self.args.class), 0)?;
-                let lines: Vec<String> = outcome.records.iter().map(crate::results::line).collect();
+                let lines: Vec<String> = outcome.records.iter().map(crate::evaluation::line).collect();
                 tracing::info!("{what} at {} steps: {}", outcome.steps, lines.join("; "));
                 records.extend(outcome.records);
             }

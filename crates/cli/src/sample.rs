@@ -13,7 +13,7 @@ use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
 use crate::evaluation::{Request, Stopped, generate, levels};
-use crate::results::grid;
+use crate::page::grid;
 use crate::signals::{STOPPED, stop_flag};
 
 /// The `sample` command.

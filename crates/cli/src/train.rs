@@ -12,13 +12,13 @@ use serde_json::json;
 
 use crate::args::TrainArgs;
 use crate::config::DistillObjective;
-use crate::evaluation::{Stopped, Subject, digest_of, real_images};
+use crate::evaluation::{Measured, Results, Stopped, Subject, digest_of, real_images};
 use crate::measuring::{Measuring, student_steps, teacher_steps};
 use crate::needs;
 use crate::observer::{TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};
+use crate::page::{grid, write_page};
 use crate::plan::Plan;
-use crate::results::{Measured, Results, grid, write_page};
 use crate::run_folder::RunFolder;
 use crate::signals::{STOPPED, stop_flag};
 
@@ -204,13 +204,13 @@ fn finish(
     };
     let teacher = Subject::of_file("teacher", teacher_file, &teacher)?;
     let key = format!("{} {}", student.digest, serde_json::to_string(&plan.outline.config.evaluation)?);
-    let results = match Results::load(folder, &key) {
+    let results = match Results::load(&folder.file("results.json"), &key) {
         Some(results) => results,
         None => {
             let measuring = Measuring::prepare(plan, device, bars, stop)?;
             let measured = measure_all(&measuring, plan, folder, &student, &teacher)?;
             let results = Results { key, measured };
-            results.save(folder)?;
+            results.save(&folder.file("results.json"))?;
             results
         }
     };

@@ -8,6 +8,7 @@ mod metrics;
 mod progress;
 mod records;
 mod reference;
+mod results;
 mod subject;
 
 pub(crate) use evaluator::{Evaluator, Outcome};
@@ -17,4 +18,5 @@ pub(crate) use levels::levels;
 pub(crate) use metrics::MetricChoice;
 pub(crate) use records::{compare_all, read_records, write_records};
 pub(crate) use reference::{ReferenceSet, Wanted, real_images};
+pub(crate) use results::{Measured, Results, line};
 pub(crate) use subject::{Subject, digest_of};

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use fewstep_eval::{Record, Statistic, compare};
 use fewstep_report::write_atomically;
 
-use crate::results::Results;
+use super::results::Results;
 
 /// Reads the records in a file: one record, a list, or the `results.json` of a run.
 pub(crate) fn read_records(path: &Path) -> Result<Vec<Record>> {
