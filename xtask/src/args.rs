@@ -10,6 +10,7 @@ use lexopt::{Parser, ValueExt};
 
 use crate::bench::eval::{self, Part};
 use crate::fetch;
+use crate::reproduce::{self, Scale};
 use crate::setup::{Flavour, Request};
 
 pub(crate) const HELP: &str = include_str!("help.txt");
@@ -17,7 +18,7 @@ pub(crate) const HELP: &str = include_str!("help.txt");
 /// How `setup` calls this program again to load a library where a crash does no harm; see [`crate::setup::probe`].
 pub(crate) const LOAD: &str = "__load";
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "setup",
     "fetch",
     "train",
@@ -29,6 +30,7 @@ const NAMES: [&str; 15] = [
     "import",
     "test",
     "bench",
+    "reproduce",
     "layers",
     "tidy",
     "ci",
@@ -53,6 +55,7 @@ pub(crate) enum Command {
         filter: Option<String>,
     },
     BenchEval(eval::Request),
+    Reproduce(reproduce::Request),
     Ci,
     Layers,
     Tidy,
@@ -79,6 +82,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
         }
         "test" => return Ok(Command::Test { args: rest(&mut parser)? }),
         "bench" => return bench(parser),
+        "reproduce" => return reproduce(parser),
         LOAD => {
             return Ok(Command::Load { libraries: rest(&mut parser)?.into_iter().map(Into::into).collect() });
         }
@@ -172,6 +176,23 @@ fn bench_eval(mut parser: Parser) -> Result<Command> {
     Ok(Command::BenchEval(request))
 }
 
+fn reproduce(mut parser: Parser) -> Result<Command> {
+    let mut request = reproduce::Request { scale: Scale::Mini, out: None };
+    let mut table = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(name) if table.is_none() && name == "digits" => table = Some(()),
+            Value(name) => bail!("reproduce has no table {name:?}; there is `digits`"),
+            Long("scale") => request.scale = Scale::parse(&parser.value()?.string()?)?,
+            Long("out") => request.out = Some(parser.value()?.into()),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    table.context("reproduce: name a table; there is `digits`")?;
+    Ok(Command::Reproduce(request))
+}
+
 fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
     Ok(parser.raw_args()?.collect())
 }
@@ -251,6 +272,19 @@ mod tests {
         assert!(parsed("stup").unwrap_err().to_string().contains("did you mean `setup`"));
         let far = parsed("reticulate").unwrap_err().to_string();
         assert!(far.contains("reticulate") && !far.contains("did you mean"), "{far}");
+    }
+
+    #[test]
+    fn reproduce_names_a_table_and_its_scale() {
+        let request = |scale, out: Option<&str>| {
+            Command::Reproduce(reproduce::Request { scale, out: out.map(Into::into) })
+        };
+        assert_eq!(parsed("reproduce digits").unwrap(), request(Scale::Mini, None));
+        let smoke = parsed("reproduce digits --scale smoke --out docs/x.md").unwrap();
+        assert_eq!(smoke, request(Scale::Smoke, Some("docs/x.md")));
+        assert!(parsed("reproduce").unwrap_err().to_string().contains("`digits`"));
+        assert!(parsed("reproduce faces").unwrap_err().to_string().contains("faces"));
+        assert!(parsed("reproduce digits --scale huge").unwrap_err().to_string().contains("smoke or mini"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod layers;
 mod metadata;
 mod process;
 mod program;
+mod reproduce;
 mod setup;
 mod test;
 mod tidy;
@@ -46,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test { args } => test::run(&checkout, &args),
         Command::Bench { filter } => bench::run(&checkout, filter.as_deref()),
         Command::BenchEval(request) => bench::eval::run(&checkout, &request),
+        Command::Reproduce(request) => reproduce::run(&checkout, &request),
         Command::Ci => ci::run(&checkout),
         Command::Layers => layers::run(&checkout),
         Command::Tidy => tidy::run(&checkout),

@@ -125,8 +125,12 @@ fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
         );
     }
     // The schedule of an imported model is this program's choice, not what it was trained on.
-    if file.card.source.is_none() && file.card.schedule != config.schedule {
-        bail!("teacher.from: {} was trained on another schedule than [schedule]", path.display());
+    let may_differ = config.teacher.any_schedule || file.card.source.is_some();
+    if !may_differ && file.card.schedule != config.schedule {
+        bail!(
+            "teacher.from: {} was trained on another schedule than [schedule]; teacher.any_schedule = true takes it all the same",
+            path.display()
+        );
     }
     Ok(file)
 }

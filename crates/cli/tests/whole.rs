@@ -54,7 +54,12 @@ fn a_teacher_from_a_file_is_distilled_without_training_one() {
         command
     };
     fail(from(&["--set=model.prediction=eps"]), &["teacher.from", "another network"]);
-    fail(from(&["--set=schedule.kind=linear_beta"]), &["teacher.from", "another schedule"]);
+    fail(from(&["--set=schedule.kind=linear_beta"]), &["teacher.from", "another schedule", "any_schedule"]);
+    // A network answers at any level: TRACT-VE with Heun's method from a variance preserving teacher.
+    let heun = "--set=distill.tract={solver='heun', clip_teacher='off', weighting={kind='edm', sigma_data=0.5}}";
+    let karras = ["--set=schedule={kind='karras'}", "--set=teacher.any_schedule=true", heun, "--set=name=ve"];
+    let text = succeed(from(&karras));
+    assert!(text.contains("phase 2 of 2: 4 -> 1 is done"), "{text}");
     let text = succeed(from(&[]));
     assert!(text.contains("phase 1 of 2: 16 -> 4 is done") && !text.contains("teacher is done"), "{text}");
     assert!(!runs.join("tiny/teacher.safetensors").exists());

@@ -79,6 +79,10 @@ pub(crate) struct TeacherConfig {
     /// A model file; without it the teacher is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<PathBuf>,
+    /// Take a teacher that was trained on another schedule: a network answers at any noise level, whatever grid it stands on,
+    /// as long as it has seen such noise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) any_schedule: bool,
     /// Samples of its training.
     #[serde(default)]
     pub(crate) samples: u64,
