@@ -22,16 +22,16 @@ pub(crate) struct Point {
 }
 
 /// What is trained in a stage: `teacher` or `student`, and the card of the model that would be written now.
-pub(crate) struct StageSubject {
+pub(crate) struct StageSubject<'a> {
     pub(crate) what: &'static str,
     pub(crate) card: ModelCard,
+    pub(crate) model: &'a Model,
 }
 
 /// Measures a run's models while they are trained.
 pub(crate) struct OnTheWay<'a> {
     measuring: &'a Measuring<'a>,
-    model: &'a Model,
-    subjects: Vec<StageSubject>,
+    subjects: Vec<StageSubject<'a>>,
     log: MetricsLog,
     /// Samples of the run at the last measurement.
     last: u64,
@@ -42,14 +42,13 @@ impl<'a> OnTheWay<'a> {
     pub(crate) fn new(
         path: PathBuf,
         measuring: &'a Measuring<'a>,
-        model: &'a Model,
-        subjects: Vec<StageSubject>,
+        subjects: Vec<StageSubject<'a>>,
         samples: u64,
     ) -> Result<Self> {
         let mut log = MetricsLog::open(&path)?;
         log.truncate_from(|line| line["samples"].as_u64().is_none_or(|s| s > samples))?;
         let last = read_metrics(&path)?.iter().filter_map(|line| line["samples"].as_u64()).max();
-        Ok(Self { measuring, model, subjects, log, last: last.unwrap_or(0) })
+        Ok(Self { measuring, subjects, log, last: last.unwrap_or(0) })
     }
 
     /// Measures the parameters in training if it is time to. A request to stop ends it without a line: the resumed run
@@ -65,12 +64,12 @@ impl<'a> OnTheWay<'a> {
         if samples / every == self.last / every {
             return Ok(());
         }
-        let Some(StageSubject { what, card }) = self.subjects.get(index) else { return Ok(()) };
+        let Some(StageSubject { what, card, model }) = self.subjects.get(index) else { return Ok(()) };
         let steps = match *what {
             "teacher" => teacher_steps(self.measuring.config),
             _ => student_steps(self.measuring.config, card),
         };
-        let subject = Subject { what, card, model: self.model, flat, digest: digest_of(flat)? };
+        let subject = Subject { what, card, model, flat, digest: digest_of(flat)? };
         let mut measured = Vec::new();
         for steps in steps {
             match self.measuring.model(&subject, steps, self.measuring.config.every_samples) {

@@ -4,20 +4,22 @@ use std::fmt;
 
 use anyhow::{Context, Result, bail};
 use fewstep_distill::{Btd, Denoising, Tract};
-use fewstep_models::Model;
+use fewstep_models::{Model, ModelConfig};
 use fewstep_schedules::{NoiseGrid, Phase, PhasePlan};
-use fewstep_train::{Objective, Stage, StageStart, TrainPlan};
+use fewstep_train::{Networks, Objective, Stage, StageStart, TrainPlan};
 
-use crate::config::{DistillObjective, PhaseChange, RunConfig};
+use crate::config::{DistillObjective, PhaseChange, RunConfig, StudentConfig, StudentStart};
 
-/// Flat buffers that a checkpoint of a distillation holds: student, Adam's two moments, inference average, self-teacher,
-/// teacher.
-const STORED: usize = 6;
+/// Flat buffers of the student's size that a checkpoint of a distillation holds: student, Adam's two moments, inference
+/// average, self-teacher. The teacher is one more of its own size.
+const OF_STUDENT: usize = 5;
 
 /// A config, checked as a whole and resolved.
 pub(crate) struct Outline {
     pub(crate) config: RunConfig,
     pub(crate) model: Model,
+    /// The student's, if it is another.
+    other: Option<Model>,
     /// The grid of the first teacher, `T` steps.
     pub(crate) grid: NoiseGrid,
     pub(crate) phases: PhasePlan,
@@ -34,6 +36,7 @@ impl Outline {
         config.distill.tract.weighting.validate().context("distill.tract.weighting")?;
         config.teacher.objective.weighting.validate().context("teacher.objective.weighting")?;
         let model = Model::new(config.model.clone())?;
+        let other = config.student.as_ref().map(|student| other_student(student, &model)).transpose()?;
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
         let grid = config.schedule.grid(phases.steps()).context("distill.schedule")?;
         for &steps in &config.evaluation.student_steps {
@@ -45,7 +48,17 @@ impl Outline {
         config.evaluation.validate()?;
         let training = training_plan(&config, &phases, &grid)?;
         training.validate()?;
-        Ok(Self { config, model, grid, phases, training })
+        Ok(Self { config, model, other, grid, phases, training })
+    }
+
+    /// The student's network.
+    pub(crate) fn student(&self) -> &Model {
+        self.other.as_ref().unwrap_or(&self.model)
+    }
+
+    /// The networks of every stage.
+    pub(crate) fn networks(&self) -> Networks<'_> {
+        Networks::of(&self.training, &self.model, self.student())
     }
 
     /// Network evaluations of the measurements at the end.
@@ -58,6 +71,24 @@ impl Outline {
         let student = self.phases.final_steps() + e.student_steps.iter().sum::<usize>();
         (teacher + student) as u64 * e.samples
     }
+}
+
+/// The network of `[student]`.
+fn other_student(student: &StudentConfig, teacher: &Model) -> Result<Model> {
+    let config = ModelConfig { network: student.network.clone(), prediction: student.prediction };
+    let model = Model::new(config).context("student")?;
+    let (own, theirs) = (model.config(), teacher.config());
+    if own.image_shape() != theirs.image_shape() {
+        bail!(
+            "student.network: makes images of {:?}, the teacher of {:?} (channels, height, width)",
+            own.image_shape(),
+            theirs.image_shape()
+        );
+    }
+    if own.n_classes() != 0 && own.n_classes() != theirs.n_classes() {
+        bail!("student.network.n_classes: is {}, the teacher's {}", own.n_classes(), theirs.n_classes());
+    }
+    Ok(model)
 }
 
 fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Result<TrainPlan> {
@@ -90,10 +121,17 @@ fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Re
     for (k, phase) in phases.phases().iter().enumerate() {
         let first = k == 0;
         let carry_on = !first && d.phase_change == PhaseChange::CarryOn;
+        let start = match &config.student {
+            Some(student) if first => {
+                StageStart::NewStudent { from_teacher: student.start == StudentStart::Matching }
+            }
+            _ if carry_on => StageStart::CarryOn,
+            _ => StageStart::FromTeacher,
+        };
         stages.push(Stage {
             name: format!("phase {} of {n}: {} -> {}", k + 1, phase.teacher_steps(), phase.student_steps()),
             objective: objective(config, phase, grid)?,
-            start: if carry_on { StageStart::CarryOn } else { StageStart::FromTeacher },
+            start,
             steps,
             learning_rate: d.learning_rate,
             inference_decay: d.inference_decay.resolve(steps).context("distill.inference_decay")?,
@@ -133,14 +171,24 @@ impl fmt::Display for Outline {
         let n = self.model.n_params();
         writeln!(f, "run        {} (seed {})", self.config.name, self.config.seed)?;
         writeln!(f, "network    {n} parameters, predicts {:?}", self.config.model.prediction)?;
+        if let Some(student) = &self.other {
+            let (own, p) = (student.n_params(), student.config().prediction);
+            writeln!(
+                f,
+                "student    {own} parameters, predicts {p:?}: {:.1} times smaller",
+                n as f64 / own as f64
+            )?;
+        }
         // In training the gradient stands beside what is stored.
-        let megabytes = |buffers: usize| (n * 4 * buffers) as f64 / 1e6;
+        let own = self.student().n_params();
+        let stored = n + OF_STUDENT * own;
+        let megabytes = |parameters: usize| (parameters * 4) as f64 / 1e6;
         writeln!(
             f,
             "memory     {:.1} MB of buffers (student, gradient, Adam, two averages, teacher), and the activations of a \
              micro-batch; a checkpoint has {:.1} MB",
-            megabytes(STORED + 1),
-            megabytes(STORED)
+            megabytes(stored + own),
+            megabytes(stored)
         )?;
         let t = &self.training;
         writeln!(f, "batch      {} in micro-batches of {}", t.batch, t.micro_batch)?;

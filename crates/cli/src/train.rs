@@ -73,7 +73,7 @@ fn train(
     let training = &plan.outline.training;
     let keep = plan.outline.config.training.keep_checkpoints;
     let store = CheckpointStore::open(&folder.file("checkpoints"), &plan.fingerprint, keep)?;
-    let state = match store.load_newest(&plan.outline.model, training.adam, device)? {
+    let state = match store.load_newest(plan.outline.networks(), training.adam, device)? {
         Some(restored) => {
             for problem in &restored.passed_over {
                 tracing::warn!("passed over a damaged checkpoint: {problem}");
@@ -94,7 +94,7 @@ fn train(
     let subjects = || (0..training.stages.len()).map(|stage| subject(plan, stage)).collect();
     let on_the_way = measuring
         .as_ref()
-        .map(|m| OnTheWay::new(folder.file("evaluations.jsonl"), m, &plan.outline.model, subjects(), samples))
+        .map(|m| OnTheWay::new(folder.file("evaluations.jsonl"), m, subjects(), samples))
         .transpose()?;
     let teacher = plan.teacher.is_none().then(|| TeacherOut {
         path: folder.file("teacher.safetensors"),
@@ -110,7 +110,7 @@ fn train(
         &plan.outline.config.training,
         (teacher, on_the_way),
     )?;
-    let trainer = Trainer { model: &plan.outline.model, plan: training, store: &store, device };
+    let trainer = Trainer { networks: plan.outline.networks(), plan: training, store: &store, device };
     let outcome = trainer.run(state, &plan.dataset, stop, &mut watcher);
     watcher.finish();
     match outcome? {
@@ -131,7 +131,7 @@ fn start(plan: &Plan, device: Device) -> Result<TrainState> {
 }
 
 /// What a stage trains, and the card of the model that it leaves.
-fn subject(plan: &Plan, index: usize) -> StageSubject {
+fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
     let distill = &plan.outline.config.distill;
     let samples = plan.outline.training.samples_before(index) + plan.outline.training.samples(index);
     let phase = match plan.teacher {
@@ -152,9 +152,10 @@ fn subject(plan: &Plan, index: usize) -> StageSubject {
             ("teacher", "teacher, inference average", visits, clip, solver.into())
         }
     };
+    let model = plan.outline.networks().trained(index);
     let card = ModelCard {
         format: 1,
-        model: plan.outline.config.model.clone(),
+        model: model.config().clone(),
         schedule: plan.outline.config.schedule,
         timesteps: plan.outline.grid.steps(),
         visits,
@@ -169,7 +170,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject {
         version: env!("CARGO_PKG_VERSION").into(),
         source: None,
     };
-    StageSubject { what, card }
+    StageSubject { what, card, model }
 }
 
 /// Writes the student, then measures teacher and student, and writes grids and the page.
@@ -182,7 +183,7 @@ fn finish(
 ) -> Result<()> {
     let student_card = subject(plan, plan.outline.training.stages.len() - 1).card;
     let path = folder.file("model.safetensors");
-    ModelFile::save(&path, &student_card, &plan.outline.model, &state.inference.flat)?;
+    ModelFile::save(&path, &student_card, plan.outline.student(), &state.inference.flat)?;
     tracing::info!("wrote {}", path.display());
 
     let device = state.student.device();
@@ -198,7 +199,7 @@ fn finish(
     let student = Subject {
         what: "student",
         card: &student_card,
-        model: &plan.outline.model,
+        model: plan.outline.student(),
         flat: &state.inference.flat,
         digest: digest_of(&state.inference.flat)?,
     };

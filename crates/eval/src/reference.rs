@@ -120,7 +120,7 @@ impl ReferenceStats {
         ];
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut file = fewstep_torch::new_file(folder)?;
             let mut out = std::io::BufWriter::new(file.as_file_mut());
             write_npz(&arrays, &mut out)?;
             out.flush()?;

@@ -140,8 +140,10 @@ impl PhasePlan {
 
     /// The plan of a schedule whose first entry is the number of steps `T` of the first teacher.
     ///
+    /// A phase may keep the number of steps: its student learns the teacher's own steps, in a network of another size.
+    ///
     /// # Errors
-    /// Fewer than two entries, a first entry that is not a number, entries that do not shrink, two numbers that do not
+    /// Fewer than two entries, a first entry that is not a number, entries that grow, two numbers that do not
     /// divide (both are named), a partition that does not run from 0 to `T` over indices the teacher visits.
     pub fn new(schedule: &[PhaseSteps]) -> Result<Self> {
         let bad = |expected| Error::BadPlan { schedule: describe(schedule), expected };
@@ -163,8 +165,8 @@ impl PhasePlan {
             if !ends || !boundaries.windows(2).all(|w| w[0] < w[1]) {
                 return Err(bad("a partition must ascend from 0 to the number of steps"));
             }
-            if boundaries.len() >= visited.len() {
-                return Err(bad("each phase must have fewer steps than the one before"));
+            if boundaries.len() > visited.len() {
+                return Err(bad("a phase cannot have more steps than the one before"));
             }
             phases.push(Phase::new(phase, visited, &boundaries)?);
             visited = boundaries;
@@ -243,7 +245,7 @@ mod tests {
 
     #[test]
     fn bad_plans_are_refused() {
-        for bad in [&[][..], &[4], &[4, 4], &[4, 8], &[0, 0], &[4, 0]] {
+        for bad in [&[][..], &[4], &[4, 8], &[0, 0], &[4, 0], &[0]] {
             assert!(PhasePlan::equal(bad).is_err(), "{bad:?}");
         }
         let cut = |b: &[usize]| PhasePlan::new(&[8.into(), PhaseSteps::Boundaries(b.to_vec()), 1.into()]);
@@ -253,6 +255,15 @@ mod tests {
         }
         let plan = PhasePlan::new(&[8.into(), 4.into(), PhaseSteps::Boundaries(vec![0, 3, 8])]);
         assert_eq!(plan.unwrap_err(), Error::BoundaryNotVisited { phase: 1, boundary: 3 });
+    }
+
+    #[test]
+    fn a_phase_may_keep_the_number_of_steps() {
+        let plan = PhasePlan::equal(&[64, 8, 8, 1]).unwrap();
+        let kept = &plan.phases()[1];
+        assert_eq!((kept.teacher_steps(), kept.student_steps()), (8, 8));
+        assert!((0..8).all(|group| kept.group_size(group) == 1));
+        assert_eq!(kept.student_indices(), plan.phases()[0].student_indices());
     }
 
     #[test]

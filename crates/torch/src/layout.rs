@@ -176,6 +176,33 @@ impl Layout {
         Ok(Tensor::f_from_slice(&flat)?)
     }
 
+    /// The start of [`Layout::initial`], but for the entries that `other` has under the same name and in the same shape: those
+    /// are taken from `flat`, its buffer. Also how many elements those are.
+    ///
+    /// # Shapes
+    /// `flat` f32 `[other.total()]`; the result f32 `[total]`, on its device.
+    ///
+    /// # Errors
+    /// A buffer of another length, or libtorch cannot allocate.
+    pub fn initial_from(&self, seed: u64, other: &Self, flat: &Tensor) -> Result<(Tensor, usize)> {
+        if flat.size() != [other.total as i64] {
+            let (expected, got) = (vec![other.total as i64], flat.size());
+            return Err(Error::Shape { what: "flat buffer".to_owned(), expected, got });
+        }
+        let theirs: HashMap<&str, &ParamSpec> = other.params.iter().map(|p| (p.name.as_str(), p)).collect();
+        let start = self.initial(seed)?.f_to_device(flat.device())?;
+        let mut n_taken = 0;
+        for own in &self.params {
+            let Some(found) = theirs.get(own.name.as_str()).filter(|p| p.shape == own.shape) else {
+                continue;
+            };
+            let from = flat.f_narrow(0, found.offset as i64, found.len() as i64)?;
+            start.f_narrow(0, own.offset as i64, own.len() as i64)?.f_copy_(&from)?;
+            n_taken += own.len();
+        }
+        Ok((start, n_taken))
+    }
+
     /// The flat buffer that holds `tensors`, matched by name and shape, none missing and none left over. Computed entries
     /// may be missing, and must have their own values where they are present.
     ///

@@ -104,7 +104,10 @@ pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Re
 }
 
 /// A temporary file that others may read, as far as the user's mask allows: it will be a result.
-fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+///
+/// # Errors
+/// The folder is missing, read only or full.
+pub fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

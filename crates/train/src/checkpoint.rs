@@ -7,12 +7,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fewstep_models::Model;
 use fewstep_torch::{AdamConfig, Device, parse, to_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::networks::Networks;
 use crate::state::TrainState;
 
 const STATE: &str = "state.safetensors";
@@ -149,10 +149,16 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// There are checkpoints but none is intact, or the newest intact one belongs to another plan.
-    pub fn load_newest(&self, model: &Model, adam: AdamConfig, device: Device) -> Result<Option<Restored>> {
+    pub fn load_newest<'a>(
+        &self,
+        networks: impl Into<Networks<'a>>,
+        adam: AdamConfig,
+        device: Device,
+    ) -> Result<Option<Restored>> {
+        let networks = networks.into();
         let mut passed_over = Vec::new();
         for path in self.list()?.into_iter().rev() {
-            match self.read(&path, model, adam, device) {
+            match self.read(&path, networks, adam, device) {
                 Ok(state) => return Ok(Some(Restored { state, path, passed_over })),
                 Err(Error::Plan { key, problem }) => return Err(Error::Plan { key, problem }),
                 Err(e) => passed_over.push(e.to_string()),
@@ -164,7 +170,13 @@ impl CheckpointStore {
         Err(Error::NoIntactCheckpoint { folder: self.folder.clone(), problems: passed_over.join("; ") })
     }
 
-    fn read(&self, folder: &Path, model: &Model, adam: AdamConfig, device: Device) -> Result<TrainState> {
+    fn read(
+        &self,
+        folder: &Path,
+        networks: Networks<'_>,
+        adam: AdamConfig,
+        device: Device,
+    ) -> Result<TrainState> {
         let path = folder.join(MANIFEST);
         let bad = |path: &Path, problem: String| Error::File { path: path.to_owned(), problem };
         let manifest: Manifest = serde_json::from_slice(&fs_err::read(&path)?)
@@ -184,7 +196,7 @@ impl CheckpointStore {
             return Err(Error::Plan { key: "checkpoints", problem });
         }
         let stored = parse(&bytes, &path.display().to_string())?;
-        TrainState::from_stored(stored, model.layout().total(), adam, device, &path)
+        TrainState::from_stored(stored, networks, adam, device, &path)
     }
 }
 

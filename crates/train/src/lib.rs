@@ -8,6 +8,7 @@
 mod checkpoint;
 mod error;
 mod model_file;
+mod networks;
 mod objective;
 mod plan;
 mod state;
@@ -17,6 +18,7 @@ mod trainer;
 pub use checkpoint::{CheckpointStore, Restored};
 pub use error::{Error, Result};
 pub use model_file::{ImportedFrom, ModelCard, ModelFile};
+pub use networks::Networks;
 pub use objective::{Draws, Objective};
 pub use plan::{Stage, StageStart, TrainPlan};
 pub use state::TrainState;

@@ -13,6 +13,12 @@ pub enum StageStart {
     Fresh,
     /// The teacher becomes the inference average; the student starts as a copy of it; new Adam, new averages.
     FromTeacher,
+    /// The teacher becomes the inference average; the student is another network, drawn afresh; new Adam, new averages. For
+    /// the first distillation only.
+    NewStudent {
+        /// Whether the teacher's tensors are taken over wherever name and shape agree.
+        from_teacher: bool,
+    },
     /// The teacher becomes the inference average; student, self-teacher, averages and Adam carry on (the reference code's
     /// phase change).
     CarryOn,

@@ -5,6 +5,7 @@ use fewstep_torch::{Adam, AdamConfig, Device, Ema, Stored, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::networks::Networks;
 use crate::plan::StageStart;
 
 /// The state of a run: counters and flat buffers, nothing else. A checkpoint is this, written whole.
@@ -71,20 +72,31 @@ impl TrainState {
             return Ok(());
         }
         match start {
-            StageStart::Fresh => {}
+            // Another network's start is not known here: see `replace_student`.
+            StageStart::Fresh | StageStart::NewStudent { .. } => {}
             StageStart::FromTeacher => {
-                let teacher = Ema::of(&self.inference.flat)?.flat;
-                self.student = Ema::of(&teacher)?.flat;
-                self.adam = Adam::new(adam, &self.student)?;
-                self.inference = Ema::of(&self.student)?;
-                self.self_teacher = None;
-                self.teacher = Some(teacher);
+                let student = Ema::of(&self.inference.flat)?.flat;
+                self.replace_student(student, adam)?;
             }
             StageStart::CarryOn => self.teacher = Some(Ema::of(&self.inference.flat)?.flat),
         }
         if has_self_teacher && self.self_teacher.is_none() {
             self.self_teacher = Some(Ema::of(&self.student)?);
         }
+        Ok(())
+    }
+
+    /// The inference average becomes the teacher, `student` the student, f32 `[total]` of its own network; new Adam, new
+    /// averages.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn replace_student(&mut self, student: Tensor, adam: AdamConfig) -> Result<()> {
+        self.teacher = Some(Ema::of(&self.inference.flat)?.flat);
+        self.adam = Adam::new(adam, &student)?;
+        self.inference = Ema::of(&student)?;
+        self.self_teacher = None;
+        self.student = student;
         Ok(())
     }
 
@@ -112,10 +124,10 @@ impl TrainState {
         Ok((tensors.into_iter().map(|(n, t)| (n.to_owned(), t.shallow_clone())).collect(), card))
     }
 
-    /// The state from a stored file; `total` is the number of parameters that the network has.
+    /// The state from a stored file of a run with these networks.
     pub(crate) fn from_stored(
         mut file: Stored,
-        total: usize,
+        networks: Networks<'_>,
         adam: AdamConfig,
         device: Device,
         path: &std::path::Path,
@@ -124,6 +136,11 @@ impl TrainState {
         let card = file.card.as_deref().ok_or_else(|| bad("has no counters".into()))?;
         let c: Counters = serde_json::from_str(card).map_err(|e| bad(format!("counters: {e}")))?;
         let mut take = |name: &str| -> Result<Option<Tensor>> {
+            let network = match name {
+                "teacher" => networks.teaching(c.stage),
+                _ => networks.trained(c.stage),
+            };
+            let total = network.layout().total();
             let Some(t) = file.tensors.remove(name) else { return Ok(None) };
             if t.size() != [total as i64] || t.kind() != fewstep_torch::Kind::Float {
                 return Err(bad(format!("buffer `{name}` does not fit a network of {total} parameters")));

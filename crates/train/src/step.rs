@@ -27,7 +27,7 @@ pub struct Rates {
 }
 
 /// How a step is carried out.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct StepOptions<'a> {
     /// Images a forward and backward pass.
     pub micro_batch: usize,
@@ -37,6 +37,8 @@ pub struct StepOptions<'a> {
     pub keep_gradient: bool,
     /// Dropout in the student, if any.
     pub dropout: Option<&'a DropoutDraws>,
+    /// The teacher's network, if it is another than the student's.
+    pub teacher: Option<&'a Model>,
 }
 
 /// Dropout of a batch.
@@ -145,6 +147,7 @@ fn batch_gradient(
         jobs.push(Job { dropout: options.dropout.map(cut), ..Job::new(state, batch, draws, from, to)? });
     }
     let parallel = batch.device() == Device::Cpu;
+    let teacher = options.teacher.unwrap_or(model);
     // In waves, so that only so many gradients are alive; of several jobs a thread, so that on a shared machine a thread
     // that is held up does not hold up the others.
     let wave = if parallel { JOBS_A_THREAD * rayon::current_num_threads().max(1) } else { 1 };
@@ -157,9 +160,9 @@ fn batch_gradient(
             break;
         }
         let done: Vec<Result<(Tensor, Vec<f64>)>> = if parallel && now.len() > 1 {
-            now.into_par_iter().map(|job| job.run(model, objective, n)).collect()
+            now.into_par_iter().map(|job| job.run((model, teacher), objective, n)).collect()
         } else {
-            now.into_iter().map(|job| job.run(model, objective, n)).collect()
+            now.into_iter().map(|job| job.run((model, teacher), objective, n)).collect()
         };
         for result in done {
             let (gradient, part) = result?;
@@ -194,18 +197,23 @@ impl Job {
     }
 
     /// The micro-batch's share of the gradient, and its losses. `total` is the size of the whole batch.
-    fn run(self, model: &Model, objective: &Objective, total: usize) -> Result<(Tensor, Vec<f64>)> {
-        let layout = model.layout();
-        let frozen = |flat: &Option<Tensor>| -> Result<Option<Params>> {
-            Ok(flat.as_ref().map(|f| Params::frozen(Arc::clone(layout), f)).transpose()?)
+    fn run(
+        self,
+        (model, taught_by): (&Model, &Model),
+        objective: &Objective,
+        total: usize,
+    ) -> Result<(Tensor, Vec<f64>)> {
+        let frozen = |model: &Model, flat: &Option<Tensor>| -> Result<Option<Params>> {
+            Ok(flat.as_ref().map(|f| Params::frozen(Arc::clone(model.layout()), f)).transpose()?)
         };
-        let student = Params::with_grad(Arc::clone(layout), &self.buffers.student)?;
-        let (teacher, own) = (frozen(&self.buffers.teacher)?, frozen(&self.buffers.self_teacher)?);
+        let student = Params::with_grad(Arc::clone(model.layout()), &self.buffers.student)?;
+        let teacher = frozen(taught_by, &self.buffers.teacher)?;
+        let own = frozen(model, &self.buffers.self_teacher)?;
         let device = self.buffers.student.device();
         let dropout = self.dropout.as_ref().map(|d| Dropout::new(d.rate, &d.seeds, device)).transpose()?;
         let denoisers = (
             dropout.as_ref().map_or(model.denoiser(&student), |d| model.denoiser(&student).with_dropout(d)),
-            teacher.as_ref().map(|p| model.denoiser(p)),
+            teacher.as_ref().map(|p| taught_by.denoiser(p)),
             own.as_ref().map(|p| model.denoiser(p)),
         );
         let networks = Networks {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fewstep_data::{Dataset, DrawConfig, Prefetch};
 use fewstep_distill::Batch;
-use fewstep_models::Model;
 use fewstep_torch::{Device, Kind, Tensor};
 
 use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
-use crate::plan::{Stage, TrainPlan};
+use crate::networks::Networks;
+use crate::plan::{Stage, StageStart, TrainPlan};
 use crate::state::TrainState;
 use crate::step::{DropoutDraws, Rates, StepOptions, StepReport, train_step};
 
@@ -75,8 +75,8 @@ pub enum Outcome {
 /// A run: what it follows and what it reads and writes.
 #[derive(Debug)]
 pub struct Trainer<'a> {
-    /// The network.
-    pub model: &'a Model,
+    /// The networks.
+    pub networks: Networks<'a>,
     /// The plan.
     pub plan: &'a TrainPlan,
     /// Where checkpoints go.
@@ -101,6 +101,7 @@ impl Trainer<'_> {
         self.plan.validate()?;
         let mut saved_at = self.samples(&state);
         while let Some(stage) = self.plan.stages.get(state.stage) {
+            self.start_new_student(stage, &mut state)?;
             state.enter_stage(stage.start, stage.objective.has_self_teacher(), self.plan.adam)?;
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
@@ -129,6 +130,16 @@ impl Trainer<'_> {
             state.nimg = 0;
         }
         Ok(Outcome::Finished(state))
+    }
+
+    /// The student of a stage that begins with another network. One that has a teacher has begun.
+    fn start_new_student(&self, stage: &Stage, state: &mut TrainState) -> Result<()> {
+        let StageStart::NewStudent { from_teacher } = stage.start else { return Ok(()) };
+        if state.nimg > 0 || state.teacher.is_some() {
+            return Ok(());
+        }
+        let student = self.networks.new_student(&state.inference.flat, self.plan.seed, from_teacher)?;
+        state.replace_student(student, self.plan.adam)
     }
 
     /// Samples of the whole run that `state` has seen.
@@ -163,8 +174,10 @@ impl Trainer<'_> {
             gradient: self.plan.gradient,
             keep_gradient: false,
             dropout: dropout.as_ref(),
+            teacher: Some(self.networks.teaching(state.stage)),
         };
-        let report = train_step(self.model, &stage.objective, state, &batch, &draws, &rates, &options)?;
+        let model = self.networks.trained(state.stage);
+        let report = train_step(model, &stage.objective, state, &batch, &draws, &rates, &options)?;
         let step = nimg / self.plan.batch as u64;
         if !report.applied {
             return Err(self.not_finite(stage, state, step, &report, &data.ns)?);

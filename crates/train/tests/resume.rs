@@ -45,13 +45,14 @@ impl Observer for Watch<'_> {
 fn run(s: &Setting, folder: &Path, stop_after: Option<u64>) -> (Option<TrainState>, u64, Vec<usize>) {
     let plan = s.plan(5);
     let store = CheckpointStore::open(folder, "plan", 2).unwrap();
-    let state = match store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap() {
+    let networks = s.networks(&plan);
+    let state = match store.load_newest(networks, AdamConfig::default(), Device::Cpu).unwrap() {
         Some(restored) => restored.state,
         None => TrainState::fresh(&s.model, plan.seed, plan.adam, Device::Cpu).unwrap(),
     };
     let stop = AtomicBool::new(false);
     let mut watch = Watch { stop: &stop, stop_after, steps: 0, ended: vec![], fail: false };
-    let trainer = Trainer { model: &s.model, plan: &plan, store: &store, device: Device::Cpu };
+    let trainer = Trainer { networks, plan: &plan, store: &store, device: Device::Cpu };
     let outcome = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap();
     let state = if let Outcome::Finished(state) = outcome { Some(state) } else { None };
     (state, watch.steps, watch.ended)
@@ -65,9 +66,20 @@ fn checkpoints(folder: &Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn a_run_interrupted_at_every_step_ends_in_the_same_bits() {
-    let s = Setting::new(8, 4);
+    ends_in_the_same_bits(&Setting::new(8, 4));
+}
+
+#[test]
+fn so_does_one_with_a_smaller_student() {
+    let s = Setting::new(8, 4).with_smaller_student(8);
+    let (teacher, student) = (s.model.n_params(), s.student.as_ref().unwrap().n_params());
+    assert!(student < teacher, "{student} {teacher}");
+    ends_in_the_same_bits(&s);
+}
+
+fn ends_in_the_same_bits(s: &Setting) {
     let whole = tempfile::tempdir().unwrap();
-    let (want, steps, ended) = run(&s, whole.path(), None);
+    let (want, steps, ended) = run(s, whole.path(), None);
     assert_eq!((steps, ended), (15, vec![0, 1, 2]));
     let want = want.unwrap();
     let pieces = tempfile::tempdir().unwrap();
@@ -75,7 +87,7 @@ fn a_run_interrupted_at_every_step_ends_in_the_same_bits() {
     let got = loop {
         runs += 1;
         // One step a run, so that every boundary of the plan is crossed by a restart.
-        if let (Some(state), _, _) = run(&s, pieces.path(), Some(1)) {
+        if let (Some(state), _, _) = run(s, pieces.path(), Some(1)) {
             break state;
         }
         assert!(runs < 40);
@@ -177,7 +189,7 @@ fn an_observer_s_error_ends_the_run() {
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     let stop = AtomicBool::new(false);
     let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: true };
-    let trainer = Trainer { model: &s.model, plan: &plan, store: &store, device: Device::Cpu };
+    let trainer = Trainer { networks: (&s.model).into(), plan: &plan, store: &store, device: Device::Cpu };
     let e = trainer.run(s.state(), &s.dataset(), &stop, &mut watch).unwrap_err();
     assert_eq!(e.to_string(), "full disk");
 }
@@ -191,7 +203,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state() {
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     let stop = AtomicBool::new(false);
     let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: false };
-    let trainer = Trainer { model: &s.model, plan: &plan, store: &store, device: Device::Cpu };
+    let trainer = Trainer { networks: (&s.model).into(), plan: &plan, store: &store, device: Device::Cpu };
     let state = TrainState::fresh(&s.model, 1, plan.adam, Device::Cpu).unwrap();
     let e = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap_err();
     let Error::NonFinite { stage, kept, .. } = &e else { panic!("{e}") };

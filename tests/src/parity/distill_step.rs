@@ -110,8 +110,13 @@ impl Setting {
             state.self_teacher = Some(Ema::of(&state.student)?);
         }
         state.teacher = Some(network::weights(case, &self.model, "teacher_fill_seed")?);
-        let options =
-            StepOptions { micro_batch, gradient: self.gradient, keep_gradient: true, dropout: None };
+        let options = StepOptions {
+            micro_batch,
+            gradient: self.gradient,
+            keep_gradient: true,
+            dropout: None,
+            teacher: None,
+        };
         let mut sizes = GradientSizes::new(layout, |row, rows| network::is_key(&self.model, row, rows));
         let mut measured = Vec::new();
         for (s, step) in self.steps.iter().enumerate() {

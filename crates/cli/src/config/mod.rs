@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use fewstep_data::DatasetSpec;
 use fewstep_distill::{BtdConfig, DenoisingConfig, TractConfig};
 use fewstep_eval::Quantisation;
-use fewstep_models::ModelConfig;
+use fewstep_models::{Architecture, ModelConfig, Prediction};
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
 use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub(crate) struct RunConfig {
     pub(crate) data: DatasetSpec,
     /// The network. Left out, it is that of `teacher.from`.
     pub(crate) model: ModelConfig,
+    /// The student, where it is another network than the teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) student: Option<StudentConfig>,
     /// Noise levels. Left out, they are those of `teacher.from`, or the cosine schedule.
     #[serde(default)]
     pub(crate) schedule: Schedule,
@@ -44,6 +47,31 @@ pub(crate) struct RunConfig {
     pub(crate) distill: DistillConfig,
     #[serde(default)]
     pub(crate) evaluation: EvaluationConfig,
+}
+
+/// A student of another network, such as a smaller one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StudentConfig {
+    /// The network; it takes the images that the teacher takes.
+    pub(crate) network: Architecture,
+    /// What it predicts (a DDPM network only).
+    #[serde(default)]
+    pub(crate) prediction: Prediction,
+    /// What it starts from.
+    #[serde(default)]
+    pub(crate) start: StudentStart,
+}
+
+/// Where the parameters of a student of another network come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StudentStart {
+    /// From the teacher where names and shapes agree, the rest drawn afresh.
+    #[default]
+    Matching,
+    /// All drawn afresh.
+    Scratch,
 }
 
 /// What all stages share.

@@ -79,3 +79,25 @@ fn computed_entries_are_accepted_when_equal_and_needed_never() {
     t.remove("freqs");
     assert!(l.gather("x", &t).unwrap_err().to_string().contains("`freqs` is missing"));
 }
+
+#[test]
+fn a_start_takes_over_what_agrees_in_name_and_shape() {
+    let other = {
+        let mut b = LayoutBuilder::new();
+        b.param("scale", &[4], Init::Zeros).unwrap();
+        b.scope("conv", |b| {
+            b.param("weight", &[3, 2], Init::Zeros)?;
+            b.param("bias", &[2], Init::Zeros)
+        })
+        .unwrap();
+        b.build()
+    };
+    let flat = Tensor::from_slice(&(1..=12u8).map(f32::from).collect::<Vec<_>>());
+    let (start, n_taken) = layout().initial_from(3, &other, &flat).unwrap();
+    let (start, fresh): (Vec<f32>, Vec<f32>) =
+        (start.try_into().unwrap(), layout().initial(3).unwrap().try_into().unwrap());
+    assert_eq!(n_taken, 6);
+    assert_eq!(start[..6], fresh[..6], "another shape under the same name is no agreement");
+    assert_eq!(start[6..], [11.0, 12.0, 1.0, 2.0, 3.0, 4.0]);
+    assert!(layout().initial_from(3, &other, &flat.narrow(0, 0, 11)).is_err());
+}

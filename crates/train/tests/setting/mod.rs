@@ -9,10 +9,29 @@ use fewstep_models::ddpm::DdpmConfig;
 use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
 use fewstep_schedules::{LearningRate, PhasePlan, Schedule};
 use fewstep_torch::{AdamConfig, Device, GradientRule, Key, Kind, Stream, Tensor};
-use fewstep_train::{Draws, Objective, Rates, Stage, StageStart, StepOptions, TrainPlan, TrainState};
+use fewstep_train::{
+    Draws, Networks, Objective, Rates, Stage, StageStart, StepOptions, TrainPlan, TrainState,
+};
+
+/// A network of `channels` channels on 8x8 images.
+fn network(channels: i64, channel_mult: Vec<i64>) -> Model {
+    let network = DdpmConfig {
+        image_channels: 1,
+        resolution: 8,
+        channels,
+        channel_mult,
+        n_res_blocks: 1,
+        attention_resolutions: vec![4],
+        embedding_channels: 2 * channels,
+        ..DdpmConfig::cifar10()
+    };
+    Model::new(ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V }).unwrap()
+}
 
 pub struct Setting {
     pub model: Model,
+    /// The student's network, if it is another.
+    pub student: Option<Model>,
     pub tract: Objective,
     pub denoising: Objective,
     pub rates: Rates,
@@ -23,22 +42,12 @@ pub struct Setting {
 impl Setting {
     /// A network of `channels` channels on 8x8 images.
     pub fn new(channels: i64, micro_batch: usize) -> Self {
-        let network = DdpmConfig {
-            image_channels: 1,
-            resolution: 8,
-            channels,
-            channel_mult: vec![1, 2],
-            n_res_blocks: 1,
-            attention_resolutions: vec![4],
-            embedding_channels: 2 * channels,
-            ..DdpmConfig::cifar10()
-        };
-        let config = ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V };
         let schedule = Schedule::default();
         let phase = PhasePlan::equal(&[16, 4]).unwrap().phases()[0].clone();
         let tract = Tract { grid: schedule.grid(16).unwrap(), config: TractConfig::default() };
         Self {
-            model: Model::new(config).unwrap(),
+            model: network(channels, vec![1, 2]),
+            student: None,
             tract: Objective::Tract { tract, phase },
             denoising: Objective::Denoising(Denoising { schedule, config: DenoisingConfig::default() }),
             rates: Rates { lr: 1e-3, inference_decay: 0.9, self_teacher_decay: 0.5 },
@@ -47,9 +56,20 @@ impl Setting {
                 gradient: GradientRule::default(),
                 keep_gradient: true,
                 dropout: None,
+                teacher: None,
             },
             side: 8,
         }
+    }
+
+    /// The same with a smaller student, some of whose tensors have the teacher's names and shapes.
+    pub fn with_smaller_student(mut self, channels: i64) -> Self {
+        self.student = Some(network(channels, vec![1, 1]));
+        self
+    }
+
+    pub fn networks(&self, plan: &TrainPlan) -> Networks<'_> {
+        Networks::of(plan, &self.model, self.student.as_ref().unwrap_or(&self.model))
     }
 
     /// A state inside a distillation stage.
@@ -99,6 +119,10 @@ impl Setting {
             tract: Tract { grid: grid.clone(), config: TractConfig::default() },
             phase: phases.phases()[k].clone(),
         };
+        let first = match &self.student {
+            Some(_) => StageStart::NewStudent { from_teacher: true },
+            None => StageStart::FromTeacher,
+        };
         TrainPlan {
             seed: 5,
             batch: 6,
@@ -108,7 +132,7 @@ impl Setting {
             gradient: GradientRule::default(),
             stages: vec![
                 stage("teacher", self.denoising.clone(), StageStart::Fresh),
-                stage("phase 1", phase(0), StageStart::FromTeacher),
+                stage("phase 1", phase(0), first),
                 stage("phase 2", phase(1), StageStart::CarryOn),
             ],
             checkpoint_every: 12,
