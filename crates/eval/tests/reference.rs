@@ -1,6 +1,6 @@
 //! What must hold of a real reference, on the 50,000 feature rows of CIFAR-10 that `fewstep reference --dataset cifar10
 //! --rows` leaves in the cache.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 use fewstep_eval::{ImageFeatures, Moments, ReferenceStats, frechet_distance};
 use std::path::PathBuf;
