@@ -9,7 +9,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::error::{Error, Format, Result, shown_name};
+use crate::{
+    allowance::Allowance,
+    error::{Error, Format, Result, shown_name},
+};
 
 /// The name of the file, in a folder or an archive of images.
 pub const LABELS_FILE: &str = "dataset.json";
@@ -77,8 +80,18 @@ impl ImageLabels {
     /// The labels of a file, or nothing if it says that there are none.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for what is not JSON of this layout; otherwise those of [`Self::new`], also for a negative label.
+    /// [`Error::Damaged`] for what is not JSON of this layout, [`Error::Unfolds`] for a long file of hardly anything but
+    /// brackets; otherwise those of [`Self::new`], also for a negative label.
     pub fn parse(json: &[u8]) -> Result<Option<Self>> {
+        Self::parse_within(json, &mut Allowance::new(Format::ImageLabels, json.len() as u64))
+    }
+
+    /// As [`Self::parse`], for a part of a file whose allowance this is.
+    pub(crate) fn parse_within(json: &[u8], allowance: &mut Allowance) -> Result<Option<Self>> {
+        // Each pair has a bracket, and comes to lie in a vector that may have just doubled. A name may be copied.
+        let n_pairs = json.iter().filter(|b| **b == b'[').count();
+        allowance.spend_on::<[(String, i64); 2]>(n_pairs)?;
+        allowance.spend_on::<[u8; 2]>(json.len())?;
         let read: Read = serde_json::from_slice(json).map_err(|error| Error::Damaged {
             format: Format::ImageLabels,
             reason: error.to_string().chars().take(300).collect(),

@@ -10,6 +10,7 @@ use std::{
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use crate::{
+    allowance::Allowance,
     archive::{Archive, Entry},
     error::{Error, Format, Result, shown_name},
     image::{self, Image, ImageHeader, Named, read_image, read_image_header},
@@ -35,8 +36,10 @@ impl<B: AsRef<[u8]>> ImageZip<B> {
     /// [`ImageLabels::parse`].
     pub fn open(bytes: B) -> Result<Self> {
         let archive = Archive::open(Format::ImageZip, bytes.as_ref())?;
+        let mut allowance = Allowance::new(Format::ImageZip, bytes.as_ref().len() as u64);
         let labels = archive.read(LABELS_FILE)?;
-        let labels = labels.map(|json| ImageLabels::parse(&json)).transpose()?.flatten();
+        let labels =
+            labels.map(|json| ImageLabels::parse_within(&json, &mut allowance)).transpose()?.flatten();
         let (mut images, mut others) = (Vec::new(), Vec::new());
         for (name, entry) in archive.into_entries() {
             match image::named(&name) {

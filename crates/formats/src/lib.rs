@@ -12,7 +12,7 @@
 //! In numbers, beyond the input: a model takes its arrays and a few per cent. A hostile model file takes at most eight
 //! times its size and 3 MiB, however it is made. What is built out of a file (the values of a pickle, what an archive
 //! unpacks to, arrays that share what is stored, options) may be six times the file and 2 MiB, and is paid for before it
-//! exists; a file that asks for more is refused ([`Error::Unfolds`]).
+//! exists; a file that asks for more is refused ([`Error::Unfolds`]). The same holds of the labels of images.
 //!
 //! Model files (pickles of torch and of EDM, flax's msgpack, safetensors, numpy's arrays) all become a [`Checkpoint`]:
 //! [`read_checkpoint`] tells which it is. A pickle is a program, and none of it is run here: only the globals that tensors

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
 };
 
-use fewstep_formats::read_checkpoint;
+use fewstep_formats::{ImageLabels, ImageZip, Result, read_checkpoint};
 use made::{greedy::greedy, *};
 use zip::CompressionMethod;
 
@@ -48,9 +48,13 @@ static ALLOCATOR: Counting = Counting;
 
 /// The most bytes that reading a file holds at a time beyond the file, and whether it was read.
 fn most(file: &[u8]) -> (usize, bool) {
+    most_of(|| read_checkpoint(file))
+}
+
+fn most_of<T>(read: impl FnOnce() -> Result<T>) -> (usize, bool) {
     let before = NOW.get();
     MOST.set(before);
-    let read = read_checkpoint(file).is_ok();
+    let read = read().is_ok();
     ((MOST.get() - before) as usize, read)
 }
 
@@ -97,6 +101,29 @@ fn no_file_takes_more_than_a_small_multiple_of_its_size() {
     for (name, (share, what)) in worst {
         println!("{name}: at worst {:.0} % of the limit, {what}", 100. * share);
     }
+}
+
+#[test]
+fn labels_of_images_keep_to_the_same_bound() {
+    let mut shares = Vec::new();
+    for n in (10..=18).map(|log| 1 << log) {
+        let json = format!("{{\"labels\":[{}[\"\",0]]}}", "[\"\",0],".repeat(n)).into_bytes();
+        let zip = |method| archive(&[("dataset.json", &json)], method);
+        let (stored, deflated) = (zip(CompressionMethod::Stored), zip(CompressionMethod::Deflated));
+        for (len, (most, _)) in [
+            (json.len(), most_of(|| ImageLabels::parse(&json))),
+            (stored.len(), most_of(|| ImageZip::open(&stored))),
+            (deflated.len(), most_of(|| ImageZip::open(&deflated))),
+        ] {
+            shares.push(most as f64 / (TIMES * len + FLOOR) as f64);
+        }
+    }
+    let worst = shares.iter().fold(0f64, |a, b| a.max(*b));
+    assert!(worst < 1., "{shares:?}");
+    // A hundred thousand images of the shortest names that are different.
+    let pairs: Vec<String> = (0..100_000).map(|i| format!("[\"{i}.png\",0]")).collect();
+    let json = format!("{{\"labels\":[{}]}}", pairs.join(","));
+    assert!(ImageLabels::parse(json.as_bytes()).unwrap().is_some());
 }
 
 /// Models of hardly anything but structure: no tensor has more than sixteen numbers.
