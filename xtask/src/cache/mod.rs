@@ -2,6 +2,7 @@
 //! whole. Beside it what moves files into it: unpacking, digests, and how far that is.
 
 pub(crate) mod digest;
+mod member;
 pub(crate) mod progress;
 pub(crate) mod tarball;
 pub(crate) mod unzip;

@@ -1,15 +1,14 @@
 //! Taking the wanted members out of a tar stream. Only files count: what a link in an archive points to is nobody's
 //! business here.
 
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use tar::Archive;
 
+use super::member::{copy, write_member};
 use super::progress::Progress;
-use super::unzip::copy;
 
 /// Unpacks into the folder `into` those members for which `place` answers with a path, which is taken as relative to
 /// it. `name` is what the stream is called in messages. The stream is read to its end.
@@ -32,17 +31,11 @@ pub(crate) fn unpack(
         let stays = to.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         ensure!(stays, "{name}: the member {} leaves the archive", path.display());
         let to = into.join(to);
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        let mut file = File::create(&to).with_context(|| format!("cannot write {}", to.display()))?;
         let size = member.size();
-        let copied = copy(&mut member, &mut file, |n| {
+        write_member(&mut member, size, &to, name, |n| {
             done += n;
             progress.at(done);
-        })
-        .with_context(|| format!("cannot unpack {} from {name}", to.display()))?;
-        ensure!(copied == size, "{name}: {copied} of {size} bytes of {}", to.display());
+        })?;
         found += 1;
     }
     ensure!(found > 0, "{name} holds nothing of what is looked for");
@@ -54,6 +47,8 @@ pub(crate) fn unpack(
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
+
     use flate2::Compression;
     use flate2::read::GzDecoder;
     use flate2::write::GzEncoder;

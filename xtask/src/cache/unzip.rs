@@ -1,13 +1,14 @@
 //! Taking the wanted members out of a zip archive. Every member is checked against its size and CRC-32 as it is read.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use zip::ZipArchive;
 
+use super::member::write_member;
 use super::progress::Progress;
 
 /// Unpacks into the folder `into` those members for which `place` answers with a path, which is taken as relative to
@@ -42,17 +43,11 @@ pub(crate) fn unpack(archive: &Path, into: &Path, place: impl Fn(&Path) -> Optio
     let mut done = 0;
     for (index, to) in wanted {
         let mut member = zip.by_index(index).with_context(context)?;
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        let mut file = File::create(&to).with_context(|| format!("cannot write {}", to.display()))?;
         let size = member.size();
-        let copied = copy(&mut member, &mut file, |n| {
+        let file = write_member(&mut member, size, &to, &archive.display().to_string(), |n| {
             done += n;
             progress.at(done);
-        })
-        .with_context(|| format!("cannot unpack {} from {}", to.display(), archive.display()))?;
-        ensure!(copied == size, "{}: {copied} of {size} bytes of {}", archive.display(), to.display());
+        })?;
         if let Some(mode) = member.unix_mode() {
             file.set_permissions(fs::Permissions::from_mode(mode & 0o777 | 0o600))?;
         }
@@ -72,22 +67,10 @@ fn open(archive: &Path) -> Result<ZipArchive<BufReader<File>>> {
         .with_context(|| format!("{} is not a whole zip archive", archive.display()))
 }
 
-pub(super) fn copy(from: &mut impl Read, to: &mut impl Write, mut each: impl FnMut(u64)) -> io::Result<u64> {
-    let mut buffer = vec![0; 1 << 20];
-    let mut copied = 0;
-    loop {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(copied);
-        }
-        to.write_all(&buffer[..n])?;
-        copied += n as u64;
-        each(n as u64);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
