@@ -14,8 +14,8 @@ use indicatif::MultiProgress;
 use crate::args::EvalFidArgs;
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::evaluation::{
-    Evaluator, Features, MetricChoice, ReferenceSet, Stopped, Subject, Wanted, compare_all, read_records,
-    write_records,
+    Evaluator, Features, MetricChoice, ReferenceSet, Stopped, Subject, Wanted, check_class, compare_all,
+    read_records, write_records,
 };
 use crate::measuring::{student_steps, teacher_steps};
 use crate::signals::{STOPPED, stop_flag};
@@ -185,10 +185,7 @@ impl<'a> Request<'a> {
     fn model_shape(&self) -> Result<ImageShape> {
         let (_, file, _) = self.models.first().context("nothing to measure")?;
         let [c, h, w] = file.card.model.image_shape().map(|extent| extent as usize);
-        let classes = file.card.model.n_classes();
-        if let Some(class) = self.args.class.filter(|c| !(0..classes.max(0)).contains(c)) {
-            bail!("--class {class}: the model has {classes} classes");
-        }
+        check_class(self.args.class, &file.card, "the model")?;
         Ok(ImageShape { c, h, w })
     }
 

@@ -41,15 +41,19 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
     if let Some(path) = outline.config.teacher.from.as_deref().filter(|path| path.exists()) {
         load_teacher(path, &outline.config)?;
     }
-    print(&outline, &data);
+    print(&shown(&outline, &data));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A plan and its data as a person reads them.
+fn shown(outline: &Outline, data: &str) -> String {
+    format!("{outline}\ndata       {data}")
 }
 
 /// Prints a plan to stdout.
 #[allow(clippy::print_stdout)] // the command's output
-fn print(outline: &Outline, data: &str) {
-    println!("{outline}");
-    println!("data       {data}");
+pub(crate) fn print(plan: &str) {
+    println!("{plan}");
 }
 
 /// A data set in words.
@@ -69,16 +73,11 @@ impl Plan {
         let fingerprint = fingerprint(config, &dataset_digest, teacher.as_ref());
         Ok(Self { outline, dataset, dataset_digest, teacher, fingerprint })
     }
-
-    /// Prints it.
-    pub(crate) fn print(&self) {
-        print(&self.outline, &told(self.dataset.as_ref()));
-    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\ndata       {}", self.outline, told(self.dataset.as_ref()))
+        f.write_str(&shown(&self.outline, &told(self.dataset.as_ref())))
     }
 }
 

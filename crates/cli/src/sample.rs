@@ -12,7 +12,7 @@ use fewstep_train::ModelFile;
 use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
-use crate::evaluation::{Request, Stopped, generate, levels};
+use crate::evaluation::{Request, Stopped, check_class, generate, levels};
 use crate::page::grid;
 use crate::signals::{STOPPED, stop_flag};
 
@@ -22,10 +22,7 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
         bail!("--n: must be at least 1");
     }
     let file = ModelFile::load(&args.model)?;
-    let classes = file.card.model.n_classes();
-    if let Some(class) = args.class.filter(|c| !(0..classes.max(0)).contains(c)) {
-        bail!("--class {class}: {} has {classes} classes", args.model.display());
-    }
+    check_class(args.class, &file.card, args.model.display())?;
     let visited = levels(&file.card, args.steps).with_context(|| match args.steps {
         Some(n) => format!("--steps {n}"),
         None => args.model.display().to_string(),

@@ -18,7 +18,7 @@ use crate::needs;
 use crate::observer::{TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};
 use crate::page::{grid, write_page};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::run_folder::RunFolder;
 use crate::signals::{STOPPED, stop_flag};
 
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     }
     let plan = Plan::resolve(crate::config::load(&args.config)?)?;
     if args.dry_run {
-        plan.print();
+        plan::print(&plan.to_string());
         return Ok(ExitCode::SUCCESS);
     }
     let stop = stop_flag()?;
@@ -40,10 +40,12 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     for line in plan.to_string().lines() {
         tracing::info!("{line}");
     }
-    let Some(state) = train(&plan, &folder, device, &stop, bars)? else {
+    // Made once, by whichever part of the run measures first.
+    let mut measuring = None;
+    let Some(state) = train(&plan, &folder, device, &stop, bars, &mut measuring)? else {
         return Ok(ExitCode::from(STOPPED));
     };
-    match finish(&plan, &folder, &state, &stop, bars) {
+    match finish(&plan, &folder, &state, &stop, bars, measuring) {
         Err(e) if e.is::<Stopped>() => {
             tracing::warn!("{e}");
             Ok(ExitCode::from(STOPPED))
@@ -63,12 +65,13 @@ fn write_run_record(folder: &RunFolder, device: Device) -> Result<()> {
 }
 
 /// Trains to the end of the plan; `None` if it was asked to stop.
-fn train(
-    plan: &Plan,
+fn train<'a>(
+    plan: &'a Plan,
     folder: &RunFolder,
     device: Device,
-    stop: &AtomicBool,
-    bars: &MultiProgress,
+    stop: &'a AtomicBool,
+    bars: &'a MultiProgress,
+    measuring: &mut Option<Measuring<'a>>,
 ) -> Result<Option<TrainState>> {
     let training = &plan.outline.training;
     let keep = plan.outline.config.training.keep_checkpoints;
@@ -89,11 +92,10 @@ fn train(
     let samples = training.samples_before(state.stage) + state.nimg;
     let measuring = match plan.outline.config.evaluation.every {
         0 => None,
-        _ => Some(Measuring::prepare(plan, device, bars, stop)?),
+        _ => Some(&*measuring.insert(Measuring::prepare(plan, device, bars, stop)?)),
     };
     let subjects = || (0..training.stages.len()).map(|stage| subject(plan, stage)).collect();
     let on_the_way = measuring
-        .as_ref()
         .map(|m| OnTheWay::new(folder.file("evaluations.jsonl"), m, subjects(), samples))
         .transpose()?;
     let teacher = plan.teacher.is_none().then(|| TeacherOut {
@@ -174,12 +176,13 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
 }
 
 /// Writes the student, then measures teacher and student, and writes grids and the page.
-fn finish(
-    plan: &Plan,
+fn finish<'a>(
+    plan: &'a Plan,
     folder: &RunFolder,
     state: &TrainState,
-    stop: &AtomicBool,
-    bars: &MultiProgress,
+    stop: &'a AtomicBool,
+    bars: &'a MultiProgress,
+    measuring: Option<Measuring<'a>>,
 ) -> Result<()> {
     let student_card = subject(plan, plan.outline.training.stages.len() - 1).card;
     let path = folder.file("model.safetensors");
@@ -208,7 +211,10 @@ fn finish(
     let results = match Results::load(&folder.file("results.json"), &key) {
         Some(results) => results,
         None => {
-            let measuring = Measuring::prepare(plan, device, bars, stop)?;
+            let measuring = match measuring {
+                Some(measuring) => measuring,
+                None => Measuring::prepare(plan, device, bars, stop)?,
+            };
             let measured = measure_all(&measuring, plan, folder, &student, &teacher)?;
             let results = Results { key, measured };
             results.save(&folder.file("results.json"))?;

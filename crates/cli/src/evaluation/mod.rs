@@ -19,4 +19,4 @@ pub(crate) use metrics::MetricChoice;
 pub(crate) use records::{compare_all, read_records, write_records};
 pub(crate) use reference::{ReferenceSet, Wanted, real_images};
 pub(crate) use results::{Measured, Results, line};
-pub(crate) use subject::{Subject, digest_of};
+pub(crate) use subject::{Subject, check_class, digest_of};

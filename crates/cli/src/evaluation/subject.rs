@@ -1,6 +1,8 @@
 //! A model that is measured.
 
-use anyhow::Result;
+use std::fmt::Display;
+
+use anyhow::{Result, bail};
 use fewstep_eval::{Digest, Weights};
 use fewstep_models::Model;
 use fewstep_torch::{Device, Tensor};
@@ -30,6 +32,15 @@ impl<'a> Subject<'a> {
             Some(decay) => Weights::Ema { decay, bias_corrected: true },
             None => Weights::Unknown,
         }
+    }
+}
+
+/// Passes when the model, called `what`, has the class that `--class` asks for.
+pub(crate) fn check_class(class: Option<i64>, card: &ModelCard, what: impl Display) -> Result<()> {
+    let classes = card.model.n_classes();
+    match class.filter(|c| !(0..classes.max(0)).contains(c)) {
+        Some(class) => bail!("--class {class}: {what} has {classes} classes"),
+        None => Ok(()),
     }
 }
 
