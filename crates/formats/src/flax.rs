@@ -8,7 +8,7 @@ use crate::{
     cursor::Cursor,
     error::{Error, Format, Result, shown_name},
     msgpack::{self, Token},
-    tensor::{Checkpoint, DType, NamedArray, byte_len},
+    tensor::{Checkpoint, DType, NamedArray, byte_len, push_key},
     value::Value,
 };
 
@@ -120,11 +120,7 @@ impl Walk {
 
     /// Walks on with a key added to the path.
     fn below<T>(&mut self, key: &str, walk: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let len = self.path.len();
-        if len > 0 {
-            self.path.push('.');
-        }
-        self.path.push_str(key);
+        let len = push_key(&mut self.path, key);
         let result = walk(self);
         self.path.truncate(len);
         result

@@ -152,6 +152,16 @@ pub struct Checkpoint {
     pub options: Value,
 }
 
+/// Adds a key to the keys, joined by dots, that lead to an array; gives back the length to cut them to afterwards.
+pub(crate) fn push_key(path: &mut String, key: &str) -> usize {
+    let len = path.len();
+    if len > 0 {
+        path.push('.');
+    }
+    path.push_str(key);
+    len
+}
+
 impl Checkpoint {
     /// The array of this name.
     pub fn get(&self, name: &str) -> Option<&NamedArray> {

@@ -11,7 +11,7 @@ use crate::{
     allowance::Allowance,
     error::{Error, Format, Result, shown_name},
     strided::Strided,
-    tensor::NamedArray,
+    tensor::{NamedArray, push_key},
     value::Value,
 };
 
@@ -141,11 +141,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Walks on with a key added to the path.
     pub(super) fn below<T>(&mut self, key: &str, walk: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let len = self.path.len();
-        if len > 0 {
-            self.path.push('.');
-        }
-        self.path.push_str(key);
+        let len = push_key(&mut self.path, key);
         let result = walk(self);
         self.path.truncate(len);
         result
