@@ -9,13 +9,14 @@ use fewstep_data::{
     DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped,
     cache_folder,
 };
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::MultiProgress;
 use rayon::prelude::*;
 
 use crate::args::DatasetArgs;
 use crate::images;
 use crate::needs;
-use crate::signals::{STOPPED, stop_flag};
+use crate::progress::ImageProgress;
+use crate::signals::{Stopped, stop_flag};
 
 /// Bytes of images that are made before they are written.
 const MADE_A_TIME: usize = 32 << 20;
@@ -37,11 +38,7 @@ pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> 
     let n = args.limit.map_or(source.len(), |limit| limit.get().min(source.len()));
     let stop = stop_flag()?;
     let job = Job { source: &source, n, shaping, on_bad, stop: &stop };
-    let Some(done) = job.write(&args.out, bars)? else {
-        tracing::warn!("stopped; nothing was written");
-        return Ok(ExitCode::from(STOPPED));
-    };
-    report(&args.out, &source, &done);
+    report(&args.out, &source, &job.write(&args.out, bars)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,27 +70,23 @@ struct Done {
 }
 
 impl Job<'_> {
-    /// Nothing if it was stopped: then nothing is written.
-    fn write(&self, out: &Path, bars: &MultiProgress) -> Result<Option<Done>> {
+    /// All or nothing.
+    fn write(&self, out: &Path, bars: &MultiProgress) -> Result<Done> {
         let shape = self.source.common_header(self.n, self.shaping, self.on_bad).context("--from")?;
         let [c, h, w] = [shape.channels.into(), shape.height as usize, shape.width as usize];
         let n_classes = self.source.n_classes();
         let mut sink = ImageSink::create(out, ImageShape { c, h, w }, n_classes).context("--out")?;
-        let bar = bars.add(ProgressBar::new(self.n as u64)).with_message("writing");
-        bar.set_style(ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} images, {eta} left")?);
+        let mut progress = ImageProgress::new(bars, "writing", self.n as u64)?;
         let mut skipped = self.source.skipped().to_vec();
         let a_time = (MADE_A_TIME / shape.n_bytes().max(1)).clamp(1, 1024);
         for first in (0..self.n).step_by(a_time) {
             if self.stop.load(Ordering::Relaxed) {
-                bar.finish_and_clear();
-                return Ok(None);
+                bail!(Stopped);
             }
             let numbers = first..self.n.min(first + a_time);
-            let make = |i| {
-                bar.inc(1);
-                self.image(i, shape)
-            };
-            let made: Vec<Result<Image>> = numbers.clone().into_par_iter().map(make).collect();
+            let made: Vec<Result<Image>> =
+                numbers.clone().into_par_iter().map(|i| self.image(i, shape)).collect();
+            progress.add(made.len());
             let (mut pixels, mut labels) = (Vec::new(), Vec::new());
             for (i, image) in numbers.zip(made) {
                 match image {
@@ -114,8 +107,7 @@ impl Job<'_> {
         }
         let n = sink.len();
         sink.finish()?;
-        bar.finish_and_clear();
-        Ok(Some(Done { n, shape, skipped }))
+        Ok(Done { n, shape, skipped })
     }
 
     fn image(&self, i: usize, shape: ImageHeader) -> Result<Image> {

@@ -14,11 +14,11 @@ use indicatif::MultiProgress;
 use crate::args::EvalFidArgs;
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::evaluation::{
-    Evaluator, Features, MetricChoice, ReferenceSet, Stopped, Subject, Wanted, check_class, compare_all,
-    read_records, write_records,
+    Evaluator, Features, MetricChoice, ReferenceSet, Subject, Wanted, check_class, compare_all, read_records,
+    write_records,
 };
 use crate::measuring::{student_steps, teacher_steps};
-use crate::signals::{STOPPED, stop_flag};
+use crate::signals::stop_flag;
 use crate::{images, needs, reference};
 
 /// Images of a model when nobody says how many: what published numbers are taken over.
@@ -39,18 +39,10 @@ pub(crate) fn run(args: &EvalFidArgs, bars: &MultiProgress) -> Result<ExitCode> 
         return needs::print(request.dataset.as_ref(), weights);
     }
     let stop = stop_flag()?;
-    match request.measure(bars, &stop) {
-        Err(e) if e.is::<Stopped>() => {
-            tracing::warn!("stopped; nothing was written");
-            Ok(ExitCode::from(STOPPED))
-        }
-        Err(e) => Err(e),
-        Ok(records) => {
-            write_records(&request.out, &records)?;
-            tracing::info!("wrote {}", request.out.display());
-            tell(args, &records)
-        }
-    }
+    let records = request.measure(bars, &stop)?;
+    write_records(&request.out, &records)?;
+    tracing::info!("wrote {}", request.out.display());
+    tell(args, &records)
 }
 
 /// The numbers on stdout, then what differs from those to compare with.

@@ -17,6 +17,7 @@ mod on_the_way;
 mod outline;
 mod page;
 mod plan;
+mod progress;
 mod reference;
 mod run_folder;
 mod sample;
@@ -28,12 +29,21 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Args, Command};
+use crate::signals::{STOPPED, Stopped};
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let bars = logging::init(args.quiet);
     match run(&args, &bars) {
         Ok(code) => code,
+        Err(e) if e.is::<Stopped>() => {
+            let then = match args.command {
+                Command::Train(_) => "the same command continues",
+                _ => "nothing was written",
+            };
+            tracing::warn!("stopped; {then}");
+            ExitCode::from(STOPPED)
+        }
         Err(e) => {
             tracing::error!("{}", chain(&e));
             ExitCode::FAILURE

@@ -9,8 +9,9 @@ use fewstep_torch::Tensor;
 use fewstep_train::ModelCard;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Measured, Stopped, Subject, digest_of};
+use crate::evaluation::{Measured, Subject, digest_of};
 use crate::measuring::{Measuring, student_steps, teacher_steps};
+use crate::signals::Stopped;
 
 /// One line of the log.
 #[derive(Serialize, Deserialize)]

@@ -12,9 +12,9 @@ use fewstep_train::ModelFile;
 use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
-use crate::evaluation::{Request, Stopped, check_class, generate, levels};
+use crate::evaluation::{Request, check_class, generate, levels};
 use crate::page::grid;
-use crate::signals::{STOPPED, stop_flag};
+use crate::signals::stop_flag;
 
 /// The `sample` command.
 pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
@@ -39,21 +39,12 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
     };
     let mut out = Out::create(&args.out, &file, args.first_seed)?;
     let stop = stop_flag()?;
-    let made = generate(&generator, request, ("sampling", bars, &stop), &mut |images| {
+    let nfe = generate(&generator, request, ("sampling", bars, &stop), &mut |images| {
         out.push(images, |seeds| generator.labels(seeds, args.class))
-    });
-    match made {
-        Err(e) if e.is::<Stopped>() => {
-            tracing::warn!("stopped; nothing was written");
-            return Ok(ExitCode::from(STOPPED));
-        }
-        made => {
-            let nfe = made?;
-            out.finish(&args.out)?;
-            let (path, n) = (args.out.display(), args.n);
-            tracing::info!("wrote {path}: {n} images by {sampler}, {nfe} network evaluations each");
-        }
-    }
+    })?;
+    out.finish(&args.out)?;
+    let (path, n) = (args.out.display(), args.n);
+    tracing::info!("wrote {path}: {n} images by {sampler}, {nfe} network evaluations each");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fewstep_samplers::{Sampler, Solver, X0Clip};
 use fewstep_torch::{Device, Tensor};
 use fewstep_train::{CheckpointStore, ModelCard, ModelFile, Outcome, TrainState, Trainer};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::args::TrainArgs;
 use crate::config::DistillObjective;
-use crate::evaluation::{Measured, Results, Stopped, Subject, digest_of, real_images};
+use crate::evaluation::{Measured, Results, Subject, digest_of, real_images};
 use crate::measuring::{Measuring, student_steps, teacher_steps};
 use crate::needs;
 use crate::observer::{TeacherOut, Watcher};
@@ -20,7 +20,7 @@ use crate::on_the_way::{OnTheWay, StageSubject};
 use crate::page::{grid, write_page};
 use crate::plan::{self, Plan};
 use crate::run_folder::RunFolder;
-use crate::signals::{STOPPED, stop_flag};
+use crate::signals::{Stopped, stop_flag};
 
 /// The `train` command.
 pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
@@ -42,16 +42,9 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     }
     // Made once, by whichever part of the run measures first.
     let mut measuring = None;
-    let Some(state) = train(&plan, &folder, device, &stop, bars, &mut measuring)? else {
-        return Ok(ExitCode::from(STOPPED));
-    };
-    match finish(&plan, &folder, &state, &stop, bars, measuring) {
-        Err(e) if e.is::<Stopped>() => {
-            tracing::warn!("{e}");
-            Ok(ExitCode::from(STOPPED))
-        }
-        other => other.map(|()| ExitCode::SUCCESS),
-    }
+    let state = train(&plan, &folder, device, &stop, bars, &mut measuring)?;
+    finish(&plan, &folder, &state, &stop, bars, measuring)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Where and by what the run was last worked on.
@@ -64,7 +57,7 @@ fn write_run_record(folder: &RunFolder, device: Device) -> Result<()> {
     Ok(fewstep_report::write_atomically(&folder.file("run.json"), &serde_json::to_vec_pretty(&record)?)?)
 }
 
-/// Trains to the end of the plan; `None` if it was asked to stop.
+/// Trains to the end of the plan.
 fn train<'a>(
     plan: &'a Plan,
     folder: &RunFolder,
@@ -72,7 +65,7 @@ fn train<'a>(
     stop: &'a AtomicBool,
     bars: &'a MultiProgress,
     measuring: &mut Option<Measuring<'a>>,
-) -> Result<Option<TrainState>> {
+) -> Result<TrainState> {
     let training = &plan.outline.training;
     let keep = plan.outline.config.training.keep_checkpoints;
     let store = CheckpointStore::open(&folder.file("checkpoints"), &plan.fingerprint, keep)?;
@@ -87,7 +80,7 @@ fn train<'a>(
         None => start(plan, device)?,
     };
     if state.stage == training.stages.len() {
-        return Ok(Some(state));
+        return Ok(state);
     }
     let samples = training.samples_before(state.stage) + state.nimg;
     let measuring = match plan.outline.config.evaluation.every {
@@ -116,10 +109,10 @@ fn train<'a>(
     let outcome = trainer.run(state, &plan.dataset, stop, &mut watcher);
     watcher.finish();
     match outcome? {
-        Outcome::Finished(state) => Ok(Some(state)),
+        Outcome::Finished(state) => Ok(state),
         Outcome::Stopped(path) => {
-            tracing::warn!("stopped; the same command continues from {}", path.display());
-            Ok(None)
+            tracing::info!("checkpoint {}", path.display());
+            bail!(Stopped)
         }
     }
 }

@@ -3,9 +3,9 @@
 
 mod program;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use program::{fail, log, model, snapshot, succeed, train};
+use program::{fail, log, model, snapshot, succeed, terminate, train};
 
 /// A number that differs from run to run of the test; it is printed, and delays are made of it.
 fn entropy() -> u64 {
@@ -76,17 +76,9 @@ fn sigterm_stops_with_a_checkpoint_and_the_same_command_continues() {
     let whole = tempfile::tempdir().unwrap();
     succeed(train(whole.path()));
     let dir = tempfile::tempdir().unwrap();
-    let child = train(dir.path()).spawn().unwrap();
     // Until training is under way: the metrics log has a line.
     let metrics = dir.path().join("tiny/metrics.jsonl");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !std::fs::metadata(&metrics).is_ok_and(|m| m.len() > 0) {
-        assert!(Instant::now() < deadline, "the run does not start");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let sent = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(sent.success());
-    let output = child.wait_with_output().unwrap();
+    let output = terminate(train(dir.path()), || std::fs::metadata(&metrics).is_ok_and(|m| m.len() > 0));
     assert_eq!(output.status.code(), Some(130), "{}", log(&output));
     assert!(log(&output).contains("the same command continues"), "{}", log(&output));
     let text = succeed(train(dir.path()));

@@ -5,7 +5,7 @@ mod program;
 
 use std::path::Path;
 
-use program::{fail, fewstep, succeed, train};
+use program::{fail, fewstep, log, succeed, terminate, train};
 
 fn score(subject: &str, path: &Path, extra: &[&str]) -> (f64, serde_json::Value) {
     let out = path.with_extension("score.json");
@@ -85,4 +85,19 @@ fn images_in_files_score_as_the_model_that_made_them() {
     command.args(["sample", "--n", "2", "--steps", "5", "--solver", "heun", "--out"]);
     command.arg(dir.path().join("heun.png")).arg("--model").arg(&teacher);
     assert!(succeed(command).contains("by heun, 10 network evaluations each"));
+}
+
+#[test]
+fn sampling_that_is_stopped_writes_nothing() {
+    let runs = tempfile::tempdir().unwrap();
+    succeed(train(runs.path()));
+    let dir = tempfile::tempdir().unwrap();
+    let files = || std::fs::read_dir(dir.path()).unwrap().count();
+    let mut command = fewstep();
+    command.args(["sample", "--n", "10000000", "--out"]).arg(dir.path().join("images.zip"));
+    command.arg("--model").arg(runs.path().join("tiny/model.safetensors"));
+    let output = terminate(command, || files() > 0);
+    assert_eq!(output.status.code(), Some(130), "{}", log(&output));
+    assert!(log(&output).contains("stopped; nothing was written"), "{}", log(&output));
+    assert_eq!(files(), 0);
 }

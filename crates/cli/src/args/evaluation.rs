@@ -23,7 +23,7 @@ pub(crate) struct FeatureArgs {
 
 /// A data set on the command line.
 #[derive(Debug, clap::Args)]
-pub(crate) struct DatasetArgs {
+pub(crate) struct DatasetChoice {
     /// A data set by name (cifar10, mnist, fashion-mnist, digits), or images at a path.
     #[arg(long)]
     pub(crate) dataset: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct EvalFidArgs {
     #[arg(long)]
     pub(crate) records: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) dataset: DatasetArgs,
+    pub(crate) dataset: DatasetChoice,
     /// Reference statistics in an npz file, in place of a data set.
     #[arg(long, conflicts_with = "dataset")]
     pub(crate) reference: Option<PathBuf>,
@@ -96,7 +96,7 @@ pub(crate) struct EvalFidArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReferenceArgs {
     #[command(flatten)]
-    pub(crate) dataset: DatasetArgs,
+    pub(crate) dataset: DatasetChoice,
     #[command(flatten)]
     pub(crate) features: FeatureArgs,
     /// Keep every feature row as well, which KID, precision and recall need (0.4 GB for 50,000 images).

@@ -11,12 +11,13 @@ use fewstep_samplers::{Generator, Sampler};
 use fewstep_torch::{Device, Tensor};
 use indicatif::MultiProgress;
 
-use super::generate::{Request, Stopped, generate};
+use super::generate::{Request, generate};
 use super::levels::levels;
 use super::metrics::{Collected, MetricChoice};
-use super::progress::ImageProgress;
 use super::reference::{ReferenceSet, real_images};
 use super::subject::Subject;
+use crate::progress::ImageProgress;
+use crate::signals::Stopped;
 
 /// Measures models and images against one reference.
 pub(crate) struct Evaluator<'a> {

@@ -8,7 +8,8 @@ use fewstep_samplers::{Generator, Sampled};
 use fewstep_torch::{Device, Tensor};
 use indicatif::MultiProgress;
 
-use super::progress::ImageProgress;
+use crate::progress::ImageProgress;
+use crate::signals::Stopped;
 
 /// What is generated.
 #[derive(Clone, Copy)]
@@ -44,15 +45,3 @@ pub(crate) fn generate(
     generator.stream(seeds.first..seeds.first + seeds.count, batch, class, &mut keep)?;
     Ok(nfe)
 }
-
-/// The process was asked to stop in the middle of an evaluation.
-#[derive(Debug)]
-pub(crate) struct Stopped;
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped during evaluation; the same command continues")
-    }
-}
-
-impl std::error::Error for Stopped {}

@@ -5,7 +5,6 @@ mod features;
 mod generate;
 mod levels;
 mod metrics;
-mod progress;
 mod records;
 mod reference;
 mod results;
@@ -13,7 +12,7 @@ mod subject;
 
 pub(crate) use evaluator::{Evaluator, Outcome};
 pub(crate) use features::{FeatureOptions, Features};
-pub(crate) use generate::{Request, Stopped, generate};
+pub(crate) use generate::{Request, generate};
 pub(crate) use levels::levels;
 pub(crate) use metrics::MetricChoice;
 pub(crate) use records::{compare_all, read_records, write_records};

@@ -10,8 +10,8 @@ use fewstep_torch::{Device, Tensor};
 use indicatif::MultiProgress;
 
 use super::features::Features;
-use super::generate::Stopped;
-use super::progress::{ImageProgress, told};
+use crate::progress::{ImageProgress, told};
+use crate::signals::Stopped;
 
 /// Real images per push: statistics depend on it in their last bits, so it is the same for everyone.
 const BATCH: usize = 256;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Arguments of a run that is small but whole: teacher, two phases, evaluation.
 pub const TINY: &[&str] = &[
@@ -65,6 +66,20 @@ pub fn fail(mut command: Command, parts: &[&str]) -> String {
         assert!(log.contains(part), "`{part}` is missing in:\n{log}");
     }
     log
+}
+
+/// Starts the program, and asks it to stop once it is `ready`.
+pub fn terminate(mut command: Command, ready: impl Fn() -> bool) -> Output {
+    let mut child = command.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !ready() {
+        assert!(child.try_wait().unwrap().is_none(), "the program ended before it was ready");
+        assert!(Instant::now() < deadline, "the program is never ready");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    child.wait_with_output().unwrap()
 }
 
 /// The finished model of the tiny run in `runs`.
