@@ -73,6 +73,11 @@ fn open<R: BufRead + Seek>(input: R) -> Result<(Reader<R>, ImageHeader)> {
     if info.animation_control.is_some() {
         return Err(other_kind("one image", "an animation"));
     }
+    // The decoder takes any length, and panics where a colour ends early.
+    if let Some(palette) = info.palette.as_deref().filter(|palette| palette.len() % 3 != 0) {
+        let reason = format!("a palette of {} bytes, which are no whole colours", palette.len());
+        return Err(Error::Damaged { format: Format::Png, reason });
+    }
     Ok((reader, claimed))
 }
 
@@ -168,6 +173,15 @@ mod tests {
         assert_eq!((read.header.channels, read.pixels), (3, vec![7, 8, 9, 1, 2, 3]));
         let grey = encoded(ColorType::Grayscale, BitDepth::Two, |_| ());
         assert_eq!(read_png(&grey).unwrap().pixels, [170, 0]);
+    }
+
+    #[test]
+    fn a_palette_has_whole_colours() {
+        for more in [&[4][..], &[4, 5]] {
+            let palette = [&[1, 2, 3], more].concat();
+            let bytes = encoded(ColorType::Indexed, BitDepth::One, |e| e.set_palette(palette.clone()));
+            assert!(message(&bytes).contains("no whole colours"), "{}", message(&bytes));
+        }
     }
 
     #[test]
