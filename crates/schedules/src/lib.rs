@@ -38,6 +38,6 @@ pub use error::{Error, Result};
 pub use learning_rate::{LearningRate, LearningRateDecay};
 pub use level::NoiseLevel;
 pub use plan::{Phase, PhasePlan, PhaseSteps, Transition};
-pub use schedule::{NoiseGrid, Schedule};
+pub use schedule::{MAX_STEPS, NoiseGrid, Schedule};
 pub use step::DdimStep;
 pub use weighting::Weighting;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::schedule::MAX_STEPS;
 
 /// What one entry of a plan asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +154,9 @@ impl PhasePlan {
         };
         if steps == 0 || rest.is_empty() {
             return Err(bad("expected at least two entries, each at least 1, such as 1024, 32, 1"));
+        }
+        if steps > MAX_STEPS {
+            return Err(bad("expected at most 1048576 (2^20) steps"));
         }
         let mut visited: Vec<usize> = (0..=steps).collect();
         let mut phases = Vec::with_capacity(rest.len());

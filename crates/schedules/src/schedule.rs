@@ -160,9 +160,11 @@ impl Schedule {
     /// The grid of `steps + 1` levels, index 0 clean to index `steps` noise.
     ///
     /// # Errors
-    /// Invalid parameters; fewer than one step (two for Karras, whose formula divides by `steps - 1`).
+    /// Invalid parameters; fewer than one step (two for Karras, whose formula divides by `steps - 1`), or more than
+    /// [`MAX_STEPS`].
     pub fn grid(&self, steps: usize) -> Result<NoiseGrid> {
         self.validate()?;
+        check(steps <= MAX_STEPS, "steps", steps as f64, "at most 1048576 (2^20)")?;
         let n = steps as f64;
         let levels = match self {
             Self::Karras { .. } => {
@@ -179,6 +181,9 @@ impl Schedule {
         NoiseGrid::new(levels)
     }
 }
+
+/// The most steps of a grid: a thousand times what is used, so that a number out of a damaged file costs no memory.
+pub const MAX_STEPS: usize = 1 << 20;
 
 /// Noise levels at the indices `0..=T` of a time grid, from clean to noise.
 #[derive(Clone, Debug, PartialEq)]
