@@ -72,9 +72,20 @@ impl<'a> Conditions<'a> {
     }
 }
 
+/// `[B, n_classes]`, f32, from labels `[B]`. On a GPU an operation with a wrong label would fail later and elsewhere, and
+/// nothing would work from then on, so they are looked at first.
+pub(crate) fn one_hot(labels: &Tensor, n_classes: i64) -> Result<Tensor> {
+    let wrong = labels.f_lt(0)?.f_logical_or(&labels.f_ge(n_classes)?)?.f_nonzero()?;
+    if wrong.size()[0] > 0 {
+        let image = wrong.f_int64_value(&[0, 0])?;
+        return Err(Error::Label { label: labels.f_int64_value(&[image])?, image, n_classes });
+    }
+    Ok(labels.f_one_hot(n_classes)?.f_to_kind(Kind::Float)?)
+}
+
 fn class_vectors(labels: &Tensor, n: i64, n_classes: i64) -> Result<Tensor> {
     let vectors = match labels.kind() {
-        Kind::Int64 if labels.size() == [n] => labels.f_one_hot(n_classes)?,
+        Kind::Int64 if labels.size() == [n] => one_hot(labels, n_classes)?,
         Kind::Float | Kind::Double if labels.size() == [n, n_classes] => labels.shallow_clone(),
         _ => {
             let expected =

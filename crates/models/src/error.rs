@@ -24,6 +24,16 @@ pub enum Error {
         /// Shape that was given.
         got: Vec<i64>,
     },
+    /// A class that the network does not have.
+    #[error("label {label} of image {image} in the batch: expected 0 to {}", n_classes - 1)]
+    Label {
+        /// The label.
+        label: i64,
+        /// Which of the labels, counted from 0.
+        image: i64,
+        /// Classes of the network.
+        n_classes: i64,
+    },
 }
 
 impl From<tch::TchError> for Error {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::error::{Result, same_shape};
+use crate::error::{Error, Result, same_shape};
 use crate::no_grad;
 use crate::shim::{self, AdamRates};
 
@@ -17,6 +17,28 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
+}
+
+impl AdamConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        for (name, got) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&got) {
+                return Err(Error::OutOfRange { name, got, expected: "at least 0 and below 1" });
+            }
+        }
+        positive("eps", self.eps)
+    }
+}
+
+fn positive(name: &'static str, got: f64) -> Result<()> {
+    if got.is_finite() && got > 0.0 {
+        return Ok(());
+    }
+    Err(Error::OutOfRange { name, got, expected: "a number above 0" })
 }
 
 impl Default for AdamConfig {
@@ -50,6 +72,18 @@ impl Default for GradientRule {
 }
 
 impl GradientRule {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match *self {
+            Self::ClipNorm { max_norm } => positive("max_norm", max_norm),
+            Self::ReplaceNonFinite { limit } => positive("limit", limit),
+            Self::Keep => Ok(()),
+        }
+    }
+
     /// Applies the rule to a flat gradient in place and returns its L2 norm before that (accumulated in f64).
     ///
     /// # Errors

@@ -26,6 +26,16 @@ pub enum Error {
         /// Shape that was found.
         got: Vec<i64>,
     },
+    /// A number outside its range.
+    #[error("{name} = {got} is out of range: expected {expected}")]
+    OutOfRange {
+        /// Name of the number.
+        name: &'static str,
+        /// Its value.
+        got: f64,
+        /// The accepted range.
+        expected: &'static str,
+    },
     /// A parameter table that is not well formed.
     #[error("parameter `{name}`: {problem}")]
     Parameter {

@@ -4,7 +4,7 @@ use std::f64::consts::FRAC_PI_2;
 
 use fewstep_torch::{Device, LayoutBuilder, Params, Tensor};
 
-use crate::conditions::{BlockInputs, Conditions};
+use crate::conditions::{BlockInputs, Conditions, one_hot};
 use crate::ddpm::block::{AttnBlock, ResBlock, Resize};
 use crate::ddpm::config::{DdpmConfig, Resampling, norm_groups};
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ impl DdpmUnet {
         if labels.size() != [n as i64] {
             return Err(Error::Input { what: "labels", expected: expected(), got: labels.size() });
         }
-        Ok(labels.f_one_hot(self.config.n_classes)?.f_to_kind(fewstep_torch::Kind::Float)?)
+        one_hot(labels, self.config.n_classes)
     }
 }
 

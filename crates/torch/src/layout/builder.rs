@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::{Init, Layout, ParamId, ParamSpec, Role};
 use crate::error::{Error, Result};
 
+/// The most elements of all parameters: 4 TiB of f32.
+const MAX_TOTAL: usize = 1 << 40;
+
 /// Builds a [`Layout`]; hands out a handle for each entry.
 #[derive(Debug, Default)]
 pub struct LayoutBuilder {
@@ -64,6 +67,11 @@ impl LayoutBuilder {
         if shape.iter().any(|&d| d <= 0) {
             return Err(Error::Parameter { name: full, problem: "has a dimension that is not positive" });
         }
+        let len = shape.iter().try_fold(1i64, |len, &extent| len.checked_mul(extent));
+        let total = len.and_then(|len| self.total.checked_add(usize::try_from(len).ok()?));
+        let Some(total) = total.filter(|&total| total <= MAX_TOTAL) else {
+            return Err(Error::Parameter { name: full, problem: "makes the network larger than any memory" });
+        };
         let spec = ParamSpec { name: full, shape: shape.to_vec(), offset: self.total, init, role };
         if matches!(&spec.init, Init::Values(values) if values.len() != spec.len()) {
             return Err(Error::Parameter { name: spec.name, problem: "has another number of values" });
@@ -72,7 +80,7 @@ impl LayoutBuilder {
         if self.seen.insert(spec.name.clone(), id).is_some() {
             return Err(Error::Parameter { name: spec.name, problem: "is defined twice" });
         }
-        self.total += spec.len();
+        self.total = total;
         self.params.push(spec);
         Ok(ParamId(id))
     }
