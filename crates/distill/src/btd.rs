@@ -3,7 +3,7 @@
 //! ```text
 //! x_mid = step(f, x_t, t, mid)
 //! x_s   = step(f, x_mid, mid, s)
-//! x_hat = the x0 for which one step from x_t lands on x_s; at the last step (s = 0) the teacher's x0 at x_mid
+//! x_hat = the x0 for which one step from x_t lands on x_s; at the last step (s = 0), if so chosen, the teacher's x0 at x_mid
 //! ```
 //!
 //! This is TRACT with groups of two whose self-teacher is the teacher, drawn at the groups' tops only: it is built on
@@ -29,11 +29,38 @@ pub struct BtdConfig {
     pub weighting: Weighting,
     /// Reduction over an image.
     pub reduction: Reduction,
+    /// The target of the step that ends at `s = 0`.
+    #[serde(skip_serializing_if = "LastStep::is_default")] // added later: old runs keep their identity
+    pub last_step: LastStep,
 }
 
 impl Default for BtdConfig {
     fn default() -> Self {
-        Self { clip: X0Clip::Off, weighting: Weighting::TruncatedSnr, reduction: Reduction::Sum }
+        Self {
+            clip: X0Clip::Off,
+            weighting: Weighting::TruncatedSnr,
+            reduction: Reduction::Sum,
+            last_step: LastStep::default(),
+        }
+    }
+}
+
+/// The target of BTD's step to `s = 0`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastStep {
+    /// The teacher's `x0` of its second half step (the reference code).
+    #[default]
+    SecondX0,
+    /// The `x0` that lands on the teacher's state, as in all other steps (the paper's formula). On a grid that ends at no
+    /// noise both are the same.
+    Landing,
+}
+
+impl LastStep {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -41,11 +68,13 @@ impl Default for BtdConfig {
 #[derive(Clone, Debug)]
 pub struct Btd {
     tract: Tract,
+    last_step: LastStep,
 }
 
 impl Btd {
     /// BTD on `grid`.
     pub fn new(grid: NoiseGrid, config: BtdConfig) -> Self {
+        let last_step = config.last_step;
         let config = TractConfig {
             solver: Solver::Ddim,
             clip_teacher: config.clip,
@@ -53,7 +82,7 @@ impl Btd {
             weighting: config.weighting,
             reduction: config.reduction,
         };
-        Self { tract: Tract { grid, config } }
+        Self { tract: Tract { grid, config }, last_step }
     }
 
     /// Weight of the squared error in `x0`.
@@ -85,6 +114,9 @@ impl Btd {
             return Err(Error::NotTwoSteps { t: tr.t, group_start: tr.group_start });
         }
         let (target, states) = self.tract.target(teacher, teacher, batch, transitions)?;
+        if self.last_step == LastStep::Landing {
+            return Ok((target, states));
+        }
         let last = mask(transitions, |tr| tr.group_start == 0, batch.device())?;
         let x0 = states.jump_x0.f_where_self(&last, &target.x0)?;
         Ok((Target { x0, ..target }, states))

@@ -38,11 +38,42 @@ pub struct DenoisingConfig {
     pub reduction: Reduction,
 }
 
+impl NoiseDraw {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let Self::LogNormal { mean, std } = *self else { return Ok(()) };
+        // Beyond e^50 nothing is left of any image.
+        for (name, got, ok, expected) in [
+            ("mean", mean, mean.abs() <= 50.0, "from -50 to 50"),
+            ("std", std, (0.0..=10.0).contains(&std), "from 0 to 10"),
+        ] {
+            if !ok {
+                return Err(fewstep_schedules::Error::OutOfRange { name, got, expected }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Default for DenoisingConfig {
     /// Progressive distillation's: truncated SNR, summed.
     fn default() -> Self {
         let (weighting, reduction) = (Weighting::TruncatedSnr, Reduction::Sum);
         Self { noise: NoiseDraw::UniformTime, weighting, reduction }
+    }
+}
+
+impl DenoisingConfig {
+    /// The options of EDM's code (arXiv 2206.00364): log-normal noise, its weight, the mean over pixels.
+    pub fn edm(sigma_data: f64) -> Self {
+        Self {
+            noise: NoiseDraw::LogNormal { mean: -1.2, std: 1.2 },
+            weighting: Weighting::Edm { sigma_data },
+            reduction: Reduction::Mean,
+        }
     }
 }
 

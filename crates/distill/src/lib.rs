@@ -13,7 +13,7 @@ mod target;
 mod tract;
 
 pub use batch::Batch;
-pub use btd::{Btd, BtdConfig};
+pub use btd::{Btd, BtdConfig, LastStep};
 pub use denoising::{Denoising, DenoisingConfig, NoiseDraw};
 pub use draw::{draw_group_tops, draw_levels, draw_transitions};
 pub use error::{Error, Result};

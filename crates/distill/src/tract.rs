@@ -24,7 +24,8 @@ use crate::target::{Reduction, Target};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TractConfig {
-    /// The teacher's step: DDIM, or Heun's method for EDM teachers. The student's is DDIM.
+    /// The teacher's step in the first phase: DDIM, or Heun's method for EDM teachers. The student's is DDIM, and so is
+    /// that of the later phases' teachers, which were students: [`TractConfig::of_phase`].
     pub solver: Solver,
     /// Clipping of the teacher's `x0_hat`.
     pub clip_teacher: X0Clip,
@@ -57,6 +58,20 @@ impl TractConfig {
             clip_self_teacher: X0Clip::UnitRange,
             weighting: Weighting::Edm { sigma_data },
             reduction: Reduction::Mean,
+        }
+    }
+
+    /// The options of phase `phase`, counted from 0.
+    ///
+    /// Heun's method averages the slopes of a denoiser. From the second phase on the teacher is a student of the phase
+    /// before: its answer leads to the next level that it visits by a DDIM step, clipped as a student's, and is no slope.
+    #[must_use]
+    pub fn of_phase(self, phase: usize) -> Self {
+        match self.solver {
+            Solver::Heun if phase > 0 => {
+                Self { solver: Solver::Ddim, clip_teacher: self.clip_self_teacher, ..self }
+            }
+            _ => self,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! TRACT on data whose answer is known.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use fewstep_distill::{Batch, Btd, BtdConfig, Denoising, DenoisingConfig, Reduction, Tract, TractConfig};
+use fewstep_distill::{
+    Batch, Btd, BtdConfig, Denoising, DenoisingConfig, LastStep, Reduction, Tract, TractConfig,
+};
 use fewstep_models::exact::{Gaussian, Point};
 use fewstep_models::{Denoiser, Levels};
-use fewstep_samplers::{Step, X0Clip, ddim};
-use fewstep_schedules::{PhasePlan, Schedule, Transition, Weighting};
+use fewstep_samplers::{Solver, Step, X0Clip};
+use fewstep_schedules::{NoiseGrid, PhasePlan, Schedule, Transition, Weighting};
 use fewstep_torch::{Device, Kind, Tensor};
 
 fn wave(n: i64, scale: f64) -> Tensor {
@@ -22,6 +24,60 @@ fn max_abs(t: Tensor) -> f64 {
 
 fn scalar(v: f64) -> Tensor {
     Tensor::from_slice(&[v]).view([1, 1, 1, 1])
+}
+
+/// The student that a phase of a plan aims at: from any index it leads to its group's start, where the teacher's own steps
+/// over the indices that it visits would lead.
+struct Perfect<'a> {
+    teacher: &'a dyn Denoiser,
+    solver: Solver,
+    grid: NoiseGrid,
+    transitions: Vec<Transition>,
+}
+
+impl<'a> Perfect<'a> {
+    fn new(
+        teacher: &'a dyn Denoiser,
+        solver: Solver,
+        grid: &NoiseGrid,
+        plan: &PhasePlan,
+        phase: usize,
+    ) -> Self {
+        Self { teacher, solver, grid: grid.clone(), transitions: all(plan, phase) }
+    }
+
+    fn step(&self, x: &Tensor, t: usize) -> (Tensor, Transition) {
+        let transition = *self.transitions.iter().find(|tr| tr.t == t).unwrap();
+        let ends = [t, transition.s].map(|i| Levels::uniform(self.grid.level(i), 1));
+        let x0 = self.solver.x0(self.teacher, x, &ends[0], &ends[1], None, X0Clip::Off).unwrap();
+        (Step::between(&ends[0], &ends[1], Device::Cpu).unwrap().apply(x, &x0).unwrap(), transition)
+    }
+}
+
+impl Denoiser for Perfect<'_> {
+    fn denoise(&self, x: &Tensor, at: &Levels, _: Option<&Tensor>) -> fewstep_models::Result<Tensor> {
+        let rows: Vec<Tensor> = at
+            .iter()
+            .enumerate()
+            .map(|(b, level)| {
+                let x = x.narrow(0, b as i64, 1);
+                let i = self.grid.levels().iter().position(|l| *l == level).unwrap();
+                if i == 0 {
+                    return x;
+                }
+                let (mut landed, first) = self.step(&x, i);
+                let mut here = first.s;
+                while here > first.group_start {
+                    let next;
+                    (landed, next) = self.step(&landed, here);
+                    here = next.s;
+                }
+                let ends = [level, self.grid.level(here)].map(|l| Levels::uniform(l, 1));
+                Step::between(&ends[0], &ends[1], Device::Cpu).unwrap().x0_that_lands_on(&x, &landed).unwrap()
+            })
+            .collect();
+        Ok(Tensor::cat(&rows, 0))
+    }
 }
 
 fn unclipped() -> TractConfig {
@@ -104,34 +160,10 @@ fn for_one_point_every_target_is_the_point() {
 fn the_transitive_closure_of_a_perfect_student_is_the_teacher_s_whole_chain() {
     // If the self-teacher already jumps exactly where the teacher's remaining steps lead, the target makes the student
     // do the same from one step further: the fixed point of TRACT is the teacher's chain.
-    struct Chain<'a>(&'a Gaussian, fewstep_schedules::NoiseGrid);
-    impl Denoiser for Chain<'_> {
-        fn denoise(&self, x: &Tensor, at: &Levels, _: Option<&Tensor>) -> fewstep_models::Result<Tensor> {
-            let rows: Vec<Tensor> = at
-                .iter()
-                .enumerate()
-                .map(|(b, level)| {
-                    let x = x.narrow(0, b as i64, 1);
-                    let i = self.1.levels().iter().position(|l| *l == level).unwrap();
-                    if i == 0 {
-                        return x;
-                    }
-                    let grid = fewstep_schedules::NoiseGrid::new(self.1.levels()[..=i].to_vec()).unwrap();
-                    let end = ddim(self.0, &grid, &x, None, X0Clip::Off, &mut |_, _| {}).unwrap().x0;
-                    let ends = [level, self.1.level(0)].map(|l| Levels::uniform(l, 1));
-                    Step::between(&ends[0], &ends[1], Device::Cpu)
-                        .unwrap()
-                        .x0_that_lands_on(&x, &end)
-                        .unwrap()
-                })
-                .collect();
-            Ok(Tensor::cat(&rows, 0))
-        }
-    }
     let teacher = Gaussian { mean: scalar(0.1), std: 0.6 };
     let grid = Schedule::default().grid(16).unwrap();
-    let chain = Chain(&teacher, grid.clone());
     let plan = PhasePlan::equal(&[16, 1]).unwrap();
+    let chain = Perfect::new(&teacher, Solver::Ddim, &grid, &plan, 0);
     let tr = all(&plan, 0);
     let tract = Tract { grid, config: unclipped() };
     let (target, _) = tract.target(&teacher, &chain, &batch(16), &tr).unwrap();
@@ -215,40 +247,71 @@ fn btd_over_one_group_of_two_equals_tract_in_target() {
     let (got, _) = Btd::new(grid, BtdConfig::default()).target(&teacher, &batch(1), &top).unwrap();
     // The second half step ends at the jump's x0; one step from sigma = 80 to 0 lands on its target.
     assert!(max_abs(got.x0 - want.x0) < 1e-13);
+    // Where index 0 has some noise, they agree without that rule, to the bit.
+    let grid = Schedule::default().grid(2).unwrap();
+    let tract = Tract { grid: grid.clone(), config: unclipped() };
+    let (want, _) = tract.target(&teacher, &teacher, &batch(1), &top).unwrap();
+    let landing = BtdConfig { last_step: LastStep::Landing, ..BtdConfig::default() };
+    let (got, _) = Btd::new(grid, landing).target(&teacher, &batch(1), &top).unwrap();
+    assert_eq!(got.x0, want.x0);
+}
+
+fn edm_unclipped() -> TractConfig {
+    TractConfig { clip_self_teacher: X0Clip::Off, ..TractConfig::edm(0.5) }
+}
+
+/// Levels evenly spaced in `sigma^(1/7)`, far enough from no noise for the order of a step to show.
+fn noisy_grid(steps: usize) -> NoiseGrid {
+    let grid = Schedule::Karras { sigma_min: 0.5, sigma_max: 8.0, rho: 7.0 }.grid(steps + 1).unwrap();
+    NoiseGrid::new(grid.levels()[1..].to_vec()).unwrap()
 }
 
 #[test]
 fn tract_ve_with_heun_converges_to_the_flow_with_order_two() {
-    // One group over the whole grid and a self-teacher that is the closed-form map: what is left is the teacher's own step.
-    struct Flow<'a>(&'a Gaussian, fewstep_schedules::NoiseLevel);
-    impl Denoiser for Flow<'_> {
-        fn denoise(&self, x: &Tensor, at: &Levels, _: Option<&Tensor>) -> fewstep_models::Result<Tensor> {
-            let end = Levels::uniform(self.1, at.len());
-            let landed = self.0.flow(x, at, &end)?;
-            Ok(Step::between(at, &end, Device::Cpu).unwrap().x0_that_lands_on(x, &landed).unwrap())
-        }
-    }
+    // What a student over the whole grid is taught, once it does from one step lower what it is taught there: the chain of the
+    // teacher's steps.
     let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
     let error = |n: usize, config: TractConfig| {
-        // Levels evenly spaced in sigma^(1/7), far enough from no noise for the step's order to show.
-        let grid = Schedule::Karras { sigma_min: 0.5, sigma_max: 8.0, rho: 7.0 }.grid(n).unwrap();
-        let grid = fewstep_schedules::NoiseGrid::new(grid.levels()[1..].to_vec()).unwrap();
-        let (top, clean) = (grid.steps(), grid.level(0));
-        let tr = [Transition { t: top, s: top - 1, group_start: 0 }];
+        let (grid, plan) = (noisy_grid(n), PhasePlan::equal(&[n, 1]).unwrap());
+        let taught = Perfect::new(&teacher, config.solver, &grid, &plan, 0);
+        let top = [plan.phases()[0].transition(0, 0).unwrap()];
         let tract = Tract { grid: grid.clone(), config };
-        let (target, states) = tract.target(&teacher, &Flow(&teacher, clean), &batch(1), &tr).unwrap();
-        let ends = [grid.level(top), clean].map(|l| Levels::uniform(l, 1));
+        let (target, states) = tract.target(&teacher, &taught, &batch(1), &top).unwrap();
+        let ends = [n, 0].map(|i| Levels::uniform(grid.level(i), 1));
         let want = teacher.flow(&target.x_t, &ends[0], &ends[1]).unwrap();
         max_abs(states.x_group_start - want)
     };
-    // The error of one step shrinks with one order more than the method's: 3 for Heun, 2 for DDIM.
-    for (config, order) in
-        [(TractConfig { clip_self_teacher: X0Clip::Off, ..TractConfig::edm(0.5) }, 3.0), (unclipped(), 2.0)]
-    {
-        let errors = [65, 129, 257].map(|n| error(n, config));
+    for (config, order) in [(edm_unclipped(), 2.0), (unclipped(), 1.0)] {
+        let errors = [32, 64, 128].map(|n| error(n, config));
         for pair in errors.windows(2) {
             let found = (pair[0] / pair[1]).log2();
-            assert!((found - order).abs() < 0.15, "order {found}, expected {order}: {errors:?}");
+            assert!((found - order).abs() < 0.1, "order {found}, expected {order}: {errors:?}");
         }
     }
+}
+
+#[test]
+fn later_phases_of_tract_ve_keep_what_the_first_one_learned() {
+    // The second teacher is a student that jumps by DDIM. Taken by its jumps, two phases end where one would have.
+    let teacher = Gaussian { mean: scalar(0.2), std: 0.5 };
+    let (grid, n) = (Schedule::karras().grid(32).unwrap(), 32);
+    let whole = Perfect::new(&teacher, Solver::Heun, &grid, &PhasePlan::equal(&[n, 1]).unwrap(), 0);
+    let plan = PhasePlan::equal(&[n, 8, 1]).unwrap();
+    let first = Perfect::new(&teacher, Solver::Heun, &grid, &plan, 0);
+    let top = [plan.phases()[1].transition(0, 0).unwrap()];
+    let landed = |config: TractConfig| {
+        let tract = Tract { grid: grid.clone(), config };
+        let taught = Perfect::new(&first, config.solver, &grid, &plan, 1);
+        let (target, _) = tract.target(&first, &taught, &batch(1), &top).unwrap();
+        let want = whole.denoise(&target.x_t, &target.at, None).unwrap();
+        max_abs(target.x0 - want)
+    };
+    let right = landed(edm_unclipped().of_phase(1));
+    assert!(right < 1e-12, "{right}");
+    // Heun's method on such a teacher is a real error, which is what `of_phase` is for.
+    let wrong = landed(edm_unclipped());
+    assert!(wrong > 1e-2, "{wrong}");
+    assert_eq!(edm_unclipped().of_phase(0), edm_unclipped());
+    assert_eq!(TractConfig::edm(0.5).of_phase(1).clip_teacher, X0Clip::UnitRange);
+    assert_eq!(unclipped().of_phase(1), unclipped());
 }
