@@ -245,7 +245,7 @@ fn damage(numbers: &mut Numbers, seed: &[u8], other: &[u8]) -> Vec<u8> {
 
 #[test]
 fn random_damage_for_a_while() {
-    let seconds = std::env::var("FEWSTEP_FUZZ_SECONDS").map_or(20., |text| text.parse().unwrap());
+    let seconds = std::env::var("FEWSTEP_FUZZ_SECONDS").map_or(60., |text| text.parse().unwrap());
     let seeds = seeds();
     let share = Duration::from_secs_f64(seconds / READERS.len() as f64);
     for (i, (name, reader)) in READERS.iter().enumerate() {
