@@ -14,8 +14,8 @@ use indicatif::MultiProgress;
 use crate::args::EvalFidArgs;
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::evaluation::{
-    Evaluator, Features, MetricChoice, ReferenceSet, Subject, Wanted, check_class, compare_all, read_records,
-    write_records,
+    Evaluator, Features, MetricChoice, ReferenceSet, Subject, Wanted, check_class, compare_all, levels,
+    read_records, write_records,
 };
 use crate::measuring::{student_steps, teacher_steps};
 use crate::signals::stop_flag;
@@ -93,7 +93,8 @@ impl<'a> Request<'a> {
             own_dataset = Some(config.data);
             out = folder.join("eval-fid.json");
         } else if let Some(path) = &args.model {
-            let file = load(path)?;
+            let mut file = load(path)?;
+            file.card.sampler = args.sampler.of(&file.card)?;
             own_dataset = images::published(&file.card.dataset);
             models.push(("model", file, steps(vec![None])));
             out = path.with_extension("eval-fid.json");
@@ -101,6 +102,11 @@ impl<'a> Request<'a> {
             let path = args.images.as_deref().unwrap_or(Path::new("images"));
             let name = path.file_name().map_or_else(|| "images".into(), |n| n.to_string_lossy());
             out = path.with_file_name(format!("{name}.eval-fid.json"));
+        }
+        for (what, file, steps) in &models {
+            for &steps in steps {
+                levels(&file.card, steps).with_context(|| format!("--steps, the {what}"))?;
+            }
         }
         let images = args
             .images

@@ -11,7 +11,7 @@ use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
 use fewstep_models::{Architecture, Model};
 use fewstep_samplers::{Solver, X0Clip};
-use fewstep_train::{ImportedFrom, ModelCard, ModelFile};
+use fewstep_train::{ImportedFrom, ModelCard, ModelFile, Role};
 
 use crate::args::ImportArgs;
 
@@ -115,7 +115,12 @@ fn card(args: &ImportArgs, found: &Recognised<'_>, source: ImportedFrom) -> Resu
         Architecture::SongUnet(_) | Architecture::AdmUnet(_) => (EDM_STEPS, X0Clip::Off, Solver::Heun),
     };
     let timesteps = args.timesteps.or(found.steps).unwrap_or(steps);
-    let grid = schedule.grid(timesteps).context("--timesteps")?;
+    let grid = schedule.grid(timesteps).with_context(|| match args.timesteps {
+        Some(_) => "--timesteps".to_owned(),
+        None => format!("`num_sample_steps` in {}", source.file),
+    })?;
+    // A network that was distilled knows the levels of its own steps only.
+    let role = if found.steps.is_some() { Role::Student } else { Role::Teacher };
     Ok(ModelCard {
         format: 1,
         model: found.config.clone(),
@@ -128,7 +133,7 @@ fn card(args: &ImportArgs, found: &Recognised<'_>, source: ImportedFrom) -> Resu
         dataset: "unknown".to_owned(),
         dataset_digest: String::new(),
         samples: 0,
-        role: "imported teacher".to_owned(),
+        role,
         seed: 0,
         version: env!("CARGO_PKG_VERSION").into(),
         source: Some(source),

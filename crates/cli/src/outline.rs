@@ -5,14 +5,14 @@ use std::fmt;
 use anyhow::{Context, Result, bail};
 use fewstep_distill::{Btd, Denoising, Tract};
 use fewstep_models::{Model, ModelConfig};
+use fewstep_samplers::Solver;
 use fewstep_schedules::{NoiseGrid, Phase, PhasePlan};
 use fewstep_train::{Networks, Objective, Stage, StageStart, TrainPlan};
 
 use crate::config::{DistillObjective, PhaseChange, RunConfig, StudentConfig, StudentStart};
 
-/// Flat buffers of the student's size that a checkpoint of a distillation holds: student, Adam's two moments, inference
-/// average, self-teacher. The teacher is one more of its own size.
-const OF_STUDENT: usize = 5;
+/// Flat buffers of the trained network's size in any stage: parameters, Adam's two moments, inference average.
+const TRAINED: usize = 4;
 
 /// A config, checked as a whole and resolved.
 pub(crate) struct Outline {
@@ -34,7 +34,9 @@ impl Outline {
         }
         config.schedule.validate().context("schedule")?;
         config.distill.tract.weighting.validate().context("distill.tract.weighting")?;
+        config.distill.btd.weighting.validate().context("distill.btd.weighting")?;
         config.teacher.objective.weighting.validate().context("teacher.objective.weighting")?;
+        config.teacher.objective.noise.validate().context("teacher.objective.noise")?;
         let model = Model::new(config.model.clone())?;
         let other = config.student.as_ref().map(|student| other_student(student, &model)).transpose()?;
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
@@ -61,15 +63,43 @@ impl Outline {
         Networks::of(&self.training, &self.model, self.student())
     }
 
-    /// Network evaluations of the measurements at the end.
+    /// Elements of the largest checkpoint, and of all flat buffers while training is at its largest, gradient included.
+    fn buffers(&self) -> (usize, usize) {
+        let networks = self.networks();
+        let stages = self.training.stages.iter().enumerate().map(|(k, stage)| {
+            let own = networks.trained(k).n_params();
+            let teacher = if stage.objective.has_teacher() { networks.teaching(k).n_params() } else { 0 };
+            let stored = own * (TRAINED + usize::from(stage.objective.has_self_teacher())) + teacher;
+            (stored, stored + own)
+        });
+        stages.fold((0, 0), |(a, b), (stored, all)| (a.max(stored), b.max(all)))
+    }
+
+    /// Numbers of steps that the student is measured at.
+    fn student_steps(&self) -> Vec<usize> {
+        let own = self.phases.final_steps();
+        let others = self.config.evaluation.student_steps.iter().copied().filter(|&n| n != own);
+        std::iter::once(own).chain(others).collect()
+    }
+
+    /// Numbers of steps that the teacher is measured at; nothing where a teacher from a file has its own.
+    fn teacher_steps(&self) -> Option<Vec<usize>> {
+        match self.config.evaluation.teacher_steps.as_slice() {
+            [] if self.config.teacher.from.is_some() => None,
+            [] => Some(vec![self.grid.steps()]),
+            steps => Some(steps.to_vec()),
+        }
+    }
+
+    /// Network evaluations of the measurements at the end, as far as they are known. A teacher for Heun's method is sampled
+    /// by it.
     fn evaluations(&self) -> u64 {
-        let e = &self.config.evaluation;
-        let teacher: usize = match e.teacher_steps.as_slice() {
-            [] => self.grid.steps(),
-            steps => steps.iter().sum(),
-        };
-        let student = self.phases.final_steps() + e.student_steps.iter().sum::<usize>();
-        (teacher + student) as u64 * e.samples
+        let heun = self.config.distill.objective == DistillObjective::Tract
+            && self.config.distill.tract.solver == Solver::Heun;
+        let of_teacher = |n: usize| if heun { 2 * n - 1 } else { n };
+        let teacher: usize = self.teacher_steps().into_iter().flatten().map(of_teacher).sum();
+        let student: usize = self.student_steps().into_iter().sum();
+        (teacher + student) as u64 * self.config.evaluation.samples
     }
 }
 
@@ -114,15 +144,17 @@ fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Re
     }
     let d = &config.distill;
     let n = phases.phases().len();
+    if let Some(student) = config.student.as_ref().filter(|student| !(1..=n).contains(&student.phase)) {
+        bail!("student.phase: is {}, but distill.schedule has phases 1 to {n}", student.phase);
+    }
     let steps = d.samples.div_ceil(batch).div_ceil(n as u64);
     let self_decay = fewstep_schedules::Decay::Fixed(d.self_teacher_decay)
         .resolve(1)
         .context("distill.self_teacher_decay")?;
     for (k, phase) in phases.phases().iter().enumerate() {
-        let first = k == 0;
-        let carry_on = !first && d.phase_change == PhaseChange::CarryOn;
+        let carry_on = k > 0 && d.phase_change == PhaseChange::CarryOn;
         let start = match &config.student {
-            Some(student) if first => {
+            Some(student) if student.phase == k + 1 => {
                 StageStart::NewStudent { from_teacher: student.start == StudentStart::Matching }
             }
             _ if carry_on => StageStart::CarryOn,
@@ -130,7 +162,7 @@ fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Re
         };
         stages.push(Stage {
             name: format!("phase {} of {n}: {} -> {}", k + 1, phase.teacher_steps(), phase.student_steps()),
-            objective: objective(config, phase, grid)?,
+            objective: objective(config, k, phase, grid)?,
             start,
             steps,
             learning_rate: d.learning_rate,
@@ -151,10 +183,12 @@ fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Re
     })
 }
 
-fn objective(config: &RunConfig, phase: &Phase, grid: &NoiseGrid) -> Result<Objective> {
+fn objective(config: &RunConfig, k: usize, phase: &Phase, grid: &NoiseGrid) -> Result<Objective> {
     let (d, phase, grid) = (&config.distill, phase.clone(), grid.clone());
     match d.objective {
-        DistillObjective::Tract => Ok(Objective::Tract { tract: Tract { grid, config: d.tract }, phase }),
+        DistillObjective::Tract => {
+            Ok(Objective::Tract { tract: Tract { grid, config: d.tract.of_phase(k) }, phase })
+        }
         DistillObjective::Btd if Btd::fits(&phase) => {
             Ok(Objective::Btd { btd: Btd::new(grid, d.btd), phase })
         }
@@ -175,19 +209,18 @@ impl fmt::Display for Outline {
             let (own, p) = (student.n_params(), student.config().prediction);
             writeln!(
                 f,
-                "student    {own} parameters, predicts {p:?}: {:.1} times smaller",
-                n as f64 / own as f64
+                "student    {own} parameters, predicts {p:?}: {:.1} times smaller; from phase {} on",
+                n as f64 / own as f64,
+                self.config.student.as_ref().map_or(1, |student| student.phase)
             )?;
         }
-        // In training the gradient stands beside what is stored.
-        let own = self.student().n_params();
-        let stored = n + OF_STUDENT * own;
+        let (stored, all) = self.buffers();
         let megabytes = |parameters: usize| (parameters * 4) as f64 / 1e6;
         writeln!(
             f,
-            "memory     {:.1} MB of buffers (student, gradient, Adam, two averages, teacher), and the activations of a \
+            "memory     {:.1} MB of buffers (student, gradient, Adam, averages, teacher), and the activations of a \
              micro-batch; a checkpoint has {:.1} MB",
-            megabytes(stored + own),
+            megabytes(all),
             megabytes(stored)
         )?;
         let t = &self.training;
@@ -213,12 +246,11 @@ impl fmt::Display for Outline {
         let e = &self.config.evaluation;
         writeln!(
             f,
-            "evaluation {} samples each, {}: student at {} steps{}, teacher at {:?}",
+            "evaluation {} samples each, {}: student at {:?} steps, teacher at {}",
             e.samples,
             e.features.name(),
-            self.phases.final_steps(),
-            if e.student_steps.is_empty() { String::new() } else { format!(" and {:?}", e.student_steps) },
-            if e.teacher_steps.is_empty() { vec![self.grid.steps()] } else { e.teacher_steps.clone() }
+            self.student_steps(),
+            self.teacher_steps().map_or("its own, not counted here".to_owned(), |steps| format!("{steps:?}"))
         )?;
         write!(f, "           {} network evaluations", self.evaluations())
     }
@@ -258,5 +290,57 @@ mod tests {
             n += 1;
         }
         assert!(n >= 26, "{n} configs");
+    }
+
+    fn outline(set: &[&str]) -> Result<Outline> {
+        let set = set.iter().map(|&s| s.to_owned()).collect();
+        Outline::resolve(crate::config::load(&ConfigArgs { config: None, set })?)
+    }
+
+    #[test]
+    fn heun_s_method_is_for_the_first_teacher_alone() {
+        let heun = "distill.tract={solver='heun', clip_teacher='off'}";
+        let outline = outline(&["schedule.kind=karras", heun, "evaluation.teacher_steps=[2]"]).unwrap();
+        let solvers: Vec<Solver> = outline
+            .training
+            .stages
+            .iter()
+            .filter_map(|stage| match &stage.objective {
+                Objective::Tract { tract, .. } => Some(tract.config.solver),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(solvers, [Solver::Heun, Solver::Ddim]);
+    }
+
+    #[test]
+    fn what_a_plan_counts_is_what_a_run_does() {
+        let n = outline(&[]).unwrap().model.n_params();
+        // Teacher training, then student, Adam, averages and teacher.
+        assert_eq!(outline(&[]).unwrap().buffers(), (6 * n, 7 * n));
+        let btd = outline(&["distill.objective=btd", "distill.schedule=[8, 4, 2, 1]"]).unwrap();
+        assert_eq!(btd.buffers(), (5 * n, 6 * n), "no self-teacher");
+
+        let steps = ["evaluation.teacher_steps=[1, 8]", "evaluation.student_steps=[1]"];
+        let ddim = outline(&steps).unwrap();
+        assert_eq!(ddim.evaluations(), (1 + 8 + 1) * 2000, "the student's own number once");
+        let heun = ["schedule.kind=karras", "distill.tract.solver=heun", "evaluation.teacher_steps=[2, 8]"];
+        assert_eq!(outline(&heun).unwrap().evaluations(), (3 + 15 + 1) * 2000);
+    }
+
+    #[test]
+    fn another_student_takes_over_where_it_is_told_to() {
+        let student = "student.network={kind='ddpm_unet', image_channels=1, resolution=8, channels=8, \
+            channel_mult=[1, 2], n_res_blocks=1, attention_resolutions=[4], embedding_channels=16}";
+        let set = ["distill.schedule=[64, 8, 8, 1]", student, "student.phase=2"];
+        let outline_of = outline(&set).unwrap();
+        let networks = outline_of.networks();
+        let sizes = |of: &dyn Fn(usize) -> usize| (0..4).map(of).collect::<Vec<_>>();
+        let (large, small) = (outline_of.model.n_params(), outline_of.student().n_params());
+        assert_eq!(sizes(&|k| networks.trained(k).n_params()), [large, large, small, small]);
+        assert_eq!(sizes(&|k| networks.teaching(k).n_params()), [large, large, large, small]);
+        assert!(outline_of.to_string().contains("from phase 2 on"), "{outline_of}");
+        let e = outline(&[set[0], student, "student.phase=4"]).err().unwrap().to_string();
+        assert!(e.contains("student.phase") && e.contains("1 to 3"), "{e}");
     }
 }

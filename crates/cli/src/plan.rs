@@ -8,11 +8,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
 use fewstep_models::Model;
-use fewstep_train::ModelFile;
+use fewstep_samplers::Solver;
+use fewstep_schedules::PhasePlan;
+use fewstep_train::{ModelCard, ModelFile, Role};
 use sha2::{Digest, Sha256};
 
 use crate::args::ConfigArgs;
-use crate::config::{RunConfig, TEACHER_FROM};
+use crate::config::{DistillObjective, RunConfig, TEACHER_FROM};
+use crate::evaluation::levels;
 use crate::outline::Outline;
 
 /// A run, resolved: what follows from its config, its data, and its teacher.
@@ -123,6 +126,13 @@ fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
             serde_json::to_string(&config.model)?
         );
     }
+    for &steps in &config.evaluation.teacher_steps {
+        levels(&file.card, Some(steps)).context("evaluation.teacher_steps")?;
+    }
+    if file.card.role == Role::Student {
+        student_teaches(path, &file.card, config)?;
+        return Ok(file);
+    }
     // The schedule of an imported model is this program's choice, not what it was trained on.
     let may_differ = config.teacher.any_schedule || file.card.source.is_some();
     if !may_differ && file.card.schedule != config.schedule {
@@ -132,4 +142,27 @@ fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
         );
     }
     Ok(file)
+}
+
+/// Passes when a student can be the first teacher: it was taught at its own levels only, and answers with jumps between them.
+fn student_teaches(path: &Path, card: &ModelCard, config: &RunConfig) -> Result<()> {
+    let own = levels(card, None).with_context(|| path.display().to_string())?;
+    let first = config.schedule.grid(PhasePlan::new(&config.distill.schedule)?.steps())?;
+    if first != own {
+        bail!(
+            "teacher.from: {} is a student of {} steps and knows only their noise levels: distill.schedule must begin with \
+             {1}, on the same levels, but has {} steps; or start from its own teacher",
+            path.display(),
+            own.steps(),
+            first.steps()
+        );
+    }
+    let solver = config.distill.tract.solver;
+    if config.distill.objective == DistillObjective::Tract && solver != Solver::Ddim {
+        bail!(
+            "distill.tract.solver: {solver:?} averages what a denoiser says, but {} is a student, which jumps; take ddim",
+            path.display()
+        );
+    }
+    Ok(())
 }

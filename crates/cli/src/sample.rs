@@ -27,9 +27,9 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
         Some(n) => format!("--steps {n}"),
         None => args.model.display().to_string(),
     })?;
+    let sampler = args.sampler.of(&file.card)?;
     let flat = file.flat.f_to_device(args.device.resolve()?)?;
-    let (clip, sampler) = (file.card.clip, args.sampler(file.card.sampler));
-    sampler.validate()?;
+    let clip = file.card.clip;
     let generator = Generator { model: &file.model, flat: &flat, grid: &visited, clip, sampler };
     let request = Request {
         seeds: Seeds { first: args.first_seed, count: args.n },

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Result, bail};
 use fewstep_samplers::{Sampler, Solver, X0Clip};
 use fewstep_torch::{Device, Tensor};
-use fewstep_train::{CheckpointStore, ModelCard, ModelFile, Outcome, TrainState, Trainer};
+use fewstep_train::{CheckpointStore, ModelCard, ModelFile, Outcome, Role, TrainState, Trainer};
 use indicatif::MultiProgress;
 use serde_json::json;
 
@@ -135,8 +135,8 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
     };
     let (what, role, visits, clip, sampler) = match phase.and_then(|k| plan.outline.phases.phases().get(k)) {
         Some(phase) => {
-            let role = "student, inference average";
-            ("student", role, phase.student_indices(), X0Clip::UnitRange, Sampler::default())
+            let sampler = Sampler::default();
+            ("student", Role::Student, phase.student_indices(), X0Clip::UnitRange, sampler)
         }
         None => {
             let visits = (0..=plan.outline.grid.steps()).collect();
@@ -144,7 +144,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
                 DistillObjective::Tract => (distill.tract.clip_teacher, distill.tract.solver),
                 DistillObjective::Btd => (X0Clip::UnitRange, Solver::Ddim),
             };
-            ("teacher", "teacher, inference average", visits, clip, solver.into())
+            ("teacher", Role::Teacher, visits, clip, solver.into())
         }
     };
     let model = plan.outline.networks().trained(index);
@@ -160,7 +160,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
         dataset: plan.dataset.name().to_owned(),
         dataset_digest: plan.dataset_digest.clone(),
         samples,
-        role: role.to_owned(),
+        role,
         seed: plan.outline.config.seed,
         version: env!("CARGO_PKG_VERSION").into(),
         source: None,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fewstep_formats::{NamedArray, write_npz};
-use fewstep_train::ModelFile;
+use fewstep_train::{ModelFile, Role};
 use program::{fail, fewstep, snapshot, succeed};
 
 fn golden(name: &str) -> PathBuf {
@@ -31,7 +31,7 @@ fn an_imported_file_is_a_model_with_its_origin() {
     assert!(text.contains("747491 parameters") && text.contains("ddpm_unet"), "{text}");
     let file = ModelFile::load(&out).unwrap();
     let source = file.card.source.unwrap();
-    assert_eq!((file.card.role.as_str(), file.card.timesteps), ("imported teacher", 1024));
+    assert_eq!((file.card.role, file.card.timesteps), (Role::Teacher, 1024));
     assert_eq!((source.file.as_str(), source.entry.as_str()), ("ddpm_unet_zip.pt", ""));
     assert_eq!(source.sha256, "c369a6297f7e29e169348c1bb2614117e74e9e4950def8da62be4e8c92e2f3c0");
     // The flax file holds the same network: the same bytes of parameters.
@@ -128,6 +128,32 @@ fn train(dir: &Path, config: &Path, set: &[&str]) -> Command {
     let mut command = fewstep();
     command.arg("train").arg("--config").arg(config).arg("--runs").arg(dir.join("runs")).args(set);
     command
+}
+
+#[test]
+fn a_distilled_network_says_its_steps_and_a_wild_number_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("model.safetensors");
+    // The file ends with `num_sample_steps`, an int32.
+    let mut bytes = std::fs::read(golden("ddpm_unet_flax.msgpack")).unwrap();
+    let file = dir.path().join("distilled.msgpack");
+    let mut with_steps = |steps: i32| {
+        let at = bytes.len() - 4;
+        bytes[at..].copy_from_slice(&steps.to_le_bytes());
+        std::fs::write(&file, &bytes).unwrap();
+        import(&file, &out, &["--resolution", "16", "--prediction", "x0"])
+    };
+    for wild in [i32::MAX, 50_000_000] {
+        fail(with_steps(wild), &["num_sample_steps", "distilled.msgpack", "at most 1048576"]);
+        assert!(!out.exists());
+    }
+    succeed(with_steps(8));
+    let card = ModelFile::load(&out).unwrap().card;
+    assert_eq!((card.role, card.timesteps, card.visits.len()), (Role::Student, 8, 9));
+    // It is a teacher of eight steps and no others.
+    let config = config(dir.path(), &out, "[16, 4, 1]");
+    fail(train(dir.path(), &config, &[]), &["teacher.from", "student of 8 steps", "has 16 steps"]);
+    succeed(train(dir.path(), &config, &["--set=distill.schedule=[8, 1]"]));
 }
 
 #[test]

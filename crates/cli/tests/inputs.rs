@@ -32,6 +32,18 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         ("model.network.attention_resolutions=[5]", &["attention_resolutions", "5"]),
         ("evaluation.teacher_steps=[0]", &["evaluation.teacher_steps", "at least 1"]),
         ("distill.objective=\"btd\"", &["distill.schedule", "btd", "16", "4"]),
+        ("training.adam.beta1=1.0", &["training.adam", "beta1 = 1", "below 1"]),
+        ("training.gradient={kind='clip_norm', max_norm=-1.0}", &["training.gradient", "max_norm = -1"]),
+        ("distill.btd.weighting={kind='edm', sigma_data=0.0}", &["distill.btd.weighting", "sigma_data"]),
+        (
+            "teacher.objective.noise={kind='log_normal', mean=0.0, std=-1.0}",
+            &["teacher.objective.noise", "std = -1"],
+        ),
+        // Numbers that would take all memory.
+        ("distill.schedule=[99999999999, 1]", &["distill.schedule", "at most 1048576"]),
+        ("evaluation.teacher_steps=[99999999999]", &["evaluation.teacher_steps", "at most 1048576"]),
+        ("model.network.embedding_channels=9223372036854775807", &["larger than any memory"]),
+        ("model.network.channels=1099511627776", &["larger than any memory"]),
         ("evaluation.grid=0", &["evaluation", "grid at least 1"]),
         ("schedule.kind=\"linear\"", &["schedule", "linear_beta"]),
         ("device=\"gpu\"", &["device", "gpu"]),

@@ -158,3 +158,84 @@ fn btd_runs_from_the_same_command() {
     let text = succeed(command);
     assert!(text.contains("phase 2 of 2: 2 -> 1 is done") && text.contains("student at   1 step"), "{text}");
 }
+
+#[test]
+fn an_edm_network_is_trained_and_distilled_from_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("edm.toml");
+    // Nothing is said of schedule, losses and solver: the network brings EDM's.
+    let text = "name = 'edm'\n\
+         data.kind = 'digits'\n\
+         training = { batch = 16, micro_batch = 8, checkpoint_every = 64 }\n\
+         teacher.samples = 320\n\
+         distill = { schedule = [8, 4, 1], samples = 320 }\n\
+         evaluation = { samples = 20, grid = 9, teacher_steps = [4] }\n\
+         [model.network]\n\
+         kind = 'song_unet'\n\
+         image_channels = 1\n\
+         resolution = 8\n\
+         channels = 8\n\
+         channel_mult = [1, 2]\n\
+         n_res_blocks = 1\n\
+         attention_resolutions = [4]\n";
+    std::fs::write(&config, text).unwrap();
+    let run = |set: &[&str]| {
+        let mut command = fewstep();
+        command.arg("train").arg("--config").arg(&config).arg("--runs").arg(dir.path()).args(set);
+        command
+    };
+    succeed(run(&[]));
+    let resolved = std::fs::read_to_string(dir.path().join("edm/config.toml")).unwrap();
+    for part in ["karras", "log_normal", "heun", "replace_non_finite"] {
+        assert!(resolved.contains(part), "`{part}` is missing in:\n{resolved}");
+    }
+    // What is said wins, and what stands beside it is still EDM's.
+    succeed(run(&["--set=name=other", "--set=distill.tract.reduction=sum"]));
+    let resolved = std::fs::read_to_string(dir.path().join("other/config.toml")).unwrap();
+    assert!(resolved.contains("heun") && resolved.contains("\"sum\""), "{resolved}");
+
+    let score = |model: &str, flags: &[&str]| {
+        let mut command = fewstep();
+        command.args(["eval-fid", "--features", "pixels", "--n", "8"]).args(flags);
+        command.arg("--model").arg(dir.path().join("edm").join(model));
+        command.arg("--out").arg(dir.path().join("score.json"));
+        command
+    };
+    // EDM's sampler, its noise included, for the teacher; the student has its own steps.
+    let churn =
+        ["--solver", "heun", "--s-churn", "40", "--s-min", "0.05", "--s-max", "50", "--s-noise", "1.003"];
+    succeed(score("teacher.safetensors", &churn));
+    let record = std::fs::read_to_string(dir.path().join("score.json")).unwrap();
+    assert!(record.contains("heun, s_churn 40, s_min 0.05, s_max 50, s_noise 1.003"), "{record}");
+    fail(score("model.safetensors", &["--solver", "heun"]), &["--solver heun", "student"]);
+    fail(score("teacher.safetensors", &["--s-max", "50"]), &["--s-churn"]);
+    let mut third = score("model.safetensors", &[]);
+    third.args(["--steps", "3"]);
+    fail(third, &["--steps", "divisor"]);
+}
+
+#[test]
+fn a_student_teaches_only_the_steps_that_it_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = train(dir.path());
+    first.args(["--set=name=first", "--set=distill.schedule=[16, 4]"]);
+    succeed(first);
+    let from = |set: &[&str]| {
+        let mut command = train(dir.path());
+        let path = dir.path().join("first/model.safetensors");
+        command.args(["--set=name=second", "--set=evaluation.teacher_steps=[4]"]);
+        command.arg(format!("--set=teacher.from={path:?}")).args(set);
+        command
+    };
+    fail(from(&[]), &["teacher.from", "student of 4 steps", "has 16 steps"]);
+    fail(
+        from(&["--set=distill.schedule=[4, 1]", "--set=distill.tract.solver=heun"]),
+        &["distill.tract.solver", "ddim"],
+    );
+    fail(
+        from(&["--set=distill.schedule=[4, 1]", "--set=evaluation.teacher_steps=[3]"]),
+        &["evaluation.teacher_steps", "divisor"],
+    );
+    let text = succeed(from(&["--set=distill.schedule=[4, 1]"]));
+    assert!(text.contains("phase 1 of 1: 4 -> 1 is done"), "{text}");
+}

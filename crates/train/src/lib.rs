@@ -17,7 +17,7 @@ mod trainer;
 
 pub use checkpoint::{CheckpointStore, Restored};
 pub use error::{Error, Result};
-pub use model_file::{ImportedFrom, ModelCard, ModelFile};
+pub use model_file::{ImportedFrom, ModelCard, ModelFile, Role};
 pub use networks::Networks;
 pub use objective::{Draws, Objective};
 pub use plan::{Stage, StageStart, TrainPlan};

@@ -39,8 +39,8 @@ pub struct ModelCard {
     pub dataset_digest: String,
     /// Samples seen in training, all stages together.
     pub samples: u64,
-    /// What the parameters are: `teacher` or `student`, and which average.
-    pub role: String,
+    /// What may be asked of it.
+    pub role: Role,
     /// Seed of the run.
     pub seed: u64,
     /// Version of the program that wrote it.
@@ -48,6 +48,18 @@ pub struct ModelCard {
     /// The file of another program that it was imported from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ImportedFrom>,
+}
+
+/// What a model may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Denoises at every noise level.
+    #[serde(alias = "teacher, inference average", alias = "imported teacher")]
+    Teacher,
+    /// Takes the steps that it was taught, by DDIM: from each level that it visits to the next one.
+    #[serde(alias = "student, inference average")]
+    Student,
 }
 
 /// Where an imported model's parameters came from.

@@ -13,8 +13,8 @@ pub enum StageStart {
     Fresh,
     /// The teacher becomes the inference average; the student starts as a copy of it; new Adam, new averages.
     FromTeacher,
-    /// The teacher becomes the inference average; the student is another network, drawn afresh; new Adam, new averages. For
-    /// the first distillation only.
+    /// The teacher becomes the inference average; the student is another network, drawn afresh; new Adam, new averages. Once
+    /// in a plan at most.
     NewStudent {
         /// Whether the teacher's tensors are taken over wherever name and shape agree.
         from_teacher: bool,
@@ -82,6 +82,8 @@ impl TrainPlan {
         if self.checkpoint_every == 0 {
             return bad("training.checkpoint_every", "must be at least 1 sample, is 0");
         }
+        self.adam.validate().or_else(|e| bad("training.adam", &e.to_string()))?;
+        self.gradient.validate().or_else(|e| bad("training.gradient", &e.to_string()))?;
         if self.stages.is_empty() {
             return bad("distill.schedule", "nothing to train");
         }

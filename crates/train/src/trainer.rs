@@ -100,8 +100,12 @@ impl Trainer<'_> {
     ) -> Result<Outcome> {
         self.plan.validate()?;
         let mut saved_at = self.samples(&state);
+        // A state that was kept at the very start of a stage has a teacher; that of a whole run's start has none.
+        let mut begun = state.teacher.is_some();
         while let Some(stage) = self.plan.stages.get(state.stage) {
-            self.start_new_student(stage, &mut state)?;
+            if !begun {
+                self.start_new_student(stage, &mut state)?;
+            }
             state.enter_stage(stage.start, stage.objective.has_self_teacher(), self.plan.adam)?;
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
@@ -128,16 +132,14 @@ impl Trainer<'_> {
             observer.on_stage_end(stage, state.stage, &state)?;
             state.stage += 1;
             state.nimg = 0;
+            begun = false;
         }
         Ok(Outcome::Finished(state))
     }
 
-    /// The student of a stage that begins with another network. One that has a teacher has begun.
+    /// The student of a stage that begins with another network.
     fn start_new_student(&self, stage: &Stage, state: &mut TrainState) -> Result<()> {
         let StageStart::NewStudent { from_teacher } = stage.start else { return Ok(()) };
-        if state.nimg > 0 || state.teacher.is_some() {
-            return Ok(());
-        }
         let student = self.networks.new_student(&state.inference.flat, self.plan.seed, from_teacher)?;
         state.replace_student(student, self.plan.adam)
     }

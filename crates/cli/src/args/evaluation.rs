@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::sampler::SamplerArgs;
 use crate::evaluation::{Features, MetricChoice};
 
 /// The feature space of a distance.
@@ -73,6 +74,8 @@ pub(crate) struct EvalFidArgs {
     /// Sampling steps of a model, several with commas (default: those that it was made for).
     #[arg(long, value_delimiter = ',')]
     pub(crate) steps: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) sampler: SamplerArgs,
     /// Class of every image, for a model with classes (default: each seed draws its own).
     #[arg(long)]
     pub(crate) class: Option<i64>,

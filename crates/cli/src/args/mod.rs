@@ -4,6 +4,7 @@ mod dataset;
 mod evaluation;
 mod import;
 mod sample;
+mod sampler;
 
 use std::num::NonZero;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fewstep_samplers::{Churn, Sampler};
+use super::sampler::SamplerArgs;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SampleArgs {
@@ -21,12 +21,8 @@ pub(crate) struct SampleArgs {
     /// Sampling steps (default: those that the model was made for).
     #[arg(long)]
     pub(crate) steps: Option<usize>,
-    /// How the steps are taken (default: as the model's card says): ddim, or heun for teachers.
-    #[arg(long)]
-    pub(crate) solver: Option<Solver>,
-    /// Noise added back over all steps, with heun: the sampler of EDM becomes stochastic.
-    #[arg(long, requires = "solver")]
-    pub(crate) s_churn: Option<f64>,
+    #[command(flatten)]
+    pub(crate) sampler: SamplerArgs,
     /// Class of every image (default: each seed draws its own), for a model with classes.
     #[arg(long)]
     pub(crate) class: Option<i64>,
@@ -36,24 +32,4 @@ pub(crate) struct SampleArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: fewstep_torch::DeviceSpec,
-}
-
-impl SampleArgs {
-    /// The sampler that the flags ask for, in place of the card's.
-    pub(crate) fn sampler(&self, card: Sampler) -> Sampler {
-        let solver = match self.solver {
-            None => return card,
-            Some(Solver::Ddim) => fewstep_samplers::Solver::Ddim,
-            Some(Solver::Heun) => fewstep_samplers::Solver::Heun,
-        };
-        let churn = self.s_churn.map(|s_churn| Churn { s_churn, ..Churn::default() });
-        Sampler { solver, churn }
-    }
-}
-
-/// A solver, as the flag has it.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum Solver {
-    Ddim,
-    Heun,
 }

@@ -61,6 +61,9 @@ pub(crate) struct StudentConfig {
     /// What it starts from.
     #[serde(default)]
     pub(crate) start: StudentStart,
+    /// The phase in which it takes over, counted from 1; before it the student is of the teacher's network.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub(crate) phase: usize,
 }
 
 /// Where the parameters of a student of another network come from.
@@ -243,6 +246,13 @@ impl EvaluationConfig {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
+}
+fn first() -> usize {
+    1
+}
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_first(phase: &usize) -> bool {
+    *phase == first()
 }
 fn default_micro_batch() -> usize {
     64

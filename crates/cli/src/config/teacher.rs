@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use fewstep_distill::TractConfig;
+use fewstep_distill::{DenoisingConfig, TractConfig};
 use fewstep_models::edm::Preconditioner;
 use fewstep_models::{Architecture, ModelConfig};
+use fewstep_schedules::Schedule;
 use fewstep_torch::GradientRule;
 use fewstep_train::ModelCard;
 use serde::Serialize;
@@ -23,31 +24,34 @@ const EDM_SIGMA_DATA: f64 = 0.5;
 pub(crate) const TEACHER_FROM: &str =
     "teacher.from, a model file of fewstep (`fewstep import` makes one of another program's file)";
 
-/// Fills in `model` and `schedule` from the file of `teacher.from`, where they are left out; with an EDM network also TRACT's
-/// options and the gradient rule of EDM's code.
+/// Fills in what is left out: `model` and `schedule` from the file of `teacher.from`, and where the network is one of EDM's,
+/// the options of EDM's code.
 pub(super) fn complete(config: &mut Value) -> Result<()> {
     let Some(table) = config.as_object_mut() else { return Ok(()) };
     let from = table.get("teacher").and_then(|t| t.get("from")).and_then(Value::as_str).map(str::to_owned);
-    let has_model = table.contains_key("model");
-    let Some(from) = from else {
-        if !has_model {
+    let has = |key: &str, table: &Map<String, Value>| table.contains_key(key);
+    match from {
+        None if !has("model", table) => {
             bail!(
                 "model: is missing; describe a network, or name a model file under teacher.from that brings one"
             );
         }
-        return Ok(());
-    };
-    if has_model && table.contains_key("schedule") {
-        return Ok(());
+        Some(from) if !(has("model", table) && has("schedule", table)) => {
+            let card = ModelCard::read(Path::new(&from)).context(TEACHER_FROM)?;
+            insert(table, "schedule", &card.schedule)?;
+            insert(table, "model", &card.model)?;
+        }
+        _ => {}
     }
-    let card = ModelCard::read(Path::new(&from)).context(TEACHER_FROM)?;
-    insert(table, "schedule", &card.schedule)?;
-    if !has_model {
-        insert(table, "model", &card.model)?;
-        if let Some(sigma_data) = edm_sigma_data(&card.model) {
-            let rule = GradientRule::ReplaceNonFinite { limit: EDM_GRADIENT_LIMIT };
-            insert_below(table, "distill", "tract", &TractConfig::edm(sigma_data))?;
-            insert_below(table, "training", "gradient", &rule)?;
+    // What is no network is for the config's own check to name.
+    let network = table.get("model").cloned().and_then(|model| serde_json::from_value(model).ok());
+    if let Some(sigma_data) = network.as_ref().and_then(edm_sigma_data) {
+        insert(table, "schedule", &Schedule::karras())?;
+        complete_below(table, &["teacher", "objective"], &DenoisingConfig::edm(sigma_data))?;
+        complete_below(table, &["distill", "tract"], &TractConfig::edm(sigma_data))?;
+        let rule = GradientRule::ReplaceNonFinite { limit: EDM_GRADIENT_LIMIT };
+        if let Some(training) = table.get_mut("training").and_then(Value::as_object_mut) {
+            insert(training, "gradient", &rule)?;
         }
     }
     Ok(())
@@ -74,15 +78,17 @@ fn insert(table: &mut Map<String, Value>, key: &str, value: &impl Serialize) -> 
     Ok(())
 }
 
-/// The same inside a section. A section that is missing or no section is for the config's own check to name.
-fn insert_below(
-    table: &mut Map<String, Value>,
-    section: &str,
-    key: &str,
-    value: &impl Serialize,
-) -> Result<()> {
-    match table.get_mut(section).and_then(Value::as_object_mut) {
-        Some(section) => insert(section, key, value),
-        None => Ok(()),
+/// Sets the keys that are left out in the table at `path`. Where the way there is missing or no table, it is for the config's
+/// own check to name; the table itself may be missing.
+fn complete_below(table: &mut Map<String, Value>, path: &[&str; 2], options: &impl Serialize) -> Result<()> {
+    let Some(section) = table.get_mut(path[0]).and_then(Value::as_object_mut) else { return Ok(()) };
+    let entry = section.entry(path[1]).or_insert_with(|| Value::Object(Map::new()));
+    let (Some(given), Value::Object(options)) = (entry.as_object_mut(), serde_json::to_value(options)?)
+    else {
+        return Ok(());
+    };
+    for (key, value) in options {
+        given.entry(key).or_insert(value);
     }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use fewstep_eval::{Quantisation, Seeds};
 use fewstep_samplers::{Generator, Sampled};
 use fewstep_torch::{Device, Tensor};
@@ -31,6 +31,7 @@ pub(crate) fn generate(
     sink: &mut dyn FnMut(&Tensor) -> Result<()>,
 ) -> Result<u64> {
     let Request { seeds, batch, class, quantisation } = request;
+    let end = seeds.first.checked_add(seeds.count).context("seeds: first and count are beyond 64 bits")?;
     let mut progress = ImageProgress::new(bars, what, seeds.count)?;
     let mut nfe = 0;
     let mut keep = |s: Sampled| -> Result<()> {
@@ -42,6 +43,6 @@ pub(crate) fn generate(
         progress.add(s.x0.size()[0] as usize);
         Ok(())
     };
-    generator.stream(seeds.first..seeds.first + seeds.count, batch, class, &mut keep)?;
+    generator.stream(seeds.first..end, batch, class, &mut keep)?;
     Ok(nfe)
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use fewstep_schedules::NoiseGrid;
-use fewstep_train::ModelCard;
+use fewstep_train::{ModelCard, Role};
 
 /// The levels of `steps` steps, or those that the model was made for.
 ///
@@ -10,9 +10,10 @@ use fewstep_train::ModelCard;
 /// take a part of it, at even distances.
 pub(crate) fn levels(card: &ModelCard, steps: Option<usize>) -> Result<NoiseGrid> {
     let grid = card.schedule.grid(card.timesteps)?;
-    let knows_all = card.visits.len() == card.timesteps + 1;
     match steps {
-        Some(n) if knows_all => Ok(card.schedule.grid(n).with_context(|| format!("{n} steps"))?),
+        Some(n) if card.role == Role::Teacher => {
+            Ok(card.schedule.grid(n).with_context(|| format!("{n} steps"))?)
+        }
         Some(n) if n + 1 == card.visits.len() => visited(&grid, &card.visits),
         Some(n) => grid.every(n).with_context(|| {
             format!(

@@ -30,8 +30,8 @@ fn network(channels: i64, channel_mult: Vec<i64>) -> Model {
 
 pub struct Setting {
     pub model: Model,
-    /// The student's network, if it is another.
-    pub student: Option<Model>,
+    /// The stage in which another network begins, and that network.
+    pub student: Option<(usize, Model)>,
     pub tract: Objective,
     pub denoising: Objective,
     pub rates: Rates,
@@ -63,13 +63,13 @@ impl Setting {
     }
 
     /// The same with a smaller student, some of whose tensors have the teacher's names and shapes.
-    pub fn with_smaller_student(mut self, channels: i64) -> Self {
-        self.student = Some(network(channels, vec![1, 1]));
+    pub fn with_smaller_student(mut self, channels: i64, phase: usize) -> Self {
+        self.student = Some((phase, network(channels, vec![1, 1])));
         self
     }
 
     pub fn networks(&self, plan: &TrainPlan) -> Networks<'_> {
-        Networks::of(plan, &self.model, self.student.as_ref().unwrap_or(&self.model))
+        Networks::of(plan, &self.model, self.student.as_ref().map_or(&self.model, |(_, student)| student))
     }
 
     /// A state inside a distillation stage.
@@ -119,9 +119,9 @@ impl Setting {
             tract: Tract { grid: grid.clone(), config: TractConfig::default() },
             phase: phases.phases()[k].clone(),
         };
-        let first = match &self.student {
-            Some(_) => StageStart::NewStudent { from_teacher: true },
-            None => StageStart::FromTeacher,
+        let start = |phase, otherwise| match &self.student {
+            Some((enters, _)) if *enters == phase => StageStart::NewStudent { from_teacher: true },
+            _ => otherwise,
         };
         TrainPlan {
             seed: 5,
@@ -132,8 +132,8 @@ impl Setting {
             gradient: GradientRule::default(),
             stages: vec![
                 stage("teacher", self.denoising.clone(), StageStart::Fresh),
-                stage("phase 1", phase(0), first),
-                stage("phase 2", phase(1), StageStart::CarryOn),
+                stage("phase 1", phase(0), start(1, StageStart::FromTeacher)),
+                stage("phase 2", phase(1), start(2, StageStart::CarryOn)),
             ],
             checkpoint_every: 12,
         }
