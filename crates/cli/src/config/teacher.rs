@@ -29,14 +29,14 @@ pub(crate) const TEACHER_FROM: &str =
 pub(super) fn complete(config: &mut Value) -> Result<()> {
     let Some(table) = config.as_object_mut() else { return Ok(()) };
     let from = table.get("teacher").and_then(|t| t.get("from")).and_then(Value::as_str).map(str::to_owned);
-    let has = |key: &str, table: &Map<String, Value>| table.contains_key(key);
+    let (trained_here, has_model) = (from.is_none(), table.contains_key("model"));
     match from {
-        None if !has("model", table) => {
+        None if !has_model => {
             bail!(
                 "model: is missing; describe a network, or name a model file under teacher.from that brings one"
             );
         }
-        Some(from) if !(has("model", table) && has("schedule", table)) => {
+        Some(from) if !(has_model && table.contains_key("schedule")) => {
             let card = ModelCard::read(Path::new(&from)).context(TEACHER_FROM)?;
             insert(table, "schedule", &card.schedule)?;
             insert(table, "model", &card.model)?;
@@ -47,7 +47,9 @@ pub(super) fn complete(config: &mut Value) -> Result<()> {
     let network = table.get("model").cloned().and_then(|model| serde_json::from_value(model).ok());
     if let Some(sigma_data) = network.as_ref().and_then(edm_sigma_data) {
         insert(table, "schedule", &Schedule::karras())?;
-        complete_below(table, &["teacher", "objective"], &DenoisingConfig::edm(sigma_data))?;
+        if trained_here {
+            complete_below(table, &["teacher", "objective"], &DenoisingConfig::edm(sigma_data))?;
+        }
         complete_below(table, &["distill", "tract"], &TractConfig::edm(sigma_data))?;
         let rule = GradientRule::ReplaceNonFinite { limit: EDM_GRADIENT_LIMIT };
         if let Some(training) = table.get_mut("training").and_then(Value::as_object_mut) {
