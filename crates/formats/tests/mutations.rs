@@ -1,4 +1,4 @@
-//! Random damage to whole files of every kind, against every reader, for as long as `FEWSTEP_FUZZ_SECONDS` says (20 if it
+//! Random damage to whole files of every kind, against every reader, for as long as `FEWSTEP_FUZZ_SECONDS` says (60 if it
 //! says nothing). A reader may refuse or accept, but not panic; what it accepts must be consistent.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,14 +7,15 @@ mod made;
 use std::time::{Duration, Instant};
 
 use fewstep_formats::{
-    Checkpoint, Format, Image, ImageLabels, ImageZip, NamedArray, Result, read_checkpoint, read_edm_pickle,
-    read_flax, read_jpeg, read_npy, read_npz, read_png, read_safetensors, read_torch_legacy, read_torch_zip,
+    Checkpoint, DType, Format, Image, ImageLabels, ImageZip, NamedArray, Result, read_checkpoint,
+    read_cifar10, read_digits, read_edm_pickle, read_flax, read_idx, read_jpeg, read_npy, read_npz, read_png,
+    read_safetensors, read_torch_legacy, read_torch_zip,
 };
 use proptest::{prelude::*, sample::Index};
 
 type Reader = fn(&[u8]) -> Result<Checkpoint>;
 
-const READERS: [(&str, Reader); 12] = [
+const READERS: [(&str, Reader); 15] = [
     ("torch_zip", read_torch_zip),
     ("torch_legacy", read_torch_legacy),
     ("edm_pickle", read_edm_pickle),
@@ -26,11 +27,44 @@ const READERS: [(&str, Reader); 12] = [
     ("jpeg", jpeg),
     ("image_zip", image_zip),
     ("image_labels", image_labels),
+    ("idx", idx),
+    ("digits", digits),
+    ("cifar", cifar),
     ("sniff", read_checkpoint),
 ];
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
-    [made::seeds(), made::image_seeds()].concat()
+    let data = data_seeds().into_iter().map(|(target, name, file)| (format!("{target}/{name}"), file));
+    [made::seeds(), made::image_seeds(), data.collect()].concat()
+}
+
+/// Files of the data sets, by reader and name.
+fn data_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let idx = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 10, 20, 30];
+    let line = "0,16,7,".repeat(21) + "3,9\n";
+    vec![
+        ("idx", "plain", idx.to_vec()),
+        ("idx", "packed.gz", pack(&idx)),
+        ("digits", "plain.csv", line.clone().into_bytes()),
+        ("digits", "packed.gz", pack(line.as_bytes())),
+        ("cifar", "one", [&[9][..], &[128; 3072]].concat()),
+    ]
+}
+
+fn idx(bytes: &[u8]) -> Result<Checkpoint> {
+    let read = read_idx(bytes)?;
+    let shape = read.dims.iter().map(|&extent| extent as usize).collect();
+    Ok(checkpoint(Format::Idx, vec![u8s("idx", shape, read.data)]))
+}
+
+fn digits(bytes: &[u8]) -> Result<Checkpoint> {
+    let read = read_digits(bytes)?;
+    Ok(checkpoint(Format::DigitsCsv, vec![u8s("digits", vec![read.labels.len(), 8, 8], read.values)]))
+}
+
+fn cifar(bytes: &[u8]) -> Result<Checkpoint> {
+    let read = read_cifar10(bytes)?;
+    Ok(checkpoint(Format::Cifar10, vec![u8s("cifar", vec![read.labels.len(), 3, 32, 32], read.pixels)]))
 }
 
 fn npy(bytes: &[u8]) -> Result<Checkpoint> {
@@ -64,13 +98,12 @@ fn image_labels(bytes: &[u8]) -> Result<Checkpoint> {
 }
 
 fn array(name: &str, image: Image) -> NamedArray {
-    let shape = [image.header.height as usize, image.header.width as usize, image.header.channels.into()];
-    NamedArray {
-        name: name.to_owned(),
-        dtype: fewstep_formats::DType::U8,
-        shape: shape.to_vec(),
-        data: image.pixels,
-    }
+    let shape = vec![image.header.height as usize, image.header.width as usize, image.header.channels.into()];
+    u8s(name, shape, image.pixels)
+}
+
+fn u8s(name: &str, shape: Vec<usize>, data: Vec<u8>) -> NamedArray {
+    NamedArray { name: name.to_owned(), dtype: DType::U8, shape, data }
 }
 
 fn checkpoint(kind: Format, arrays: Vec<NamedArray>) -> Checkpoint {
@@ -289,7 +322,7 @@ fn write_the_corpus() {
     }
     for (target, reader) in READERS {
         let target = if target == "sniff" { "model_file" } else { target };
-        for (name, file) in &seeds {
+        for (name, file) in seeds.iter().filter(|(name, _)| !name.contains('/')) {
             let is_own = match reader(file) {
                 Ok(_) => true,
                 Err(error) => matches!(error, fewstep_formats::Error::ForbiddenGlobal { .. }),
@@ -302,13 +335,9 @@ fn write_the_corpus() {
     // The torch target also takes its input for the pickle of an archive.
     let object = made::pickle(&made::one_tensor(16, 0, &[4, 4], &[4, 1]));
     write("torch_zip", "object.pkl", &object);
-    let idx = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 10, 20, 30];
-    write("idx", "plain", &idx);
-    write("idx", "packed.gz", &pack(&idx));
-    let line = "0,16,7,".repeat(21) + "3,9\n";
-    write("digits", "plain.csv", line.as_bytes());
-    write("digits", "packed.gz", &pack(line.as_bytes()));
-    write("cifar", "one", &[&[9][..], &[128; 3072]].concat());
+    for (target, name, file) in data_seeds() {
+        write(target, name, &file);
+    }
 }
 
 fn pack(bytes: &[u8]) -> Vec<u8> {
