@@ -1,18 +1,15 @@
 //! What follows from a config alone, without data and teacher: stages, steps, rates, sizes.
 
-use std::fmt;
+mod cost;
+mod text;
 
 use anyhow::{Context, Result, bail};
 use fewstep_distill::{Btd, Denoising, Tract};
 use fewstep_models::{Model, ModelConfig};
-use fewstep_samplers::Solver;
 use fewstep_schedules::{NoiseGrid, Phase, PhasePlan};
 use fewstep_train::{Networks, Objective, Stage, StageStart, TrainPlan};
 
 use crate::config::{DistillObjective, PhaseChange, RunConfig, StudentConfig, StudentStart};
-
-/// Flat buffers of the trained network's size in any stage: parameters, Adam's two moments, inference average.
-const TRAINED: usize = 4;
 
 /// A config, checked as a whole and resolved.
 pub(crate) struct Outline {
@@ -61,45 +58,6 @@ impl Outline {
     /// The networks of every stage.
     pub(crate) fn networks(&self) -> Networks<'_> {
         Networks::of(&self.training, &self.model, self.student())
-    }
-
-    /// Elements of the largest checkpoint, and of all flat buffers while training is at its largest, gradient included.
-    fn buffers(&self) -> (usize, usize) {
-        let networks = self.networks();
-        let stages = self.training.stages.iter().enumerate().map(|(k, stage)| {
-            let own = networks.trained(k).n_params();
-            let teacher = if stage.objective.has_teacher() { networks.teaching(k).n_params() } else { 0 };
-            let stored = own * (TRAINED + usize::from(stage.objective.has_self_teacher())) + teacher;
-            (stored, stored + own)
-        });
-        stages.fold((0, 0), |(a, b), (stored, all)| (a.max(stored), b.max(all)))
-    }
-
-    /// Numbers of steps that the student is measured at.
-    fn student_steps(&self) -> Vec<usize> {
-        let own = self.phases.final_steps();
-        let others = self.config.evaluation.student_steps.iter().copied().filter(|&n| n != own);
-        std::iter::once(own).chain(others).collect()
-    }
-
-    /// Numbers of steps that the teacher is measured at; nothing where a teacher from a file has its own.
-    fn teacher_steps(&self) -> Option<Vec<usize>> {
-        match self.config.evaluation.teacher_steps.as_slice() {
-            [] if self.config.teacher.from.is_some() => None,
-            [] => Some(vec![self.grid.steps()]),
-            steps => Some(steps.to_vec()),
-        }
-    }
-
-    /// Network evaluations of the measurements at the end, as far as they are known. A teacher for Heun's method is sampled
-    /// by it.
-    fn evaluations(&self) -> u64 {
-        let heun = self.config.distill.objective == DistillObjective::Tract
-            && self.config.distill.tract.solver == Solver::Heun;
-        let of_teacher = |n: usize| if heun { 2 * n - 1 } else { n };
-        let teacher: usize = self.teacher_steps().into_iter().flatten().map(of_teacher).sum();
-        let student: usize = self.student_steps().into_iter().sum();
-        (teacher + student) as u64 * self.config.evaluation.samples
     }
 }
 
@@ -200,64 +158,10 @@ fn objective(config: &RunConfig, k: usize, phase: &Phase, grid: &NoiseGrid) -> R
     }
 }
 
-impl fmt::Display for Outline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = self.model.n_params();
-        writeln!(f, "run        {} (seed {})", self.config.name, self.config.seed)?;
-        writeln!(f, "network    {n} parameters, predicts {:?}", self.config.model.prediction)?;
-        if let Some(student) = &self.other {
-            let (own, p) = (student.n_params(), student.config().prediction);
-            writeln!(
-                f,
-                "student    {own} parameters, predicts {p:?}: {:.1} times smaller; from phase {} on",
-                n as f64 / own as f64,
-                self.config.student.as_ref().map_or(1, |student| student.phase)
-            )?;
-        }
-        let (stored, all) = self.buffers();
-        let megabytes = |parameters: usize| (parameters * 4) as f64 / 1e6;
-        writeln!(
-            f,
-            "memory     {:.1} MB of buffers (student, gradient, Adam, averages, teacher), and the activations of a \
-             micro-batch; a checkpoint has {:.1} MB",
-            megabytes(all),
-            megabytes(stored)
-        )?;
-        let t = &self.training;
-        writeln!(f, "batch      {} in micro-batches of {}", t.batch, t.micro_batch)?;
-        if let Some(path) = &self.config.teacher.from {
-            writeln!(f, "teacher    {}", path.display())?;
-        }
-        for (i, stage) in t.stages.iter().enumerate() {
-            write!(
-                f,
-                "stage {}    {}: {} steps, {} samples, ",
-                i + 1,
-                stage.name,
-                stage.steps,
-                t.samples(i)
-            )?;
-            write!(f, "lr {:e}, mu_I {:.6}", stage.learning_rate.base, stage.inference_decay)?;
-            if stage.objective.has_self_teacher() {
-                write!(f, ", mu_S {}", stage.self_teacher_decay)?;
-            }
-            writeln!(f)?;
-        }
-        let e = &self.config.evaluation;
-        writeln!(
-            f,
-            "evaluation {} samples each, {}: student at {:?} steps, teacher at {}",
-            e.samples,
-            e.features.name(),
-            self.student_steps(),
-            self.teacher_steps().map_or("its own, not counted here".to_owned(), |steps| format!("{steps:?}"))
-        )?;
-        write!(f, "           {} network evaluations", self.evaluations())
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use fewstep_samplers::Solver;
+
     use super::*;
     use crate::args::ConfigArgs;
 
@@ -292,7 +196,7 @@ mod tests {
         assert!(n >= 26, "{n} configs");
     }
 
-    fn outline(set: &[&str]) -> Result<Outline> {
+    pub(super) fn outline(set: &[&str]) -> Result<Outline> {
         let set = set.iter().map(|&s| s.to_owned()).collect();
         Outline::resolve(crate::config::load(&ConfigArgs { config: None, set })?)
     }
@@ -311,21 +215,6 @@ mod tests {
             })
             .collect();
         assert_eq!(solvers, [Solver::Heun, Solver::Ddim]);
-    }
-
-    #[test]
-    fn what_a_plan_counts_is_what_a_run_does() {
-        let n = outline(&[]).unwrap().model.n_params();
-        // Teacher training, then student, Adam, averages and teacher.
-        assert_eq!(outline(&[]).unwrap().buffers(), (6 * n, 7 * n));
-        let btd = outline(&["distill.objective=btd", "distill.schedule=[8, 4, 2, 1]"]).unwrap();
-        assert_eq!(btd.buffers(), (5 * n, 6 * n), "no self-teacher");
-
-        let steps = ["evaluation.teacher_steps=[1, 8]", "evaluation.student_steps=[1]"];
-        let ddim = outline(&steps).unwrap();
-        assert_eq!(ddim.evaluations(), (1 + 8 + 1) * 2000, "the student's own number once");
-        let heun = ["schedule.kind=karras", "distill.tract.solver=heun", "evaluation.teacher_steps=[2, 8]"];
-        assert_eq!(outline(&heun).unwrap().evaluations(), (3 + 15 + 1) * 2000);
     }
 
     #[test]

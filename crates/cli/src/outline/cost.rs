@@ -1,0 +1,70 @@
+//! What a plan costs: memory, and network evaluations.
+
+use fewstep_samplers::Solver;
+
+use super::Outline;
+use crate::config::DistillObjective;
+
+/// Flat buffers of the trained network's size in any stage: parameters, Adam's two moments, inference average.
+const TRAINED: usize = 4;
+
+impl Outline {
+    /// Elements of the largest checkpoint, and of all flat buffers while training is at its largest, gradient included.
+    pub(super) fn buffers(&self) -> (usize, usize) {
+        let networks = self.networks();
+        let stages = self.training.stages.iter().enumerate().map(|(k, stage)| {
+            let own = networks.trained(k).n_params();
+            let teacher = if stage.objective.has_teacher() { networks.teaching(k).n_params() } else { 0 };
+            let stored = own * (TRAINED + usize::from(stage.objective.has_self_teacher())) + teacher;
+            (stored, stored + own)
+        });
+        stages.fold((0, 0), |(a, b), (stored, all)| (a.max(stored), b.max(all)))
+    }
+
+    /// Numbers of steps that the student is measured at.
+    pub(super) fn student_steps(&self) -> Vec<usize> {
+        let own = self.phases.final_steps();
+        let others = self.config.evaluation.student_steps.iter().copied().filter(|&n| n != own);
+        std::iter::once(own).chain(others).collect()
+    }
+
+    /// Numbers of steps that the teacher is measured at; nothing where a teacher from a file has its own.
+    pub(super) fn teacher_steps(&self) -> Option<Vec<usize>> {
+        match self.config.evaluation.teacher_steps.as_slice() {
+            [] if self.config.teacher.from.is_some() => None,
+            [] => Some(vec![self.grid.steps()]),
+            steps => Some(steps.to_vec()),
+        }
+    }
+
+    /// Network evaluations of the measurements at the end, as far as they are known. A teacher for Heun's method is sampled
+    /// by it.
+    pub(super) fn evaluations(&self) -> u64 {
+        let heun = self.config.distill.objective == DistillObjective::Tract
+            && self.config.distill.tract.solver == Solver::Heun;
+        let of_teacher = |n: usize| if heun { 2 * n - 1 } else { n };
+        let teacher: usize = self.teacher_steps().into_iter().flatten().map(of_teacher).sum();
+        let student: usize = self.student_steps().into_iter().sum();
+        (teacher + student) as u64 * self.config.evaluation.samples
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::outline::tests::outline;
+
+    #[test]
+    fn what_a_plan_counts_is_what_a_run_does() {
+        let n = outline(&[]).unwrap().model.n_params();
+        // Teacher training, then student, Adam, averages and teacher.
+        assert_eq!(outline(&[]).unwrap().buffers(), (6 * n, 7 * n));
+        let btd = outline(&["distill.objective=btd", "distill.schedule=[8, 4, 2, 1]"]).unwrap();
+        assert_eq!(btd.buffers(), (5 * n, 6 * n), "no self-teacher");
+
+        let steps = ["evaluation.teacher_steps=[1, 8]", "evaluation.student_steps=[1]"];
+        let ddim = outline(&steps).unwrap();
+        assert_eq!(ddim.evaluations(), (1 + 8 + 1) * 2000, "the student's own number once");
+        let heun = ["schedule.kind=karras", "distill.tract.solver=heun", "evaluation.teacher_steps=[2, 8]"];
+        assert_eq!(outline(&heun).unwrap().evaluations(), (3 + 15 + 1) * 2000);
+    }
+}
