@@ -6,12 +6,7 @@ mod made;
 use std::time::{Duration, Instant};
 
 use fewstep_formats::{Checkpoint, DType, Value};
-use fewstep_import::{Hints, recognise};
-use fewstep_models::ddpm::Heads;
-use fewstep_models::{Model, Prediction};
-use made::golden;
-
-const FILES: [&str; 3] = ["ddpm_unet_zip.pt", "ddpm_unet_flax.msgpack", "edm_ncsnpp.pkl"];
+use made::{FILES, golden, hints, import};
 
 /// A generator that is good enough for places.
 struct Numbers(u64);
@@ -86,26 +81,15 @@ fn damage(numbers: &mut Numbers, file: &mut Checkpoint) {
 
 #[test]
 fn random_damage_is_refused_or_taken_and_never_a_panic() {
-    let one = Hints { resolution: Some(16), prediction: Some(Prediction::X0), ..Hints::default() };
     for (k, name) in FILES.iter().enumerate() {
-        let hints = match k {
-            0 => Hints { heads: Some(Heads::Count(1)), ..one.clone() },
-            1 => one.clone(),
-            _ => Hints::default(),
-        };
-        let whole = golden(name);
+        let (whole, hints) = (golden(name), hints(name));
         let mut numbers = Numbers(k as u64);
         let (mut n, mut taken, start) = (0, 0, Instant::now());
         while start.elapsed() < Duration::from_secs(5) {
             let before = numbers.0;
             let mut file = whole.clone();
             damage(&mut numbers, &mut file);
-            let import = || {
-                let Ok(found) = recognise(&file, &hints) else { return false };
-                let Ok(model) = Model::new(found.config.clone()) else { return false };
-                found.parameters(&model).is_ok()
-            };
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(import));
+            let outcome = std::panic::catch_unwind(|| import(&file, &hints).is_ok());
             let Ok(ok) = outcome else { panic!("{name}: panicked on the damage of {before}") };
             taken += usize::from(ok);
             n += 1;

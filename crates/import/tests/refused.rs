@@ -8,27 +8,7 @@ use fewstep_import::{Hints, recognise};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::{Preconditioner, SongConfig};
 use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
-use made::{arrays, checkpoint, golden};
-
-const FILES: [&str; 3] = ["ddpm_unet_zip.pt", "ddpm_unet_flax.msgpack", "edm_ncsnpp.pkl"];
-
-/// All that the files do not say.
-fn hints(file: &str) -> Hints {
-    let one = Hints { resolution: Some(16), prediction: Some(Prediction::X0), ..Hints::default() };
-    match file {
-        "ddpm_unet_zip.pt" => Hints { heads: Some(Heads::Count(1)), ..one },
-        "ddpm_unet_flax.msgpack" => one,
-        _ => Hints::default(),
-    }
-}
-
-/// The parameters, or the message of what stands against them.
-fn import(checkpoint: &Checkpoint, hints: &Hints) -> Result<usize, String> {
-    let found = recognise(checkpoint, hints).map_err(|e| e.to_string())?;
-    let model = Model::new(found.config.clone()).map_err(|e| e.to_string())?;
-    let flat = found.parameters(&model).map_err(|e| e.to_string())?;
-    Ok(flat.numel())
-}
+use made::{FILES, arrays, checkpoint, golden, hints, import};
 
 /// Every tensor that the network needs, by its place in the file.
 fn needed(file: &Checkpoint) -> Vec<usize> {

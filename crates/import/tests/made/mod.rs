@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};
-use fewstep_models::Model;
+use fewstep_import::{Hints, recognise};
+use fewstep_models::ddpm::Heads;
+use fewstep_models::{Model, Prediction};
 use fewstep_torch::Params;
 
 /// The freshly drawn tensors of a network, their names after `prefix`.
@@ -32,4 +34,25 @@ pub fn checkpoint(arrays: Vec<NamedArray>, class: Option<&str>, options: Value) 
 pub fn golden(name: &str) -> Checkpoint {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/import");
     read_checkpoint(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+}
+
+/// One file of each kind.
+pub const FILES: [&str; 3] = ["ddpm_unet_zip.pt", "ddpm_unet_flax.msgpack", "edm_ncsnpp.pkl"];
+
+/// All that the files do not say.
+pub fn hints(file: &str) -> Hints {
+    let one = Hints { resolution: Some(16), prediction: Some(Prediction::X0), ..Hints::default() };
+    match file {
+        "ddpm_unet_zip.pt" => Hints { heads: Some(Heads::Count(1)), ..one },
+        "ddpm_unet_flax.msgpack" => one,
+        _ => Hints::default(),
+    }
+}
+
+/// The parameters, or the message of what stands against them.
+pub fn import(checkpoint: &Checkpoint, hints: &Hints) -> Result<usize, String> {
+    let found = recognise(checkpoint, hints).map_err(|e| e.to_string())?;
+    let model = Model::new(found.config.clone()).map_err(|e| e.to_string())?;
+    let flat = found.parameters(&model).map_err(|e| e.to_string())?;
+    Ok(flat.numel())
 }
