@@ -59,14 +59,11 @@ impl<'a> Measuring<'a> {
 /// The numbers of steps that a student is measured at: its own, then the others asked for.
 pub(crate) fn student_steps(config: &EvaluationConfig, card: &ModelCard) -> Vec<Option<usize>> {
     let own = card.visits.len().saturating_sub(1);
-    let others = config.student_steps.iter().copied().filter(|&n| n != own);
-    std::iter::once(None).chain(others.map(Some)).collect()
+    std::iter::once(None).chain(config.other_student_steps(own).map(Some)).collect()
 }
 
 /// The numbers of steps that a teacher is measured at, ascending; its own if none is named.
 pub(crate) fn teacher_steps(config: &EvaluationConfig) -> Vec<Option<usize>> {
-    let mut steps = config.teacher_steps.clone();
-    steps.sort_unstable();
-    steps.dedup();
+    let steps = config.ascending_teacher_steps();
     if steps.is_empty() { vec![None] } else { steps.into_iter().map(Some).collect() }
 }

@@ -9,12 +9,11 @@ use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
 use fewstep_models::Model;
 use fewstep_samplers::Solver;
-use fewstep_schedules::PhasePlan;
 use fewstep_train::{ModelCard, ModelFile, Role};
 use sha2::{Digest, Sha256};
 
 use crate::args::ConfigArgs;
-use crate::config::{DistillObjective, RunConfig, TEACHER_FROM};
+use crate::config::{RunConfig, TEACHER_FROM};
 use crate::evaluation::levels;
 use crate::outline::Outline;
 
@@ -42,7 +41,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
         _ => told(open_dataset(&outline.config, &outline.model)?.as_ref()),
     };
     if let Some(path) = outline.config.teacher.from.as_deref().filter(|path| path.exists()) {
-        load_teacher(path, &outline.config)?;
+        load_teacher(path, &outline)?;
     }
     print(&shown(&outline, &data));
     Ok(ExitCode::SUCCESS)
@@ -71,7 +70,7 @@ impl Plan {
         let outline = Outline::resolve(config)?;
         let config = &outline.config;
         let dataset = open_dataset(config, &outline.model)?;
-        let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, config)).transpose()?;
+        let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, &outline)).transpose()?;
         let dataset_digest = dataset.digest().context("data")?;
         let fingerprint = fingerprint(config, &dataset_digest, teacher.as_ref());
         Ok(Self { outline, dataset, dataset_digest, teacher, fingerprint })
@@ -116,7 +115,8 @@ fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
     Ok(dataset)
 }
 
-fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
+fn load_teacher(path: &Path, outline: &Outline) -> Result<ModelFile> {
+    let config = &outline.config;
     let file = ModelFile::load(path).context(TEACHER_FROM)?;
     if file.card.model != config.model {
         bail!(
@@ -130,7 +130,7 @@ fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
         levels(&file.card, Some(steps)).context("evaluation.teacher_steps")?;
     }
     if file.card.role == Role::Student {
-        student_teaches(path, &file.card, config)?;
+        student_teaches(path, &file.card, outline)?;
         return Ok(file);
     }
     // The schedule of an imported model is this program's choice, not what it was trained on.
@@ -145,20 +145,19 @@ fn load_teacher(path: &Path, config: &RunConfig) -> Result<ModelFile> {
 }
 
 /// Passes when a student can be the first teacher: it was taught at its own levels only, and answers with jumps between them.
-fn student_teaches(path: &Path, card: &ModelCard, config: &RunConfig) -> Result<()> {
+fn student_teaches(path: &Path, card: &ModelCard, outline: &Outline) -> Result<()> {
     let own = levels(card, None).with_context(|| path.display().to_string())?;
-    let first = config.schedule.grid(PhasePlan::new(&config.distill.schedule)?.steps())?;
-    if first != own {
+    if outline.grid != own {
         bail!(
             "teacher.from: {} is a student of {} steps and knows only their noise levels: distill.schedule must begin with \
              {1}, on the same levels, but has {} steps; or start from its own teacher",
             path.display(),
             own.steps(),
-            first.steps()
+            outline.grid.steps()
         );
     }
-    let solver = config.distill.tract.solver;
-    if config.distill.objective == DistillObjective::Tract && solver != Solver::Ddim {
+    let (_, solver) = outline.config.distill.teacher_steps_by();
+    if solver != Solver::Ddim {
         bail!(
             "distill.tract.solver: {solver:?} averages what a denoiser says, but {} is a student, which jumps; take ddim",
             path.display()

@@ -4,14 +4,13 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
-use fewstep_samplers::{Sampler, Solver, X0Clip};
+use fewstep_samplers::{Sampler, X0Clip};
 use fewstep_torch::{Device, Tensor};
 use fewstep_train::{CheckpointStore, ModelCard, ModelFile, Outcome, Role, TrainState, Trainer};
 use indicatif::MultiProgress;
 use serde_json::json;
 
 use crate::args::TrainArgs;
-use crate::config::DistillObjective;
 use crate::evaluation::{Measured, Results, Subject, digest_of, real_images};
 use crate::measuring::{Measuring, student_steps, teacher_steps};
 use crate::needs;
@@ -127,7 +126,6 @@ fn start(plan: &Plan, device: Device) -> Result<TrainState> {
 
 /// What a stage trains, and the card of the model that it leaves.
 fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
-    let distill = &plan.outline.config.distill;
     let samples = plan.outline.training.samples_before(index) + plan.outline.training.samples(index);
     let phase = match plan.teacher {
         None => index.checked_sub(1),
@@ -140,10 +138,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
         }
         None => {
             let visits = (0..=plan.outline.grid.steps()).collect();
-            let (clip, solver) = match distill.objective {
-                DistillObjective::Tract => (distill.tract.clip_teacher, distill.tract.solver),
-                DistillObjective::Btd => (X0Clip::UnitRange, Solver::Ddim),
-            };
+            let (clip, solver) = plan.outline.config.distill.teacher_steps_by();
             ("teacher", Role::Teacher, visits, clip, solver.into())
         }
     };

@@ -11,6 +11,7 @@ use fewstep_data::DatasetSpec;
 use fewstep_distill::{BtdConfig, DenoisingConfig, TractConfig};
 use fewstep_eval::Quantisation;
 use fewstep_models::{Architecture, ModelConfig, Prediction};
+use fewstep_samplers::{Solver, X0Clip};
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
 use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,16 @@ pub(crate) struct DistillConfig {
     pub(crate) btd: BtdConfig,
 }
 
+impl DistillConfig {
+    /// How the first teacher is asked: clipping and solver of its steps, in training and when it is sampled.
+    pub(crate) fn teacher_steps_by(&self) -> (X0Clip, Solver) {
+        match self.objective {
+            DistillObjective::Tract => (self.tract.clip_teacher, self.tract.solver),
+            DistillObjective::Btd => (X0Clip::UnitRange, Solver::Ddim),
+        }
+    }
+}
+
 /// What is measured, when training is done and on the way. It may be changed without training again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -227,6 +238,19 @@ impl Default for EvaluationConfig {
 }
 
 impl EvaluationConfig {
+    /// Numbers of steps that a student is measured at beside its `own`.
+    pub(crate) fn other_student_steps(&self, own: usize) -> impl Iterator<Item = usize> {
+        self.student_steps.iter().copied().filter(move |&n| n != own)
+    }
+
+    /// Numbers of steps that a teacher is measured at, ascending; none: its own.
+    pub(crate) fn ascending_teacher_steps(&self) -> Vec<usize> {
+        let mut steps = self.teacher_steps.clone();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
     /// Checks what no type can say.
     pub(crate) fn validate(&self) -> Result<()> {
         if self.samples < 2 || self.batch == 0 || self.grid == 0 {

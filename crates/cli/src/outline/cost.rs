@@ -3,7 +3,6 @@
 use fewstep_samplers::Solver;
 
 use super::Outline;
-use crate::config::DistillObjective;
 
 /// Flat buffers of the trained network's size in any stage: parameters, Adam's two moments, inference average.
 const TRAINED: usize = 4;
@@ -24,25 +23,27 @@ impl Outline {
     /// Numbers of steps that the student is measured at.
     pub(super) fn student_steps(&self) -> Vec<usize> {
         let own = self.phases.final_steps();
-        let others = self.config.evaluation.student_steps.iter().copied().filter(|&n| n != own);
-        std::iter::once(own).chain(others).collect()
+        std::iter::once(own).chain(self.config.evaluation.other_student_steps(own)).collect()
     }
 
     /// Numbers of steps that the teacher is measured at; nothing where a teacher from a file has its own.
     pub(super) fn teacher_steps(&self) -> Option<Vec<usize>> {
-        match self.config.evaluation.teacher_steps.as_slice() {
-            [] if self.config.teacher.from.is_some() => None,
-            [] => Some(vec![self.grid.steps()]),
-            steps => Some(steps.to_vec()),
+        let steps = self.config.evaluation.ascending_teacher_steps();
+        match (steps.is_empty(), &self.config.teacher.from) {
+            (true, Some(_)) => None,
+            (true, None) => Some(vec![self.grid.steps()]),
+            (false, _) => Some(steps),
         }
     }
 
     /// Network evaluations of the measurements at the end, as far as they are known. A teacher for Heun's method is sampled
     /// by it.
     pub(super) fn evaluations(&self) -> u64 {
-        let heun = self.config.distill.objective == DistillObjective::Tract
-            && self.config.distill.tract.solver == Solver::Heun;
-        let of_teacher = |n: usize| if heun { 2 * n - 1 } else { n };
+        let (_, solver) = self.config.distill.teacher_steps_by();
+        let of_teacher = |n: usize| match solver {
+            Solver::Ddim => n,
+            Solver::Heun => 2 * n - 1,
+        };
         let teacher: usize = self.teacher_steps().into_iter().flatten().map(of_teacher).sum();
         let student: usize = self.student_steps().into_iter().sum();
         (teacher + student) as u64 * self.config.evaluation.samples
