@@ -20,6 +20,8 @@ pub(crate) fn init(quiet: bool) -> MultiProgress {
         .with_timer(Uptime::default())
         .with_target(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        // What cannot be logged is lost: a closed terminal or a full disk must not end the run that wanted to say so.
+        .log_internal_errors(false)
         .with_writer(move || AboveBars(writer.clone()))
         .init();
     bars
