@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use fewstep_models::Model;
 use fewstep_report::{EventWriter, MetricsLog};
 use fewstep_train::{Error, ModelCard, ModelFile, Observer, Progress, Result, Stage, StepReport, TrainState};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::on_the_way::OnTheWay;
 
@@ -25,13 +26,50 @@ struct Line<'a> {
     samples_per_second: f64,
 }
 
-/// Means since the last line of the log.
+/// Sums since the last line of the log. A checkpoint keeps them, so that the line that an interruption falls into has the
+/// means of an uninterrupted run; how fast its steps were, nobody knows.
 #[derive(Default)]
 struct Window {
     steps: u64,
     loss: f64,
     grad_norm: f64,
     started: Option<Instant>,
+    /// Of the steps, those that were taken before an interruption.
+    untimed: u64,
+}
+
+/// A window in a checkpoint; sums as their bits, as a gradient that is not finite has no JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptWindow {
+    steps: u64,
+    loss_bits: u64,
+    grad_norm_bits: u64,
+}
+
+impl Window {
+    fn kept(&self) -> KeptWindow {
+        let (loss_bits, grad_norm_bits) = (self.loss.to_bits(), self.grad_norm.to_bits());
+        KeptWindow { steps: self.steps, loss_bits, grad_norm_bits }
+    }
+
+    /// The window that a checkpoint kept; those of earlier versions kept none.
+    fn restored(memory: Option<&str>) -> serde_json::Result<Self> {
+        let Some(kept) = memory.map(serde_json::from_str::<KeptWindow>).transpose()? else {
+            return Ok(Self::default());
+        };
+        let (loss, grad_norm) = (f64::from_bits(kept.loss_bits), f64::from_bits(kept.grad_norm_bits));
+        Ok(Self { steps: kept.steps, loss, grad_norm, started: None, untimed: kept.steps })
+    }
+}
+
+/// Where a run goes on.
+pub(crate) struct GoingOn<'a> {
+    /// Samples done of the run's total.
+    pub(crate) samples: u64,
+    pub(crate) total: u64,
+    /// What the checkpoint remembers.
+    pub(crate) memory: Option<&'a str>,
 }
 
 /// Writes a teacher as soon as it is trained.
@@ -59,13 +97,12 @@ fn failed(e: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 impl<'a> Watcher<'a> {
-    /// Goes on after `samples` of `total` samples: later lines of the log are dropped, they will be written again.
+    /// Lines of the log after the samples that are done are dropped, they will be written again.
     pub(crate) fn new(
         log_path: PathBuf,
         events_folder: &Path,
         bars: &MultiProgress,
-        samples: u64,
-        total: u64,
+        GoingOn { samples, total, memory }: GoingOn,
         config: &crate::config::TrainingConfig,
         (teacher, on_the_way): (Option<TeacherOut<'a>>, Option<OnTheWay<'a>>),
     ) -> anyhow::Result<Self> {
@@ -78,7 +115,8 @@ impl<'a> Watcher<'a> {
         bar.set_position(samples);
         bar.reset_eta();
         let batch = config.batch as u64;
-        let (log_every, window) = (config.log_every.max(1), Window::default());
+        let window = Window::restored(memory).context("what the checkpoint remembers of the log")?;
+        let log_every = config.log_every.max(1);
         Ok(Self {
             log,
             events,
@@ -100,6 +138,7 @@ impl<'a> Watcher<'a> {
     fn write_line(&mut self, p: &Progress) -> Result<()> {
         let w = std::mem::take(&mut self.window);
         let n = w.steps.max(1) as f64;
+        let timed = w.steps.saturating_sub(w.untimed) as f64;
         let seconds = w.started.map_or(0.0, |s| s.elapsed().as_secs_f64());
         let line = Line {
             stage: &p.stage.name,
@@ -108,7 +147,7 @@ impl<'a> Watcher<'a> {
             loss: w.loss / n,
             grad_norm: w.grad_norm / n,
             lr: p.lr,
-            samples_per_second: if seconds > 0.0 { n * self.batch as f64 / seconds } else { 0.0 },
+            samples_per_second: if seconds > 0.0 { timed * self.batch as f64 / seconds } else { 0.0 },
         };
         self.log.write(&line).map_err(failed)?;
         for (tag, value) in [("loss", line.loss), ("grad_norm", line.grad_norm), ("lr", line.lr)] {
@@ -159,6 +198,12 @@ impl Observer for Watcher<'_> {
             *started += before.elapsed();
         }
         Ok(())
+    }
+
+    fn memory(&mut self) -> Result<Option<String>> {
+        // A checkpoint counts on every line that was written before it.
+        self.log.sync().map_err(failed)?;
+        Ok(Some(serde_json::to_string(&self.window.kept()).map_err(failed)?))
     }
 
     fn on_checkpoint(&mut self, path: &Path, samples: u64) -> Result<()> {

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
 use fewstep_models::Model;
 use fewstep_samplers::Solver;
-use fewstep_train::{ModelCard, ModelFile, Role};
+use fewstep_torch::raw_bytes;
+use fewstep_train::{ModelCard, ModelFile, Origin, Role};
 use sha2::{Digest, Sha256};
 
 use crate::args::ConfigArgs;
@@ -26,7 +27,7 @@ pub(crate) struct Plan {
     /// The teacher, when it is not trained here.
     pub(crate) teacher: Option<ModelFile>,
     /// Identifies all that decides the trained parameters.
-    pub(crate) fingerprint: String,
+    pub(crate) origin: Origin,
 }
 
 /// The `plan` command. Data and teacher need not be there: a plan is read before they are fetched.
@@ -72,8 +73,8 @@ impl Plan {
         let dataset = open_dataset(config, &outline.model)?;
         let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, &outline)).transpose()?;
         let dataset_digest = dataset.digest().context("data")?;
-        let fingerprint = fingerprint(config, &dataset_digest, teacher.as_ref());
-        Ok(Self { outline, dataset, dataset_digest, teacher, fingerprint })
+        let origin = origin(config, &dataset_digest, teacher.as_ref())?;
+        Ok(Self { outline, dataset, dataset_digest, teacher, origin })
     }
 }
 
@@ -83,14 +84,42 @@ impl fmt::Display for Plan {
     }
 }
 
-fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>) -> String {
+/// Names of what a run begins with.
+const CONFIG: &str = "config";
+const DATA: &str = "data set";
+const TEACHER: &str = "teacher";
+
+/// What a run of these begins with.
+fn origin(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>) -> Result<Origin> {
+    let config = config.training_part()?.to_string();
+    let values = teacher.map(|t| raw_bytes(&t.flat)).transpose()?.unwrap_or_default();
+    let whole: [&[u8]; 3] = [config.as_bytes(), dataset_digest.as_bytes(), &values];
+    let mut parts = vec![(CONFIG, digest(&[config.as_bytes()])), (DATA, dataset_digest.to_owned())];
+    parts.extend(teacher.map(|_| (TEACHER, digest(&[&values]))));
+    let parts = parts.into_iter().map(|(what, digest)| (what.to_owned(), digest)).collect();
+    Ok(Origin { fingerprint: digest(&whole), parts })
+}
+
+fn digest(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
-    hash.update(config.training_part().to_string());
-    hash.update(dataset_digest);
-    if let Some(values) = teacher.and_then(|t| Vec::<f32>::try_from(&t.flat).ok()) {
-        values.iter().for_each(|v| hash.update(v.to_le_bytes()));
-    }
+    parts.iter().for_each(|part| hash.update(part));
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What a checkpoint of another run means to a person, who may not have changed anything on purpose.
+pub(crate) fn explained(error: fewstep_train::Error) -> anyhow::Error {
+    let fewstep_train::Error::OtherRun { differences, .. } = &error else { return error.into() };
+    let changed = |what: &str| differences.iter().any(|d| d.what == what);
+    let cause = match (changed(DATA), changed(TEACHER)) {
+        (true, true) => "the data and the teacher's file differ from those that this run began with",
+        (true, false) => "the data differ from those that this run began with",
+        (false, true) => "the teacher's file differs from the one that this run began with",
+        (false, false) if changed(CONFIG) => "the config differs from the one that this run began with",
+        // Configs were compared before.
+        (false, false) => "the data or the teacher's file differ from those that this run began with",
+    };
+    let way_out = "Use another `name` (--set name=...), move the folder away, or bring back what was there";
+    anyhow::anyhow!("{cause}: {error}. {way_out}")
 }
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {

@@ -56,7 +56,7 @@ impl RunFolder {
             format!("{} is damaged; move the run folder away to start over", file.display())
         })?;
         let mut differences = Vec::new();
-        compare("", &there.training_part(), &config.training_part(), &mut differences);
+        compare("", &there.training_part()?, &config.training_part()?, &mut differences);
         if differences.is_empty() {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use crate::args::TrainArgs;
 use crate::evaluation::{Measured, Results, Subject, digest_of, real_images};
 use crate::measuring::{Measuring, student_steps, teacher_steps};
 use crate::needs;
-use crate::observer::{TeacherOut, Watcher};
+use crate::observer::{GoingOn, TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};
 use crate::page::{grid, write_page};
 use crate::plan::{self, Plan};
@@ -35,7 +35,6 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     let stop = stop_flag()?;
     let device = plan.outline.config.device.resolve()?;
     let folder = RunFolder::open(&args.runs, &plan.outline.config)?;
-    write_run_record(&folder, device)?;
     for line in plan.to_string().lines() {
         tracing::info!("{line}");
     }
@@ -67,17 +66,19 @@ fn train<'a>(
 ) -> Result<TrainState> {
     let training = &plan.outline.training;
     let keep = plan.outline.config.training.keep_checkpoints;
-    let store = CheckpointStore::open(&folder.file("checkpoints"), &plan.fingerprint, keep)?;
-    let state = match store.load_newest(plan.outline.networks(), training.adam, device)? {
+    let store = CheckpointStore::open(&folder.file("checkpoints"), plan.origin.clone(), keep)?;
+    let restored = store.load_newest(plan.outline.networks(), training.adam, device);
+    let (state, memory) = match restored.map_err(plan::explained)? {
         Some(restored) => {
             for problem in &restored.passed_over {
                 tracing::warn!("passed over a damaged checkpoint: {problem}");
             }
             tracing::info!("continuing from {}", restored.path.display());
-            restored.state
+            (restored.state, restored.memory)
         }
-        None => start(plan, device)?,
+        None => (start(plan, device)?, None),
     };
+    write_run_record(folder, device)?;
     if state.stage == training.stages.len() {
         return Ok(state);
     }
@@ -99,8 +100,7 @@ fn train<'a>(
         folder.file("metrics.jsonl"),
         &folder.file("tb"),
         bars,
-        samples,
-        training.total_samples(),
+        GoingOn { samples, total: training.total_samples(), memory: memory.as_deref() },
         &plan.outline.config.training,
         (teacher, on_the_way),
     )?;

@@ -3,61 +3,142 @@
 
 mod program;
 
-use std::time::{Instant, SystemTime};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use program::{fail, log, model, snapshot, succeed, terminate, train};
+use program::{fail, interrupt, log, model, signal, snapshot, succeed, terminate, train};
+use serde_json::Value;
 
-/// A number that differs from run to run of the test; it is printed, and delays are made of it.
-fn entropy() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos().into()
+/// A number from the environment.
+fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
+}
+
+/// A run of a second in `runs`.
+fn brief(runs: &Path) -> Command {
+    let mut command = train(runs);
+    command.args(program::BRIEF);
+    command
+}
+
+/// The log of the run in `runs`, but for how fast it was.
+fn metrics(runs: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(runs.join("tiny/metrics.jsonl")).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &mut lines {
+        assert!(line.as_object_mut().unwrap().remove("samples_per_second").is_some());
+    }
+    lines
+}
+
+/// What is random in a test, drawn from a printed seed.
+struct Random(u64);
+
+impl Random {
+    /// In `[0, 1)`.
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f64 / (1u64 << 24) as f64
+    }
+}
+
+/// Interrupts the run in `runs` by a signal, after `delay`; whether it was still running.
+fn interrupted(runs: &Path, name: &str, delay: Duration) -> bool {
+    let mut child = brief(runs).spawn().unwrap();
+    std::thread::sleep(delay);
+    let ended = child.try_wait().unwrap().is_some();
+    if !ended {
+        signal(&child, name);
+    }
+    let output = child.wait_with_output().unwrap();
+    // Asked before it listens, a program ends as the system ends it, and asked at its very end it ends well.
+    let code = output.status.code();
+    assert!(matches!(code, None | Some(0 | 130)), "{name}: {code:?}\n{}", log(&output));
+    assert!(!log(&output).contains("panicked"), "{}", log(&output));
+    !ended && code != Some(0)
+}
+
+/// `FEWSTEP_TEST_INTERRUPTS=25` interrupts so many times by each signal, `FEWSTEP_TEST_SEED` chooses other moments.
+#[test]
+fn a_run_interrupted_at_random_moments_ends_in_the_same_bytes() {
+    let whole = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    succeed(brief(whole.path()));
+    let length = started.elapsed();
+    let (want, lines) = (model(whole.path()), metrics(whole.path()));
+    let (seed, often) = (number("FEWSTEP_TEST_SEED", 20_261_126), number("FEWSTEP_TEST_INTERRUPTS", 3));
+    println!("seed {seed}, {often} times each; a whole run takes {length:?}");
+    for (k, name) in ["KILL", "INT", "TERM", "HUP"].into_iter().enumerate() {
+        let mut random = Random(seed.wrapping_add(k as u64));
+        let (mut interrupts, mut runs) = (0, 0);
+        while interrupts < often {
+            let pieces = tempfile::tempdir().unwrap();
+            let before = interrupts;
+            while interrupts < often {
+                // From the first milliseconds to most of a whole run's length.
+                let delay = length.mul_f64(0.02 + 0.7 * random.unit());
+                if !interrupted(pieces.path(), name, delay) {
+                    break;
+                }
+                interrupts += 1;
+            }
+            runs += 1;
+            assert!(runs < 4 * often + 4, "SIG{name}: a whole run takes longer than the first one did");
+            succeed(brief(pieces.path()));
+            let n = interrupts - before;
+            assert!(model(pieces.path()) == want, "SIG{name}, {n} times: the model has other bytes");
+            assert_eq!(metrics(pieces.path()), lines, "SIG{name}, {n} times");
+        }
+        println!("SIG{name}: {interrupts} interruptions in {runs} runs");
+    }
 }
 
 #[test]
-fn a_run_killed_at_random_moments_ends_in_the_same_bytes() {
+fn a_line_of_the_log_that_was_begun_is_ended_after_an_interruption() {
     let whole = tempfile::tempdir().unwrap();
-    let started = Instant::now();
-    succeed(train(whole.path()));
-    let length = started.elapsed();
-    let want = model(whole.path());
-
-    let pieces = tempfile::tempdir().unwrap();
-    let mut random = entropy();
-    let (mut kills, mut resumed) = (0, 0);
-    println!("a whole run takes {length:?}; entropy {random}");
-    while kills < 6 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // From the first milliseconds to most of a whole run's length.
-        let delay = length.mul_f64(0.02 + 0.7 * (random >> 40) as f64 / (1u64 << 24) as f64);
-        let mut child = train(pieces.path()).spawn().unwrap();
-        std::thread::sleep(delay);
-        let ended = child.try_wait().unwrap().is_some();
-        child.kill().unwrap();
-        let output = child.wait_with_output().unwrap();
-        resumed += u32::from(log(&output).contains("continuing from"));
-        if ended {
-            assert!(output.status.success(), "{}", log(&output));
-            break;
-        }
-        kills += 1;
-        println!("killed after {delay:?}");
-    }
-    assert!(kills > 0);
-    succeed(train(pieces.path()));
-    assert!(model(pieces.path()) == want, "after {kills} kills and {resumed} resumes the bytes differ");
-    // The log of metrics reads as if nothing had happened: every step once, in order.
-    let read = |runs: &std::path::Path| {
-        let text = std::fs::read_to_string(runs.join("tiny/metrics.jsonl")).unwrap();
-        let line = |l: &str| {
-            let v: serde_json::Value = serde_json::from_str(l).unwrap();
-            (
-                v["stage"].as_str().unwrap().to_owned(),
-                v["step"].as_u64().unwrap(),
-                v["samples"].as_u64().unwrap(),
-            )
-        };
-        text.lines().map(line).collect::<Vec<_>>()
+    let long = |runs: &Path| {
+        let mut command = brief(runs);
+        // One line a stage, and a checkpoint only where one is asked for.
+        command.args(["--set=training.log_every=30", "--set=training.checkpoint_every=1000000"]);
+        command
     };
-    assert_eq!(read(pieces.path()), read(whole.path()));
+    succeed(long(whole.path()));
+    let dir = tempfile::tempdir().unwrap();
+    let lock = dir.path().join("tiny/tb");
+    let output = interrupt(long(dir.path()), "INT", || {
+        std::fs::read_dir(&lock).is_ok_and(|mut events| events.next().is_some())
+    });
+    assert_eq!(output.status.code(), Some(130), "{}", log(&output));
+    succeed(long(dir.path()));
+    assert_eq!(metrics(whole.path()).len(), 3);
+    assert_eq!(metrics(dir.path()), metrics(whole.path()));
+}
+
+#[test]
+fn a_terminal_that_is_gone_does_not_cost_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = dir.path().join("tiny/metrics.jsonl");
+    let ready = || std::fs::metadata(&events).is_ok_and(|m| m.len() > 0);
+    // Nobody reads what is logged: every line fails, as on a closed terminal.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = brief(dir.path());
+    command.stderr(writer);
+    let output = interrupt(command, "HUP", ready);
+    assert_eq!(output.status.code(), Some(130));
+    let checkpoints = std::fs::read_dir(dir.path().join("tiny/checkpoints")).unwrap().count();
+    assert!(checkpoints > 0);
+
+    // Under `nohup` a hangup is nothing.
+    let dir = tempfile::tempdir().unwrap();
+    let events = dir.path().join("tiny/metrics.jsonl");
+    let run = brief(dir.path());
+    let mut command = Command::new("bash");
+    command.args(["-c", r#"trap '' HUP; exec "$0" "$@""#]).arg(run.get_program()).args(run.get_args());
+    command.stderr(Stdio::piped());
+    let output = interrupt(command, "HUP", || std::fs::metadata(&events).is_ok_and(|m| m.len() > 0));
+    assert!(output.status.success(), "{}", log(&output));
 }
 
 #[test]

@@ -57,7 +57,11 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
     })
 }
 
-fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+/// The bytes of a tensor's values in row-major order, as they lie in memory: what a digest of it is taken of.
+///
+/// # Errors
+/// libtorch cannot copy it to the CPU.
+pub fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     let t = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let n = t.numel();
     let mut bytes = vec![0u8; n * t.kind().elt_size_in_bytes()];

@@ -3,21 +3,43 @@
 //! A checkpoint is a folder `<samples>` (zero padded) with `state.safetensors` and `manifest.json`. It is made under a
 //! temporary name, files first, then the manifest with their digests, everything flushed to disk, and renamed into place
 //! last. Reading goes from the newest to the oldest: one that is damaged is named and passed over.
+//!
+//! Beside the state lies what the [`Observer`](crate::Observer) asks to be told again, such as the sums behind the next line
+//! of a log: a line that was begun before an interruption then ends as if there had been none.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fewstep_torch::{AdamConfig, Device, parse, to_bytes};
+use fewstep_torch::{AdamConfig, Device, Tensor, parse, raw_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Difference, Error, Result};
 use crate::networks::Networks;
 use crate::state::TrainState;
 
 const STATE: &str = "state.safetensors";
 const MANIFEST: &str = "manifest.json";
 const TEMPORARY: &str = ".tmp-";
+/// The observer's memory among the buffers of a state, as bytes: there its digest is that of the state.
+const MEMORY: &str = "observer";
+
+/// What a run began with. A checkpoint goes on with the same only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Identifies all of it.
+    pub fingerprint: String,
+    /// Digests of its parts by name, so that a difference can be named.
+    pub parts: BTreeMap<String, String>,
+}
+
+impl From<&str> for Origin {
+    /// Without parts.
+    fn from(fingerprint: &str) -> Self {
+        Self { fingerprint: fingerprint.to_owned(), parts: BTreeMap::new() }
+    }
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +47,9 @@ struct Manifest {
     format: u32,
     /// Identifies the plan that the state belongs to.
     fingerprint: String,
+    /// Absent in checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parts: BTreeMap<String, String>,
     bytes: u64,
     sha256: String,
 }
@@ -33,7 +58,7 @@ struct Manifest {
 #[derive(Debug)]
 pub struct CheckpointStore {
     folder: PathBuf,
-    fingerprint: String,
+    origin: Origin,
     keep: usize,
 }
 
@@ -42,6 +67,8 @@ pub struct CheckpointStore {
 pub struct Restored {
     /// The state.
     pub state: TrainState,
+    /// What the observer remembered.
+    pub memory: Option<String>,
     /// Where it was read.
     pub path: PathBuf,
     /// Damaged checkpoints that were newer: what is wrong with each.
@@ -54,7 +81,7 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// The folder cannot be made or read.
-    pub fn open(folder: &Path, fingerprint: &str, keep: usize) -> Result<Self> {
+    pub fn open(folder: &Path, origin: impl Into<Origin>, keep: usize) -> Result<Self> {
         fs_err::create_dir_all(folder)?;
         for entry in fs_err::read_dir(folder)? {
             let entry = entry?;
@@ -62,17 +89,17 @@ impl CheckpointStore {
                 fs_err::remove_dir_all(entry.path())?;
             }
         }
-        Ok(Self { folder: folder.to_owned(), fingerprint: fingerprint.to_owned(), keep: keep.max(1) })
+        Ok(Self { folder: folder.to_owned(), origin: origin.into(), keep: keep.max(1) })
     }
 
-    /// Writes `state` as the checkpoint of `samples` samples and drops the oldest ones.
+    /// Writes `state` as the checkpoint of `samples` samples, with what the observer remembers, and drops the oldest ones.
     ///
     /// # Errors
     /// The folder is read only or the disk is full: earlier checkpoints stay as they were.
-    pub fn save(&self, state: &TrainState, samples: u64) -> Result<PathBuf> {
+    pub fn save(&self, state: &TrainState, samples: u64, memory: Option<&str>) -> Result<PathBuf> {
         let target = self.folder.join(format!("{samples:012}"));
         let temporary = self.folder.join(format!("{TEMPORARY}{samples:012}"));
-        let written = self.write(state, &temporary).and_then(|()| self.put(&temporary, &target));
+        let written = self.write(state, memory, &temporary).and_then(|()| self.put(&temporary, &target));
         if let Err(e) = written {
             // Best effort: the next start removes it as well.
             let _ = fs_err::remove_dir_all(&temporary);
@@ -82,17 +109,21 @@ impl CheckpointStore {
         Ok(target)
     }
 
-    fn write(&self, state: &TrainState, folder: &Path) -> Result<()> {
+    fn write(&self, state: &TrainState, memory: Option<&str>, folder: &Path) -> Result<()> {
         if folder.exists() {
             fs_err::remove_dir_all(folder)?;
         }
         fs_err::create_dir(folder)?;
-        let (tensors, card) = state.to_parts()?;
+        let (mut tensors, card) = state.to_parts()?;
+        if let Some(memory) = memory {
+            tensors.push((MEMORY.to_owned(), Tensor::f_from_slice(memory.as_bytes())?));
+        }
         let bytes = to_bytes(&tensors, Some(&card))?;
         write_synced(&folder.join(STATE), &bytes)?;
         let manifest = Manifest {
             format: 1,
-            fingerprint: self.fingerprint.clone(),
+            fingerprint: self.origin.fingerprint.clone(),
+            parts: self.origin.parts.clone(),
             bytes: bytes.len() as u64,
             sha256: digest(&bytes),
         };
@@ -159,8 +190,8 @@ impl CheckpointStore {
         let mut passed_over = Vec::new();
         for path in self.list()?.into_iter().rev() {
             match self.read(&path, networks, adam, device) {
-                Ok(state) => return Ok(Some(Restored { state, path, passed_over })),
-                Err(Error::Plan { key, problem }) => return Err(Error::Plan { key, problem }),
+                Ok((state, memory)) => return Ok(Some(Restored { state, memory, path, passed_over })),
+                Err(e @ Error::OtherRun { .. }) => return Err(e),
                 Err(e) => passed_over.push(e.to_string()),
             }
         }
@@ -176,7 +207,7 @@ impl CheckpointStore {
         networks: Networks<'_>,
         adam: AdamConfig,
         device: Device,
-    ) -> Result<TrainState> {
+    ) -> Result<(TrainState, Option<String>)> {
         let path = folder.join(MANIFEST);
         let bad = |path: &Path, problem: String| Error::File { path: path.to_owned(), problem };
         let manifest: Manifest = serde_json::from_slice(&fs_err::read(&path)?)
@@ -191,12 +222,26 @@ impl CheckpointStore {
         if found != manifest.sha256 {
             return Err(bad(&path, format!("sha256 is {found}, the manifest says {}", manifest.sha256)));
         }
-        if manifest.fingerprint != self.fingerprint {
-            let problem = format!("{} was written by a run with another config", folder.display());
-            return Err(Error::Plan { key: "checkpoints", problem });
+        if manifest.fingerprint != self.origin.fingerprint {
+            let differences = self.differences(&manifest.parts);
+            return Err(Error::OtherRun { path: folder.to_owned(), differences });
         }
-        let stored = parse(&bytes, &path.display().to_string())?;
-        TrainState::from_stored(stored, networks, adam, device, &path)
+        let mut stored = parse(&bytes, &path.display().to_string())?;
+        let memory = stored.tensors.remove(MEMORY).map(|memory| raw_bytes(&memory)).transpose()?;
+        let memory = memory
+            .map(String::from_utf8)
+            .transpose()
+            .map_err(|e| bad(&path, format!("what the observer remembered: {e}")))?;
+        Ok((TrainState::from_stored(stored, networks, adam, device, &path)?, memory))
+    }
+
+    /// The parts that both sides tell and tell differently.
+    fn differences(&self, there: &BTreeMap<String, String>) -> Vec<Difference> {
+        let of = |(what, here): (&String, &String)| {
+            let there = there.get(what).filter(|there| *there != here)?.clone();
+            Some(Difference { what: what.clone(), there, here: here.clone() })
+        };
+        self.origin.parts.iter().filter_map(of).collect()
     }
 }
 

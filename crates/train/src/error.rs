@@ -26,7 +26,7 @@ pub enum Error {
     /// A value of the plan that cannot be followed.
     #[error("{key}: {problem}")]
     Plan {
-        /// Key of the config.
+        /// Which one, as [`TrainPlan`](crate::TrainPlan) calls it.
         key: &'static str,
         /// What is wrong.
         problem: String,
@@ -56,6 +56,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint of a run that began with something else.
+    #[error("{} was written by a run with {}", path.display(), told(differences))]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is known to differ.
+        differences: Vec<Difference>,
+    },
     /// The run's folder holds checkpoints, none of which is intact.
     #[error("no intact checkpoint in {}: {problems}. Move the folder away to start over", folder.display())]
     NoIntactCheckpoint {
@@ -67,6 +75,27 @@ pub enum Error {
     /// The observer failed.
     #[error(transparent)]
     Observer(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Something that a run began with and that is another one now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name in [`Origin`](crate::Origin).
+    pub what: String,
+    /// Its digest when the run began.
+    pub there: String,
+    /// Its digest now.
+    pub here: String,
+}
+
+fn told(differences: &[Difference]) -> String {
+    if differences.is_empty() {
+        return "another config".to_owned();
+    }
+    let one = |Difference { what, there, here }: &Difference| {
+        format!("another {what} (digest {there:.16} there, {here:.16} here)")
+    };
+    differences.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 impl From<tch::TchError> for Error {

@@ -15,8 +15,8 @@ mod state;
 mod step;
 mod trainer;
 
-pub use checkpoint::{CheckpointStore, Restored};
-pub use error::{Error, Result};
+pub use checkpoint::{CheckpointStore, Origin, Restored};
+pub use error::{Difference, Error, Result};
 pub use model_file::{ImportedFrom, ModelCard, ModelFile, Role};
 pub use networks::Networks;
 pub use objective::{Draws, Objective};

@@ -70,22 +70,22 @@ impl TrainPlan {
     /// Checks what the types do not.
     ///
     /// # Errors
-    /// Names the key.
+    /// Names the field.
     pub fn validate(&self) -> Result<()> {
         let bad = |key, problem: &str| Err(Error::Plan { key, problem: problem.into() });
         if self.batch == 0 {
-            return bad("training.batch", "must be at least 1, is 0");
+            return bad("batch", "must be at least 1, is 0");
         }
         if self.micro_batch == 0 {
-            return bad("training.micro_batch", "must be at least 1, is 0");
+            return bad("micro_batch", "must be at least 1, is 0");
         }
         if self.checkpoint_every == 0 {
-            return bad("training.checkpoint_every", "must be at least 1 sample, is 0");
+            return bad("checkpoint_every", "must be at least 1 sample, is 0");
         }
-        self.adam.validate().or_else(|e| bad("training.adam", &e.to_string()))?;
-        self.gradient.validate().or_else(|e| bad("training.gradient", &e.to_string()))?;
+        self.adam.validate().or_else(|e| bad("adam", &e.to_string()))?;
+        self.gradient.validate().or_else(|e| bad("gradient", &e.to_string()))?;
         if self.stages.is_empty() {
-            return bad("distill.schedule", "nothing to train");
+            return bad("stages", "nothing to train");
         }
         for stage in &self.stages {
             if stage.steps == 0 {
@@ -96,7 +96,8 @@ impl TrainPlan {
             }
             stage.learning_rate.validate()?;
             if !(0.0..1.0).contains(&stage.dropout) {
-                return bad("dropout", &format!("must be at least 0 and below 1, is {}", stage.dropout));
+                let problem = format!("must be at least 0 and below 1, is {}", stage.dropout);
+                return bad("dropout", &format!("{problem} in stage `{}`", stage.name));
             }
         }
         Ok(())

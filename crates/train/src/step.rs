@@ -135,10 +135,10 @@ fn batch_gradient(
     let (n, micro_batch) = (batch.len(), options.micro_batch);
     if n == 0 || draws.len() != n || options.dropout.is_some_and(|d| d.seeds.len() != n) {
         let problem = format!("a batch of {n} images with {} draws", draws.len());
-        return Err(Error::Plan { key: "training.batch", problem });
+        return Err(Error::Plan { key: "batch", problem });
     }
     if micro_batch == 0 {
-        return Err(Error::Plan { key: "training.micro_batch", problem: "must be at least 1, is 0".into() });
+        return Err(Error::Plan { key: "micro_batch", problem: "must be at least 1, is 0".into() });
     }
     let mut jobs = Vec::new();
     for from in (0..n).step_by(micro_batch) {
@@ -173,7 +173,7 @@ fn batch_gradient(
             });
         }
     }
-    let gradient = sum.ok_or(Error::Plan { key: "training.batch", problem: "is empty".into() })?;
+    let gradient = sum.ok_or(Error::Plan { key: "batch", problem: "is empty".into() })?;
     Ok((gradient, losses))
 }
 

@@ -50,6 +50,15 @@ pub trait Observer {
         Ok(())
     }
 
+    /// What the observer wants to be told again when the run goes on from the checkpoint that is about to be written; see
+    /// [`Restored::memory`](crate::Restored::memory).
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn memory(&mut self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// A checkpoint was written at `samples` samples of the run.
     ///
     /// # Errors
@@ -151,7 +160,7 @@ impl Trainer<'_> {
 
     fn checkpoint(&self, state: &TrainState, observer: &mut dyn Observer) -> Result<PathBuf> {
         let samples = self.samples(state);
-        let path = self.store.save(state, samples)?;
+        let path = self.store.save(state, samples, observer.memory()?.as_deref())?;
         observer.on_checkpoint(&path, samples)?;
         Ok(path)
     }
@@ -182,31 +191,12 @@ impl Trainer<'_> {
         let report = train_step(model, &stage.objective, state, &batch, &draws, &rates, &options)?;
         let step = nimg / self.plan.batch as u64;
         if !report.applied {
-            return Err(self.not_finite(stage, state, step, &report, &data.ns)?);
+            let kept = self.store.save(state, self.samples(state), observer.memory()?.as_deref())?;
+            return Err(not_finite(kept, stage, step, &report, &data.ns));
         }
         state.nimg = nimg;
         let progress = Progress { stage, stage_index: state.stage, step, samples: self.samples(state), lr };
         observer.on_step(&progress, &report)
-    }
-
-    /// Keeps the state before the step, and says where the run broke.
-    fn not_finite(
-        &self,
-        stage: &Stage,
-        state: &TrainState,
-        step: u64,
-        report: &StepReport,
-        ns: &[u64],
-    ) -> Result<Error> {
-        let kept = self.store.save(state, self.samples(state))?;
-        let (what, samples) = if report.non_finite.is_empty() {
-            ("gradient", format!("{} to {}", ns.first().unwrap_or(&0), ns.last().unwrap_or(&0)))
-        } else {
-            let shown: Vec<String> =
-                report.non_finite.iter().take(8).filter_map(|&i| ns.get(i)).map(u64::to_string).collect();
-            ("loss", format!("{}, {} of {} in the batch", shown.join(" "), report.non_finite.len(), ns.len()))
-        };
-        Ok(Error::NonFinite { what, stage: stage.name.clone(), step, samples, kept })
     }
 
     fn to_device(&self, data: &fewstep_data::Batch) -> Result<Batch> {
@@ -215,4 +205,16 @@ impl Trainer<'_> {
         let labels = data.labels.as_ref().map(|l| l.f_to_device(self.device)).transpose()?;
         Ok(Batch { x0: state(&data.x0)?, noise: state(&data.noise)?, labels })
     }
+}
+
+/// Says where a run broke whose last good state was `kept`.
+fn not_finite(kept: PathBuf, stage: &Stage, step: u64, report: &StepReport, ns: &[u64]) -> Error {
+    let (what, samples) = if report.non_finite.is_empty() {
+        ("gradient", format!("{} to {}", ns.first().unwrap_or(&0), ns.last().unwrap_or(&0)))
+    } else {
+        let shown: Vec<String> =
+            report.non_finite.iter().take(8).filter_map(|&i| ns.get(i)).map(u64::to_string).collect();
+        ("loss", format!("{}, {} of {} in the batch", shown.join(" "), report.non_finite.len(), ns.len()))
+    };
+    Error::NonFinite { what, stage: stage.name.clone(), step, samples, kept }
 }

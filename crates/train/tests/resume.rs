@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fewstep_torch::{AdamConfig, Device};
 use fewstep_train::{
-    CheckpointStore, Error, Observer, Outcome, Progress, Result, Stage, StepReport, TrainState, Trainer,
+    CheckpointStore, Error, Observer, Origin, Outcome, Progress, Result, Stage, StepReport, TrainState,
+    Trainer,
 };
 use setting::Setting;
 
@@ -140,6 +141,30 @@ fn the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
 }
 
 #[test]
+fn a_checkpoint_of_another_origin_says_what_differs() {
+    let s = Setting::new(8, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let open = |fingerprint: &str, data: &str| {
+        let parts = [("config", "c"), ("data", data)].map(|(what, digest)| (what.into(), digest.into()));
+        let origin = Origin { fingerprint: fingerprint.to_owned(), parts: parts.into() };
+        CheckpointStore::open(dir.path(), origin, 2).unwrap()
+    };
+    let load = |store: CheckpointStore| {
+        store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).map(Option::unwrap)
+    };
+    open("one", "a").save(&s.state(), 1, Some("{\"loss\":0.1}")).unwrap();
+    assert_eq!(load(open("one", "a")).unwrap().memory.as_deref(), Some("{\"loss\":0.1}"));
+    let e = load(open("two", "b")).unwrap_err().to_string();
+    assert!(e.contains("another data (digest a there, b here)") && !e.contains("config"), "{e}");
+    // A checkpoint of an earlier version tells no parts, and has no memory.
+    let store = CheckpointStore::open(dir.path(), "old", 2).unwrap();
+    store.save(&s.state(), 2, None).unwrap();
+    assert_eq!(load(open("old", "b")).unwrap().memory, None);
+    let e = load(open("two", "b")).unwrap_err().to_string();
+    assert!(e.contains("another config"), "{e}");
+}
+
+#[test]
 fn truncated_missing_and_foreign_checkpoints_are_named() {
     let s = Setting::new(8, 4);
     let dir = tempfile::tempdir().unwrap();
@@ -176,11 +201,11 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     let state = s.state();
-    store.save(&state, 1).unwrap();
+    store.save(&state, 1, None).unwrap();
     // A file stands where the temporary folder must go: as unwritable as a full disk, also for root.
     let block = dir.path().join(".tmp-000000000002");
     std::fs::write(&block, b"").unwrap();
-    let e = store.save(&state, 2).unwrap_err().to_string();
+    let e = store.save(&state, 2, None).unwrap_err().to_string();
     assert!(e.contains(".tmp-000000000002"), "{e}");
     std::fs::remove_file(&block).unwrap();
     let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();

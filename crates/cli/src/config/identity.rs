@@ -1,12 +1,17 @@
 //! Which part of a config a trained model depends on.
 
+use anyhow::{Context, Result};
+
 use super::RunConfig;
 
 impl RunConfig {
     /// The part that decides the trained parameters. Name, device, evaluation and bookkeeping may change between two starts of
     /// a run.
-    pub(crate) fn training_part(&self) -> serde_json::Value {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
+    ///
+    /// # Errors
+    /// A value that has no JSON form.
+    pub(crate) fn training_part(&self) -> Result<serde_json::Value> {
+        let mut value = serde_json::to_value(self).context("the config as JSON")?;
         if let Some(map) = value.as_object_mut() {
             for key in ["name", "device", "evaluation"] {
                 map.remove(key);
@@ -21,6 +26,6 @@ impl RunConfig {
                 data.remove("path");
             }
         }
-        value
+        Ok(value)
     }
 }

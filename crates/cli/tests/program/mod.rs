@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)] // each test file takes what it needs
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Arguments of a run that is small but whole: teacher, two phases, evaluation.
@@ -21,6 +21,22 @@ pub const TINY: &[&str] = &[
     "--set=evaluation.samples=70",
     "--set=evaluation.teacher_steps=[1, 16]",
     "--set=evaluation.grid=9",
+];
+
+/// What makes the tiny run a brief one, of a second: for tests that start it many times.
+pub const BRIEF: &[&str] = &[
+    "--set=model.network.channel_mult=[1]",
+    "--set=model.network.attention_resolutions=[8]",
+    "--set=training.batch=4",
+    "--set=training.micro_batch=4",
+    // Neither divides the other: checkpoints fall between two lines of the log.
+    "--set=training.checkpoint_every=48",
+    "--set=training.log_every=7",
+    "--set=teacher.samples=120",
+    "--set=distill.samples=240",
+    "--set=evaluation.samples=4",
+    "--set=evaluation.grid=4",
+    "--set=evaluation.teacher_steps=[1]",
 ];
 
 /// The program, with an environment that no user setting reaches.
@@ -68,8 +84,19 @@ pub fn fail(mut command: Command, parts: &[&str]) -> String {
     log
 }
 
+/// Sends a signal, such as `TERM`, to a program that was started.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
 /// Starts the program, and asks it to stop once it is `ready`.
-pub fn terminate(mut command: Command, ready: impl Fn() -> bool) -> Output {
+pub fn terminate(command: Command, ready: impl Fn() -> bool) -> Output {
+    interrupt(command, "TERM", ready)
+}
+
+/// Starts the program, and sends it a signal once it is `ready`.
+pub fn interrupt(mut command: Command, name: &str, ready: impl Fn() -> bool) -> Output {
     let mut child = command.spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !ready() {
@@ -77,8 +104,7 @@ pub fn terminate(mut command: Command, ready: impl Fn() -> bool) -> Output {
         assert!(Instant::now() < deadline, "the program is never ready");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let sent = Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(sent.success());
+    signal(&child, name);
     child.wait_with_output().unwrap()
 }
 
