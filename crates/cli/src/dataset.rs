@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use crate::args::DatasetArgs;
 use crate::images;
 use crate::needs;
+use crate::outputs::try_place;
 use crate::progress::ImageProgress;
 use crate::signals::{Stopped, stop_flag};
 
@@ -23,10 +24,11 @@ const MADE_A_TIME: usize = 32 << 20;
 
 /// The `dataset` command.
 pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> {
-    let spec = from(args)?;
+    let spec = images::spec(&args.from, args.split.as_deref(), args.skip_bad)?;
     if args.needs {
         return needs::print(Some(&spec), None);
     }
+    try_place("--out", &args.out)?;
     let on_bad = if args.skip_bad { OnBad::Skip } else { OnBad::Refuse };
     let source = match &spec {
         // Opened as a data set, it would have to be of one size.
@@ -40,16 +42,6 @@ pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> 
     let job = Job { source: &source, n, shaping, on_bad, stop: &stop };
     report(&args.out, &source, &job.write(&args.out, bars)?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// What `--from` names.
-fn from(args: &DatasetArgs) -> Result<DatasetSpec> {
-    let spec = images::spec(&args.from, args.split.as_deref().unwrap_or("train"), args.skip_bad)?;
-    let has_splits = !matches!(spec, DatasetSpec::Images { .. } | DatasetSpec::Digits {});
-    if let (Some(split), false) = (&args.split, has_splits) {
-        bail!("--split {split}: {} has no splits; cifar10, mnist and fashion-mnist do", args.from);
-    }
-    Ok(spec)
 }
 
 /// What is to be written.

@@ -2,18 +2,29 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec, FolderSpec, OnBad, Skipped, Split, cache_folder};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
 const PUBLISHED: [&str; 4] = ["digits", "mnist", "fashion-mnist", "cifar10"];
 
-/// A published data set by its name, or images at a path.
-pub(crate) fn spec(name: &str, split: &str, skip_bad: bool) -> Result<DatasetSpec> {
-    let split = Split::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(split))
-        .with_context(|| format!("--split {split}"))?;
-    let at = FolderSpec { split, ..FolderSpec::default() };
+/// A published data set by its name, or images at a path. Each takes the flags that say something to it.
+pub(crate) fn spec(name: &str, split: Option<&str>, skip_bad: bool) -> Result<DatasetSpec> {
+    let parsed = match split {
+        None => Split::Train,
+        Some(split) => {
+            Split::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(split))
+                .with_context(|| format!("--split {split}"))?
+        }
+    };
+    if let (Some(split), false) = (split, has_splits(name)) {
+        bail!("--split {split}: {name} has no splits; cifar10, mnist and fashion-mnist do");
+    }
+    if skip_bad && PUBLISHED.contains(&name) {
+        bail!("--skip-bad: {name} is a published data set, of which nothing is left out");
+    }
+    let at = FolderSpec { split: parsed, ..FolderSpec::default() };
     let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
     Ok(match name {
         "digits" => DatasetSpec::Digits {},
@@ -24,9 +35,14 @@ pub(crate) fn spec(name: &str, split: &str, skip_bad: bool) -> Result<DatasetSpe
     })
 }
 
+/// Whether a data set of this name has a split to train and one to test.
+pub(crate) fn has_splits(name: &str) -> bool {
+    PUBLISHED.contains(&name) && name != "digits"
+}
+
 /// The published data set that a model's card names, as in `cifar10 train`.
 pub(crate) fn published(name: &str) -> Option<DatasetSpec> {
-    let (name, split) = name.split_once(' ').unwrap_or((name, "train"));
+    let (name, split) = name.split_once(' ').map_or((name, None), |(name, split)| (name, Some(split)));
     PUBLISHED.contains(&name).then(|| spec(name, split, false).ok()).flatten()
 }
 

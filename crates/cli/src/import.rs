@@ -14,6 +14,7 @@ use fewstep_samplers::{Solver, X0Clip};
 use fewstep_train::{ImportedFrom, ModelCard, ModelFile, Role};
 
 use crate::args::ImportArgs;
+use crate::outputs::try_file;
 
 /// Steps of TRACT's first grid for a DDPM U-Net, and for EDM's networks.
 const STEPS: usize = 1024;
@@ -21,10 +22,11 @@ const EDM_STEPS: usize = 40;
 
 /// The `import` command. The model file is written whole at the very end: what stops an import leaves nothing.
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
-    let bytes = fs_err::read(&args.file)?;
     if same_file(&args.file, &args.out) {
         bail!("--out {}: is the file to import, which would be lost", args.out.display());
     }
+    try_file("--out", &args.out)?;
+    let bytes = fs_err::read(&args.file)?;
     let in_file = || args.file.display().to_string();
     let mut hints = hints(args)?;
     let checkpoint = read(&bytes, &mut hints).with_context(in_file)?;
@@ -132,6 +134,7 @@ fn card(args: &ImportArgs, found: &Recognised<'_>, source: ImportedFrom) -> Resu
         inference_decay: None,
         dataset: "unknown".to_owned(),
         dataset_digest: String::new(),
+        class_counts: Vec::new(),
         samples: 0,
         role,
         seed: 0,

@@ -15,6 +15,7 @@ mod needs;
 mod observer;
 mod on_the_way;
 mod outline;
+mod outputs;
 mod page;
 mod plan;
 mod progress;
@@ -22,6 +23,7 @@ mod reference;
 mod run_folder;
 mod sample;
 mod signals;
+mod stdout;
 mod train;
 
 use std::process::ExitCode;

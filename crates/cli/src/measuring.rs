@@ -3,22 +3,52 @@
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use fewstep_eval::{Extractor, Grey, Seeds};
+use fewstep_eval::{Grey, Seeds};
 use fewstep_torch::Device;
 use fewstep_train::ModelCard;
 use indicatif::MultiProgress;
 
 use crate::config::EvaluationConfig;
-use crate::evaluation::{Evaluator, FeatureOptions, Outcome, ReferenceSet, Subject, Wanted};
+use crate::evaluation::{
+    Evaluator, FeatureOptions, LabelRequest, MetricChoice, NotMeasured, Outcome, ReferenceSet, Subject,
+    Wanted, Yardstick, feasible,
+};
 use crate::plan::Plan;
 
 /// The measuring side of a run.
 pub(crate) struct Measuring<'a> {
     pub(crate) config: &'a EvaluationConfig,
-    extractor: Extractor,
-    reference: ReferenceSet,
+    /// `None` where there are too few images for any metric.
+    yardstick: Option<Yardstick>,
+    /// Of the data.
+    class_counts: &'a [u64],
+    n_data: u64,
     bars: &'a MultiProgress,
     stop: &'a AtomicBool,
+}
+
+/// What a config's metrics can say of `samples` images against `n_data`, and what they cannot.
+pub(crate) fn possible(
+    config: &EvaluationConfig,
+    samples: u64,
+    n_data: u64,
+) -> (Vec<MetricChoice>, Vec<NotMeasured>) {
+    feasible(&config.metrics, samples, Some(n_data))
+}
+
+/// What cannot be measured of a run, at its end or on the way, as lines to be warned by.
+pub(crate) fn warnings(config: &EvaluationConfig, n_data: u64) -> Vec<String> {
+    let told = |samples: u64, when: &str| {
+        let cannot = possible(config, samples, n_data).1;
+        cannot.into_iter().map(|m| format!("{m}{when}")).collect::<Vec<_>>()
+    };
+    let mut lines = told(config.samples, "");
+    if config.every > 0 {
+        let on_the_way = told(config.every_samples, "").into_iter().filter(|line| !lines.contains(line));
+        let on_the_way: Vec<String> = on_the_way.map(|line| format!("on the way, {line}")).collect();
+        lines.extend(on_the_way);
+    }
+    lines
 }
 
 impl<'a> Measuring<'a> {
@@ -31,28 +61,48 @@ impl<'a> Measuring<'a> {
     ) -> Result<Self> {
         let config = &plan.outline.config.evaluation;
         let dataset = plan.dataset.as_ref();
-        // A run's data and its samples are of one kind: grey samples of grey data are no mistake.
-        let options = FeatureOptions { weights: None, grey: Grey::Replicate, device };
-        let extractor = config.features.extractor(dataset.shape(), &options)?;
-        let rows = config.metrics.iter().any(|m| m.needs_reference_rows());
-        let wanted = Wanted { features: config.features, extractor: &extractor, rows };
-        let reference = ReferenceSet::of_dataset(dataset, wanted, bars, stop)?;
-        Ok(Self { config, extractor, reference, bars, stop })
+        let n_data = dataset.len() as u64;
+        let (mut metrics, _) = possible(config, config.samples, n_data);
+        if config.every > 0 {
+            metrics.extend(possible(config, config.every_samples, n_data).0);
+        }
+        let yardstick = match metrics.is_empty() {
+            true => None,
+            false => {
+                // A run's data and its samples are of one kind: grey samples of grey data are no mistake.
+                let options = FeatureOptions { weights: None, grey: Grey::Replicate, device };
+                let extractor = config.features.extractor(dataset.shape(), &options)?;
+                let rows = metrics.iter().any(|m| m.needs_reference_rows());
+                let wanted = Wanted { features: config.features, extractor: &extractor, rows };
+                let reference = ReferenceSet::of_dataset(dataset, wanted, bars, stop)?;
+                Some(Yardstick { extractor, reference })
+            }
+        };
+        Ok(Self { config, yardstick, class_counts: &plan.class_counts, n_data, bars, stop })
     }
 
-    /// A model at `steps` steps, or its own number, over `count` images.
+    /// A model at `steps` steps, or its own number, over `count` images; where nothing can be measured of so many, only the
+    /// images that are shown are made.
     pub(crate) fn model(&self, subject: &Subject, steps: Option<usize>, count: u64) -> Result<Outcome> {
+        let (metrics, _) = possible(self.config, count, self.n_data);
         let evaluator = Evaluator {
-            extractor: &self.extractor,
-            reference: &self.reference,
-            metrics: &self.config.metrics,
+            yardstick: self.yardstick.as_ref(),
+            metrics: &metrics,
             quantisation: self.config.quantisation,
             batch: self.config.batch,
             bars: self.bars,
             stop: self.stop,
         };
+        let labels = LabelRequest { usual: self.config.labels, ..LabelRequest::default() };
+        let labels = labels.rule(subject.card, subject.what, self.class_counts)?;
+        let count = if metrics.is_empty() { self.config.grid } else { count };
         let seeds = Seeds { first: self.config.first_seed, count };
-        evaluator.model(subject, steps, (seeds, None), self.config.grid)
+        evaluator.model(subject, steps, (seeds, &labels), self.config.grid)
+    }
+
+    /// Whether anything can be measured of so many images.
+    pub(crate) fn can(&self, count: u64) -> bool {
+        !possible(self.config, count, self.n_data).0.is_empty()
     }
 }
 

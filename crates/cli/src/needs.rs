@@ -6,18 +6,18 @@ use anyhow::Result;
 use fewstep_data::{DatasetSpec, cache_folder};
 
 use crate::evaluation::Features;
+use crate::stdout::say;
 
 /// Prints the names of what is missing of a data set and a feature space.
-#[allow(clippy::print_stdout)] // the command's output
 pub(crate) fn print(spec: Option<&DatasetSpec>, features: Option<Features>) -> Result<ExitCode> {
     let cache = cache_folder();
     if let (Some(spec), Some(cache)) = (spec, &cache)
         && spec.is_missing(cache)
     {
-        println!("{}", spec.name());
+        say(spec.name())?;
     }
     if features.is_some_and(Features::need_weights) && !Features::weights_path(None)?.exists() {
-        println!("inception");
+        say("inception")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -62,7 +62,7 @@ impl<'a> OnTheWay<'a> {
         events: &mut EventWriter,
     ) -> Result<()> {
         let every = self.measuring.config.every;
-        if samples / every == self.last / every {
+        if samples / every == self.last / every || !self.measuring.can(self.measuring.config.every_samples) {
             return Ok(());
         }
         let Some(StageSubject { what, card, model }) = self.subjects.get(index) else { return Ok(()) };

@@ -31,6 +31,7 @@ pub(crate) fn write_page(
 ) -> Result<()> {
     let mut page = Report::new(format!("fewstep: {}", plan.outline.config.name));
     page.summary.extend(results.comparison());
+    page.summary.extend(results.not_measured.iter().map(ToString::to_string));
     page.summary.push(format!(
         "{} parameters; {} samples of training in {} stages.",
         plan.outline.model.n_params(),
@@ -46,6 +47,9 @@ pub(crate) fn write_page(
     page.charts.extend(on_the_way(folder).context("reading evaluations.jsonl for the page")?);
     for name in pictures {
         let path = folder.file(&format!("samples/{name}.png"));
+        if !path.exists() {
+            continue;
+        }
         page.pictures.push(Picture { caption: name.replace('_', " "), png: fs_err::read(path)? });
     }
     Ok(page.write(&folder.file("report.html"))?)

@@ -15,8 +15,10 @@ use sha2::{Digest, Sha256};
 
 use crate::args::ConfigArgs;
 use crate::config::{RunConfig, TEACHER_FROM};
-use crate::evaluation::levels;
+use crate::evaluation::{class_counts, levels};
+use crate::measuring::warnings;
 use crate::outline::Outline;
+use crate::stdout::say;
 
 /// A run, resolved: what follows from its config, its data, and its teacher.
 pub(crate) struct Plan {
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) dataset: Arc<dyn Dataset>,
     /// sha256 of the data set's contents.
     pub(crate) dataset_digest: String,
+    /// Images of each class of the data set; empty if it has none.
+    pub(crate) class_counts: Vec<u64>,
     /// The teacher, when it is not trained here.
     pub(crate) teacher: Option<ModelFile>,
     /// Identifies all that decides the trained parameters.
@@ -39,12 +43,12 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
         data if cache.as_deref().is_some_and(|cache| data.is_missing(cache)) => {
             format!("{}, not in the cache yet: `cargo xtask fetch {0}`", data.name())
         }
-        _ => told(open_dataset(&outline.config, &outline.model)?.as_ref()),
+        _ => told(&outline, open_dataset(&outline.config, &outline.model)?.as_ref()),
     };
     if let Some(path) = outline.config.teacher.from.as_deref().filter(|path| path.exists()) {
         load_teacher(path, &outline)?;
     }
-    print(&shown(&outline, &data));
+    say(shown(&outline, &data))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,16 +57,12 @@ fn shown(outline: &Outline, data: &str) -> String {
     format!("{outline}\ndata       {data}")
 }
 
-/// Prints a plan to stdout.
-#[allow(clippy::print_stdout)] // the command's output
-pub(crate) fn print(plan: &str) {
-    println!("{plan}");
-}
-
-/// A data set in words.
-fn told(dataset: &dyn Dataset) -> String {
+/// A data set in words, and what cannot be measured with it.
+fn told(outline: &Outline, dataset: &dyn Dataset) -> String {
     let shape = dataset.shape();
-    format!("{}: {} images of {}x{}x{}", dataset.name(), dataset.len(), shape.c, shape.h, shape.w)
+    let data = format!("{}: {} images of {}x{}x{}", dataset.name(), dataset.len(), shape.c, shape.h, shape.w);
+    let warnings = warnings(&outline.config.evaluation, dataset.len() as u64);
+    warnings.iter().fold(data, |text, warning| format!("{text}\nwarning    {warning}"))
 }
 
 impl Plan {
@@ -74,13 +74,14 @@ impl Plan {
         let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, &outline)).transpose()?;
         let dataset_digest = dataset.digest().context("data")?;
         let origin = origin(config, &dataset_digest, teacher.as_ref())?;
-        Ok(Self { outline, dataset, dataset_digest, teacher, origin })
+        let class_counts = class_counts(dataset.as_ref());
+        Ok(Self { outline, dataset, dataset_digest, class_counts, teacher, origin })
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.outline, &told(self.dataset.as_ref())))
+        f.write_str(&shown(&self.outline, &told(&self.outline, self.dataset.as_ref())))
     }
 }
 

@@ -8,6 +8,9 @@ use fewstep_report::write_atomically;
 
 use crate::config::RunConfig;
 
+/// The file that says where and by what a run was last worked on.
+pub(crate) const RUN_RECORD: &str = "run.json";
+
 /// The folder of one run, locked for this process.
 pub(crate) struct RunFolder {
     path: PathBuf,
@@ -66,6 +69,13 @@ impl RunFolder {
             differences.join("; ")
         )
     }
+}
+
+/// The folder that a run was started in, as its `run.json` says; those of earlier versions do not.
+pub(crate) fn started_in(folder: &Path) -> Option<PathBuf> {
+    let text = fs_err::read_to_string(folder.join(RUN_RECORD)).ok()?;
+    let record: serde_json::Value = serde_json::from_str(&text).ok()?;
+    record["folder"].as_str().map(PathBuf::from)
 }
 
 /// Collects the keys whose values differ, with both values.

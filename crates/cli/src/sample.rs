@@ -5,24 +5,27 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{ImageShape, ImageSink};
-use fewstep_eval::{Quantisation, Seeds};
+use fewstep_eval::{Labels, Quantisation, Seeds};
 use fewstep_samplers::Generator;
 use fewstep_torch::Tensor;
 use fewstep_train::ModelFile;
 use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
-use crate::evaluation::{Request, check_class, generate, levels};
+use crate::evaluation::{LabelChoice, LabelRequest, Request, generate, labels as describe_labels, levels};
+use crate::outputs::{try_file, try_place};
 use crate::page::grid;
 use crate::signals::stop_flag;
 
 /// The `sample` command.
 pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
-    if args.n == 0 {
-        bail!("--n: must be at least 1");
+    if args.n == 0 || args.batch == 0 {
+        bail!("{}: must be at least 1", if args.n == 0 { "--n" } else { "--batch" });
     }
+    Out::try_place(&args.out)?;
     let file = ModelFile::load(&args.model)?;
-    check_class(args.class, &file.card, args.model.display())?;
+    let labels = LabelRequest { class: args.class, flag: args.labels, usual: LabelChoice::Data };
+    let labels = labels.rule(&file.card, args.model.display(), &[])?;
     let visited = levels(&file.card, args.steps).with_context(|| match args.steps {
         Some(n) => format!("--steps {n}"),
         None => args.model.display().to_string(),
@@ -34,17 +37,21 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
     let request = Request {
         seeds: Seeds { first: args.first_seed, count: args.n },
         batch: args.batch,
-        class: args.class,
+        labels: &labels,
         quantisation: Quantisation::HalfToEven,
     };
     let mut out = Out::create(&args.out, &file, args.first_seed)?;
     let stop = stop_flag()?;
     let nfe = generate(&generator, request, ("sampling", bars, &stop), &mut |images| {
-        out.push(images, |seeds| generator.labels(seeds, args.class))
+        out.push(images, |seeds| generator.labels(seeds, &labels))
     })?;
     out.finish(&args.out)?;
     let (path, n) = (args.out.display(), args.n);
-    tracing::info!("wrote {path}: {n} images by {sampler}, {nfe} network evaluations each");
+    let classes = match describe_labels(&labels, file.card.model.n_classes()) {
+        Labels::None => String::new(),
+        labels => format!(", {labels}"),
+    };
+    tracing::info!("wrote {path}: {n} images by {sampler}, {nfe} network evaluations each{classes}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,9 +64,18 @@ enum Out {
 }
 
 impl Out {
+    fn is_picture(path: &Path) -> bool {
+        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"))
+    }
+
+    /// Passes when it can be written there.
+    fn try_place(path: &Path) -> Result<()> {
+        if Self::is_picture(path) { try_file("--out", path) } else { try_place("--out", path) }
+    }
+
     /// A `.png` is one picture; a `.zip`, a `.npz` or a folder holds the images one by one.
     fn create(path: &Path, file: &ModelFile, first_seed: u64) -> Result<Self> {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+        if Self::is_picture(path) {
             return Ok(Self::Grid(Vec::new()));
         }
         let [c, h, w] = file.card.model.image_shape().map(|extent| extent as usize);

@@ -4,22 +4,27 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
-use fewstep_samplers::{Sampler, X0Clip};
+use fewstep_samplers::{LabelRule, Sampler, X0Clip};
 use fewstep_torch::{Device, Tensor};
 use fewstep_train::{CheckpointStore, ModelCard, ModelFile, Outcome, Role, TrainState, Trainer};
 use indicatif::MultiProgress;
 use serde_json::json;
 
 use crate::args::TrainArgs;
-use crate::evaluation::{Measured, Results, Subject, digest_of, real_images};
-use crate::measuring::{Measuring, student_steps, teacher_steps};
+use crate::config::EvaluationConfig;
+use crate::evaluation::{
+    LabelRequest, Measured, Results, Subject, digest_of, labels as describe_labels, real_images,
+};
+use crate::measuring::{Measuring, possible, student_steps, teacher_steps};
 use crate::needs;
 use crate::observer::{GoingOn, TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};
+use crate::outputs::try_folder;
 use crate::page::{grid, write_page};
 use crate::plan::{self, Plan};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RUN_RECORD, RunFolder};
 use crate::signals::{Stopped, stop_flag};
+use crate::stdout::say;
 
 /// The `train` command.
 pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
@@ -27,16 +32,23 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
         let config = crate::config::load(&args.config)?;
         return needs::print(Some(&config.data), Some(config.evaluation.features));
     }
-    let plan = Plan::resolve(crate::config::load(&args.config)?)?;
+    let config = crate::config::load(&args.config)?;
+    if !args.dry_run {
+        try_folder("--runs", &args.runs.join(&config.name))?;
+    }
+    let plan = Plan::resolve(config)?;
     if args.dry_run {
-        plan::print(&plan.to_string());
+        say(&plan)?;
         return Ok(ExitCode::SUCCESS);
     }
     let stop = stop_flag()?;
     let device = plan.outline.config.device.resolve()?;
     let folder = RunFolder::open(&args.runs, &plan.outline.config)?;
     for line in plan.to_string().lines() {
-        tracing::info!("{line}");
+        match line.strip_prefix("warning ") {
+            Some(warning) => tracing::warn!("{}", warning.trim_start()),
+            None => tracing::info!("{line}"),
+        }
     }
     // Made once, by whichever part of the run measures first.
     let mut measuring = None;
@@ -49,10 +61,12 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
 fn write_run_record(folder: &RunFolder, device: Device) -> Result<()> {
     let record = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        // What relative paths in the config start from.
+        "folder": std::env::current_dir().ok().map(|folder| folder.display().to_string()),
         "device": format!("{device:?}").to_lowercase(),
     });
-    Ok(fewstep_report::write_atomically(&folder.file("run.json"), &serde_json::to_vec_pretty(&record)?)?)
+    Ok(fewstep_report::write_atomically(&folder.file(RUN_RECORD), &serde_json::to_vec_pretty(&record)?)?)
 }
 
 /// Trains to the end of the plan.
@@ -154,6 +168,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
         inference_decay: plan.outline.training.stages.get(index).map(|stage| stage.inference_decay),
         dataset: plan.dataset.name().to_owned(),
         dataset_digest: plan.dataset_digest.clone(),
+        class_counts: if model.config().n_classes() > 0 { plan.class_counts.clone() } else { Vec::new() },
         samples,
         role,
         seed: plan.outline.config.seed,
@@ -195,8 +210,10 @@ fn finish<'a>(
         digest: digest_of(&state.inference.flat)?,
     };
     let teacher = Subject::of_file("teacher", teacher_file, &teacher)?;
-    let key = format!("{} {}", student.digest, serde_json::to_string(&plan.outline.config.evaluation)?);
-    let results = match Results::load(&folder.file("results.json"), &key) {
+    let evaluation = &plan.outline.config.evaluation;
+    let key = results_key(&student, evaluation, &plan.class_counts)?;
+    let (path, mut saved) = (folder.file("results.json"), Ok(()));
+    let results = match Results::load(&path, &key) {
         Some(results) => results,
         None => {
             let measuring = match measuring {
@@ -204,21 +221,36 @@ fn finish<'a>(
                 None => Measuring::prepare(plan, device, bars, stop)?,
             };
             let measured = measure_all(&measuring, plan, folder, &student, &teacher)?;
-            let results = Results { key, measured };
-            results.save(&folder.file("results.json"))?;
+            let (_, not_measured) = possible(evaluation, evaluation.samples, plan.dataset.len() as u64);
+            let results = Results { key, measured, not_measured };
+            saved = results.save(&path);
             results
         }
     };
-    write_page(folder, plan, &results, &["data", "teacher", "student"])?;
+    // The numbers first: a file that cannot be written takes nothing of them.
     for line in results.summary() {
         tracing::info!("{line}");
     }
+    let page = write_page(folder, plan, &results, &["data", "teacher", "student"]);
+    saved.and(page)?;
     tracing::info!(
         "wrote {} and the pictures in {}",
         folder.file("report.html").display(),
         folder.file("samples").display()
     );
     Ok(())
+}
+
+/// Identifies what a run's numbers follow from, its data aside.
+fn results_key(student: &Subject, evaluation: &EvaluationConfig, counts: &[u64]) -> Result<String> {
+    let key = format!("{} {}", student.digest, serde_json::to_string(evaluation)?);
+    let labels = LabelRequest { usual: evaluation.labels, ..LabelRequest::default() };
+    let labels = labels.rule(student.card, student.what, counts)?;
+    // Keys of earlier versions, which drew labels uniformly, name no rule.
+    Ok(match labels {
+        LabelRule::Uniform => key,
+        rule => format!("{key} {}", describe_labels(&rule, student.card.model.n_classes())),
+    })
 }
 
 /// Student and teacher at every number of steps asked for; the grids of data, student and best teacher.
@@ -231,17 +263,19 @@ fn measure_all(
 ) -> Result<Vec<Measured>> {
     let config = measuring.config;
     let shown = (config.grid as usize).min(plan.dataset.len());
-    grid(&real_images(plan.dataset.as_ref(), 0, shown)?)?.write_png(&folder.file("samples/data.png"))?;
+    picture(folder, "data", &real_images(plan.dataset.as_ref(), 0, shown)?);
     let mut measured = Vec::new();
-    let mut one = |subject: &Subject, steps: Option<usize>, picture: bool| {
+    let mut one = |subject: &Subject, steps: Option<usize>, shown: bool| {
+        if !shown && !measuring.can(config.samples) {
+            return Ok(());
+        }
         let outcome = measuring.model(subject, steps, config.samples)?;
         for record in &outcome.records {
             let (name, value) = (record.score.metric().name(), record.score.value());
             tracing::info!("{} at {} steps: {name} {value:.3}", subject.what, outcome.steps);
         }
-        if picture {
-            grid(&Tensor::f_cat(&outcome.shown, 0)?)?
-                .write_png(&folder.file(&format!("samples/{}.png", subject.what)))?;
+        if shown {
+            picture(folder, subject.what, &Tensor::f_cat(&outcome.shown, 0)?);
         }
         measured.extend(Measured::of(subject.what, outcome.steps, outcome.records));
         anyhow::Ok(())
@@ -255,4 +289,12 @@ fn measure_all(
         one(teacher, steps, steps == most)?;
     }
     Ok(measured)
+}
+
+/// A grid of images, u8 `[n, C, H, W]`. One that cannot be written costs itself only.
+fn picture(folder: &RunFolder, name: &str, images: &Tensor) {
+    let path = folder.file(&format!("samples/{name}.png"));
+    if let Err(e) = grid(images).and_then(|grid| Ok(grid.write_png(&path)?)) {
+        tracing::warn!("no picture of the {name}: {e:#}");
+    }
 }

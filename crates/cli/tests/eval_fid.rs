@@ -6,7 +6,7 @@ mod program;
 use std::path::Path;
 use std::process::Command;
 
-use program::{fail, fewstep, succeed, train};
+use program::{fail, fewstep, stdout, succeed, train};
 use serde_json::Value;
 
 /// `fewstep eval-fid`, with a cache of its own: nothing is found in the user's.
@@ -18,12 +18,6 @@ fn eval_fid(dir: &Path) -> Command {
 
 fn records(path: &Path) -> Vec<Value> {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn stdout(mut command: Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", program::log(&output));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -88,8 +82,8 @@ fn references_are_counted_kept_and_must_fit() {
     command.args(["--dataset", "digits", "--out"]).arg(&stats);
     let made: Value = serde_json::from_str(&stdout(command)).unwrap();
     assert_eq!(made["count"]["measured"], 1797);
-    let mut command = reference();
-    command.arg("--show").arg(&stats);
+    let mut command = fewstep();
+    command.args(["reference", "--show"]).arg(&stats);
     assert_eq!(serde_json::from_str::<Value>(&stdout(command)).unwrap(), made);
 
     // The file in place of the data set: the same number.

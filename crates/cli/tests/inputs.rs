@@ -6,7 +6,8 @@ mod program;
 use std::path::Path;
 use std::process::Command;
 
-use program::{fail, fewstep, model, snapshot, succeed, train};
+use fewstep_train::ModelFile;
+use program::{brief, fail, fewstep, images, model, snapshot, succeed, train};
 
 fn with(runs: &Path, set: &str) -> Command {
     let mut command = train(runs);
@@ -23,11 +24,22 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         ("training.batch=\"x\"", &["training.batch", "x"]),
         ("training.batch=0", &["training.batch", "at least 1"]),
         ("training.micro_batch=0", &["training.micro_batch", "at least 1"]),
+        ("model.prediction=\"w\"", &["model.prediction", "w"]),
+        ("distill.samples=0", &["distill.samples: must be at least 1"]),
+        ("teacher.samples=0", &["teacher.samples: must be at least 1"]),
+        ("training.checkpoint_every=0", &["training.checkpoint_every", "at least 1"]),
+        ("teacher.dropout=1.0", &["teacher.dropout", "below 1"]),
+        ("distill.dropout=-0.5", &["distill.dropout", "at least 0"]),
+        ("evaluation.samples=1", &["evaluation.samples", "at least 2"]),
+        ("evaluation.labels=\"even\"", &["evaluation.labels", "`data`", "uniform"]),
         ("distill.schedule=[64, 7, 1]", &["64", "7", "divisible"]),
         ("distill.schedule=[64]", &["distill.schedule", "at least two"]),
         ("distill.self_teacher_decay=1.5", &["distill.self_teacher_decay", "1.5"]),
-        ("distill.learning_rate.base=-1.0", &["learning rate", "-1"]),
-        ("model.network.channel_mult=[1, 2, 2, 2, 2]", &["model.resolution", "8", "halved 4 times"]),
+        ("distill.learning_rate.base=-1.0", &["distill.learning_rate", "-1"]),
+        (
+            "model.network.channel_mult=[1, 2, 2, 2, 2]",
+            &["model.network", "resolution", "8", "halved 4 times"],
+        ),
         ("model.network.image_channels=3", &["3x8x8", "digits", "1x8x8"]),
         ("model.network.attention_resolutions=[5]", &["attention_resolutions", "5"]),
         ("evaluation.teacher_steps=[0]", &["evaluation.teacher_steps", "at least 1"]),
@@ -44,7 +56,7 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         ("evaluation.teacher_steps=[99999999999]", &["evaluation.teacher_steps", "at most 1048576"]),
         ("model.network.embedding_channels=9223372036854775807", &["larger than any memory"]),
         ("model.network.channels=1099511627776", &["larger than any memory"]),
-        ("evaluation.grid=0", &["evaluation", "grid at least 1"]),
+        ("evaluation.grid=0", &["evaluation.grid", "at least 1"]),
         ("schedule.kind=\"linear\"", &["schedule", "linear_beta"]),
         ("device=\"gpu\"", &["device", "gpu"]),
         ("device=\"cuda:99\"", &["cuda:99", "not available"]),
@@ -107,6 +119,38 @@ fn a_run_folder_of_another_config_is_refused_and_untouched() {
     let text = succeed(with(dir.path(), "evaluation.samples=80"));
     assert!(text.contains("80 samples"), "{text}");
     assert!(model(dir.path()) == want);
+}
+
+#[test]
+fn data_and_teachers_that_changed_are_called_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, teacher) = (dir.path().join("images.npz"), dir.path().join("teacher.safetensors"));
+    let set = images(&data, &[9, 9]);
+    let run = |more: &[&str]| {
+        let mut command = brief(dir.path());
+        command.arg(&set).args(more);
+        command
+    };
+    succeed(run(&[]));
+    std::fs::copy(dir.path().join("tiny/teacher.safetensors"), &teacher).unwrap();
+    let from = format!("--set=teacher.from={teacher:?}");
+    let second = ["--set=name=second", &from];
+    succeed(run(&second));
+    let before = snapshot(&dir.path().join("tiny"));
+    images(&data, &[9, 10]);
+    let told = fail(run(&[]), &["the data differ", "another data set (digest", "--set name="]);
+    assert!(!told.contains("another config"), "{told}");
+    assert!(before == snapshot(&dir.path().join("tiny")), "nothing in the folder changes");
+    let told = fail(run(&second), &["the data differ"]);
+    assert!(!told.contains("another teacher"), "{told}");
+    // The data as they were, and another teacher of the same network under the same name.
+    images(&data, &[9, 9]);
+    std::fs::copy(dir.path().join("tiny/model.safetensors"), &teacher).unwrap();
+    let file = ModelFile::load(&dir.path().join("tiny/teacher.safetensors")).unwrap();
+    ModelFile::save(&teacher, &file.card, &file.model, &(&file.flat * 0.5)).unwrap();
+    let told = fail(run(&second), &["the teacher's file differs", "another teacher (digest"]);
+    assert!(!told.contains("data set ("), "{told}");
+    succeed(run(&[]));
 }
 
 #[test]

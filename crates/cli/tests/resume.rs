@@ -7,19 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use program::{fail, interrupt, log, model, signal, snapshot, succeed, terminate, train};
+use program::{brief, fail, interrupt, log, model, signal, snapshot, succeed, terminate, train};
 use serde_json::Value;
 
 /// A number from the environment.
 fn number(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
-}
-
-/// A run of a second in `runs`.
-fn brief(runs: &Path) -> Command {
-    let mut command = train(runs);
-    command.args(program::BRIEF);
-    command
 }
 
 /// The log of the run in `runs`, but for how fast it was.

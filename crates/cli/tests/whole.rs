@@ -134,6 +134,18 @@ fn plan_and_dry_run_print_and_write_nothing() {
 }
 
 #[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut plan = fewstep();
+    plan.arg("plan").args(program::TINY).stdout(writer);
+    succeed(plan);
+    let mut plan = fewstep();
+    plan.arg("plan").args(program::TINY).stdout(std::fs::File::create("/dev/full").unwrap());
+    fail(plan, &["standard output", "No space left"]);
+}
+
+#[test]
 fn one_seed_is_one_image() {
     let dir = tempfile::tempdir().unwrap();
     succeed(train(dir.path()));

@@ -1,11 +1,14 @@
 //! Two records side by side: what differs, and whether their numbers may stand in one table.
 //!
 //! A difference forbids when it changes the number for the same images: metric, weights, protocol, reference,
-//! counts, rounding to 8 bits. It is the subject when it is what one compares: models, steps, averages. The
-//! rest is worth a note: seeds, versions, devices, and what one side does not tell.
+//! counts, rounding to 8 bits; when it changes which images are asked for: their classes; and when the same
+//! parameters were asked in another way: schedule, levels, clipping, prediction. It is the subject when it is
+//! what one compares: models, and with them how they are asked, samplers, steps, averages. The rest is worth a
+//! note: seeds, versions, devices, and what one side does not tell.
 
 use crate::error::{Error, Result};
 use crate::features::FeatureSpace;
+use crate::making::{Labels, Making};
 use crate::metric::Statistic;
 use crate::record::{Generated, Record, Weights};
 use std::fmt;
@@ -158,10 +161,26 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
     found.add("quantisation", meaning, &qa, &qb);
     if let (
         Generated::Model {
-            weights: wa, seeds: ea, sampler: ma, sampling_steps: ta, nfe: na, kind: ka, ..
+            digest: da,
+            weights: wa,
+            seeds: ea,
+            sampler: ma,
+            sampling_steps: ta,
+            nfe: na,
+            kind: ka,
+            making: ha,
+            ..
         },
         Generated::Model {
-            weights: wb, seeds: eb, sampler: mb, sampling_steps: tb, nfe: nb, kind: kb, ..
+            digest: db,
+            weights: wb,
+            seeds: eb,
+            sampler: mb,
+            sampling_steps: tb,
+            nfe: nb,
+            kind: kb,
+            making: hb,
+            ..
         },
     ) = (ga, gb)
     {
@@ -171,6 +190,11 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
         found.add("network evaluations", Subject, na, nb);
         found.add("kind of the computation", Subject, ka, kb);
         found.add("seeds", Note, ea, eb);
+        let way = if da == db { Forbids } else { Subject };
+        match (ha, hb) {
+            (Some(a), Some(b)) => making(a, b, (way, ta == tb), found),
+            _ => found.texts("how the model was asked", Note, Told(ha.is_some()), Told(hb.is_some())),
+        }
     }
     if let (
         Generated::Images { skipped: sa, description: da, .. },
@@ -179,6 +203,31 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
     {
         found.add("files skipped", Note, sa, sb);
         found.texts("description of the images", Note, da, db);
+    }
+}
+
+/// `way` is what another way to ask means; levels say nothing where the numbers of steps differ already.
+fn making(a: &Making, b: &Making, (way, same_steps): (Meaning, bool), found: &mut Found) {
+    use Meaning::{Forbids, Subject};
+    found.texts("network", way, &a.network, &b.network);
+    found.texts("prediction", way, &a.prediction, &b.prediction);
+    found.texts("schedule", way, &a.schedule, &b.schedule);
+    found.texts("clipping", way, &a.clip, &b.clip);
+    if same_steps && a.schedule == b.schedule {
+        found.texts("noise levels", way, &a.levels, &b.levels);
+    }
+    // A network without classes is another model; what it makes are images of all of them.
+    let of_all = |labels: &Labels| !matches!(labels, Labels::One { .. });
+    let unconditional = a.labels == Labels::None || b.labels == Labels::None;
+    let is_subject = unconditional && of_all(&a.labels) && of_all(&b.labels);
+    found.texts("labels", if is_subject { Subject } else { Forbids }, &a.labels, &b.labels);
+}
+
+struct Told(bool);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 { "told" } else { "not told" })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::making::Making;
 use crate::quantise::Quantisation;
 use crate::score::Score;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub enum Generated {
         kind: ComputeKind,
         /// How samples became 8-bit images.
         quantisation: Quantisation,
+        /// How the model was asked; records of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        making: Option<Box<Making>>,
     },
     /// Given as 8-bit images.
     Images {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::clip::X0Clip;
 use crate::error::Result;
+use crate::labels::LabelRule;
 use crate::sample::{Sampled, initial_state};
 use crate::sampler::Sampler;
 
@@ -31,7 +32,7 @@ pub struct Generator<'a> {
 struct Job {
     flat: Tensor,
     seeds: Vec<u64>,
-    label: Option<i64>,
+    labels: LabelRule,
 }
 
 impl Generator<'_> {
@@ -43,12 +44,10 @@ impl Generator<'_> {
         Ok(z.f_to_device(device)?.f_to_kind(Kind::Double)?)
     }
 
-    /// Labels of `seeds` for a network with classes: `label`, or each seed's own draw; `None` for one without.
-    pub fn labels(&self, seeds: &[u64], label: Option<i64>) -> Option<Vec<i64>> {
+    /// Labels of `seeds` for a network with classes; `None` for one without.
+    pub fn labels(&self, seeds: &[u64], rule: &LabelRule) -> Option<Vec<i64>> {
         let classes = self.model.config().n_classes();
-        let key = Key::new(0, 0, Stream::SampleLabel);
-        let of = |&seed: &u64| label.unwrap_or_else(|| key.below(seed, classes as u64) as i64);
-        (classes > 0).then(|| seeds.iter().map(of).collect())
+        (classes > 0).then(|| seeds.iter().map(|&seed| rule.label(seed, classes)).collect())
     }
 
     fn run(&self, job: &Job) -> Result<Sampled> {
@@ -56,7 +55,7 @@ impl Generator<'_> {
         let params = Params::frozen(Arc::clone(self.model.layout()), &job.flat)
             .map_err(fewstep_models::Error::from)?;
         let x = initial_state(&self.noise(&job.seeds, device)?, self.grid)?;
-        let labels = self.labels(&job.seeds, job.label);
+        let labels = self.labels(&job.seeds, &job.labels);
         let labels = labels.map(|l| Tensor::f_from_slice(&l)?.f_to_device(device)).transpose()?;
         let denoiser = self.model.denoiser(&params);
         self.sampler.run(&denoiser, self.grid, &x, labels.as_ref(), self.clip, &job.seeds)
@@ -71,7 +70,7 @@ impl Generator<'_> {
         &self,
         seeds: std::ops::Range<u64>,
         batch: usize,
-        label: Option<i64>,
+        labels: &LabelRule,
         sink: &mut dyn FnMut(Sampled) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E>
     where
@@ -86,7 +85,11 @@ impl Generator<'_> {
         for now in batches.chunks(wave) {
             let jobs: Vec<Job> = now
                 .iter()
-                .map(|seeds| Job { flat: self.flat.shallow_clone(), seeds: seeds.to_vec(), label })
+                .map(|seeds| Job {
+                    flat: self.flat.shallow_clone(),
+                    seeds: seeds.to_vec(),
+                    labels: labels.clone(),
+                })
                 .collect();
             let run = |job: Job| Generator { model, flat: &job.flat, grid, clip, sampler }.run(&job);
             let done: Vec<Result<Sampled>> = if jobs.len() > 1 {
@@ -144,7 +147,7 @@ mod tests {
                     parts.push(s.x0);
                     Ok(())
                 };
-                generator.stream(seeds, batch, None, &mut keep).unwrap();
+                generator.stream(seeds, batch, &LabelRule::Uniform, &mut keep).unwrap();
                 Tensor::cat(&parts, 0)
             };
             let whole = all(0..10, 10);

@@ -37,6 +37,9 @@ pub struct ModelCard {
     pub dataset: String,
     /// Digest of that data set.
     pub dataset_digest: String,
+    /// Images of each class in it; empty for a network without classes, or if nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_counts: Vec<u64>,
     /// Samples seen in training, all stages together.
     pub samples: u64,
     /// What may be asked of it.

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
+
 use super::sampler::SamplerArgs;
-use crate::evaluation::{Features, MetricChoice};
+use crate::evaluation::{Features, LabelChoice, MetricChoice};
 
 /// The feature space of a distance.
 #[derive(Debug, clap::Args)]
@@ -28,9 +30,9 @@ pub(crate) struct DatasetChoice {
     /// A data set by name (cifar10, mnist, fashion-mnist, digits), or images at a path.
     #[arg(long)]
     pub(crate) dataset: Option<String>,
-    /// Split of a published data set.
-    #[arg(long, default_value = "train")]
-    pub(crate) split: String,
+    /// train (default) or test, of a published data set.
+    #[arg(long)]
+    pub(crate) split: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,7 +67,7 @@ pub(crate) struct EvalFidArgs {
     /// What is computed (default: frechet, which is FID in Inception's space).
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) metrics: Vec<MetricChoice>,
-    /// Images (default: 50000 of a model, all of a folder).
+    /// Images (default: 50000 of a model, all of a folder; fewer of a folder are taken at even distances).
     #[arg(long, short)]
     pub(crate) n: Option<u64>,
     /// Seed of a model's first image.
@@ -77,15 +79,19 @@ pub(crate) struct EvalFidArgs {
     #[command(flatten)]
     pub(crate) sampler: SamplerArgs,
     /// Class of every image, for a model with classes (default: each seed draws its own).
-    #[arg(long)]
+    #[arg(long, conflicts_with = "labels")]
     pub(crate) class: Option<i64>,
+    /// How seeds draw their classes: data (default), as often as in the data set that is compared with, else in that of the
+    /// model's training; or uniform.
+    #[arg(long, value_enum)]
+    pub(crate) labels: Option<LabelChoice>,
     /// Images a batch.
     #[arg(long)]
     pub(crate) batch: Option<usize>,
     /// Leave out images that cannot be read or have another shape than most, and count them.
     #[arg(long)]
     pub(crate) skip_bad: bool,
-    /// Where the records go (default: beside what was measured).
+    /// Where the records go (default: added to those beside what was measured).
     #[arg(long, short)]
     pub(crate) out: Option<PathBuf>,
     /// Records to compare with: says what differs, and fails where two numbers must not be compared.
@@ -94,6 +100,53 @@ pub(crate) struct EvalFidArgs {
     /// Print what would have to be fetched, by name, and do nothing.
     #[arg(long, hide = true)]
     pub(crate) needs: bool,
+}
+
+impl EvalFidArgs {
+    /// Passes when every flag that was given says something to what is measured.
+    pub(crate) fn check(&self) -> Result<()> {
+        let subjects = [
+            ("--run", self.run.is_some()),
+            ("--model", self.model.is_some()),
+            ("--images", self.images.is_some()),
+            ("--records", self.records.is_some()),
+        ];
+        let subject = subjects.iter().find(|(_, given)| *given).map_or("", |(name, _)| name);
+        let (of_model, of_all) = (&["--run", "--model"][..], &["--run", "--model", "--images"][..]);
+        let features = &self.features;
+        let flags: [(&str, bool, &[&str]); 19] = [
+            ("--solver", self.sampler.is_given(), &["--model"]),
+            ("--steps", !self.steps.is_empty(), of_model),
+            ("--first-seed", self.first_seed.is_some(), of_model),
+            ("--class", self.class.is_some(), of_model),
+            ("--labels", self.labels.is_some(), of_model),
+            ("--skip-bad", self.skip_bad, &["--images"]),
+            ("--n", self.n.is_some(), of_all),
+            ("--batch", self.batch.is_some(), of_all),
+            ("--metrics", !self.metrics.is_empty(), of_all),
+            ("--dataset", self.dataset.dataset.is_some(), of_all),
+            ("--split", self.dataset.split.is_some(), of_all),
+            ("--reference", self.reference.is_some(), of_all),
+            ("--reference-is", self.reference_is.is_some(), of_all),
+            ("--reference-count", self.reference_count.is_some(), of_all),
+            ("--features", features.features.is_some(), of_all),
+            ("--weights", features.weights.is_some(), of_all),
+            ("--replicate-grey", features.replicate_grey, of_all),
+            ("--device", features.device != fewstep_torch::DeviceSpec::default(), of_all),
+            ("--out", self.out.is_some(), of_all),
+        ];
+        for (flag, given, subjects) in flags {
+            if given && !subjects.contains(&subject) {
+                bail!("{flag}: says nothing to {subject}");
+            }
+        }
+        for (flag, got, least) in [("--n", self.n, 2), ("--batch", self.batch.map(|n| n as u64), 1)] {
+            if let Some(got) = got.filter(|&got| got < least) {
+                bail!("{flag} {got}: must be at least {least}");
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,7 +162,9 @@ pub(crate) struct ReferenceArgs {
     #[arg(long, short)]
     pub(crate) out: Option<PathBuf>,
     /// Show the record of a file of statistics instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "out"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "rows", "out", "dataset", "split", "features", "weights", "replicate_grey", "skip_bad"
+    ])]
     pub(crate) show: Option<PathBuf>,
     /// Leave out images that cannot be read or have another shape than most, and count them.
     #[arg(long)]

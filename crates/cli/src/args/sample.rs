@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::sampler::SamplerArgs;
+use crate::evaluation::LabelChoice;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SampleArgs {
@@ -24,8 +25,12 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) sampler: SamplerArgs,
     /// Class of every image (default: each seed draws its own), for a model with classes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "labels")]
     pub(crate) class: Option<i64>,
+    /// How seeds draw their classes: data (default), as often as in the data of the model's training if its card says; or
+    /// uniform.
+    #[arg(long, value_enum)]
+    pub(crate) labels: Option<LabelChoice>,
     /// Images a batch.
     #[arg(long, default_value_t = 64)]
     pub(crate) batch: usize,

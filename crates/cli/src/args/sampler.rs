@@ -9,7 +9,7 @@ use fewstep_train::{ModelCard, Role};
 #[derive(Debug, clap::Args)]
 pub(crate) struct SamplerArgs {
     /// How the steps are taken (default: as the model's card says): ddim, or heun for teachers.
-    #[arg(long, requires = "model")]
+    #[arg(long)]
     solver: Option<Solver>,
     /// Noise added back over all steps, with heun: the sampler of EDM becomes stochastic.
     #[arg(long, requires = "solver")]
@@ -33,6 +33,11 @@ enum Solver {
 }
 
 impl SamplerArgs {
+    /// Whether a sampler was chosen.
+    pub(crate) fn is_given(&self) -> bool {
+        self.solver.is_some()
+    }
+
     /// The sampler that the flags ask of the model with this card.
     pub(crate) fn of(&self, card: &ModelCard) -> Result<Sampler> {
         let solver = match self.solver {

@@ -1,6 +1,9 @@
 //! Which part of a config a trained model depends on.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
+use fewstep_data::DatasetSpec;
 
 use super::RunConfig;
 
@@ -27,5 +30,24 @@ impl RunConfig {
             }
         }
         Ok(value)
+    }
+
+    /// The config with its relative paths as from `folder`, where they lead to something from there.
+    pub(crate) fn started_from(mut self, folder: &Path) -> Self {
+        let rebase = |path: &mut PathBuf| {
+            let there = folder.join(&*path);
+            if there.exists() {
+                *path = there;
+            }
+        };
+        self.teacher.from.as_mut().map(rebase);
+        match &mut self.data {
+            DatasetSpec::Images { path, .. } => rebase(path),
+            DatasetSpec::Mnist(at) | DatasetSpec::FashionMnist(at) | DatasetSpec::Cifar10(at) => {
+                at.path.as_mut().map(rebase);
+            }
+            DatasetSpec::Digits {} => {}
+        }
+        self
     }
 }

@@ -16,7 +16,7 @@ use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
 use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Features, MetricChoice};
+use crate::evaluation::{Features, LabelChoice, MetricChoice};
 
 pub(crate) use layers::load;
 pub(crate) use teacher::TEACHER_FROM;
@@ -204,6 +204,9 @@ pub(crate) struct EvaluationConfig {
     pub(crate) batch: usize,
     /// Seed of the first image.
     pub(crate) first_seed: u64,
+    /// Classes of the images of a conditional model: in the proportions of the data, or all alike.
+    #[serde(skip_serializing_if = "LabelChoice::is_usual")]
+    pub(crate) labels: LabelChoice,
     /// Numbers of sampling steps that the student is measured at beside its own.
     pub(crate) student_steps: Vec<usize>,
     /// Numbers of sampling steps that the teacher is measured at (default: those of its own grid).
@@ -227,6 +230,7 @@ impl Default for EvaluationConfig {
             samples: 2000,
             batch: 64,
             first_seed: 0,
+            labels: LabelChoice::Data,
             student_steps: Vec::new(),
             teacher_steps: Vec::new(),
             quantisation: Quantisation::HalfToEven,
@@ -253,11 +257,16 @@ impl EvaluationConfig {
 
     /// Checks what no type can say.
     pub(crate) fn validate(&self) -> Result<()> {
-        if self.samples < 2 || self.batch == 0 || self.grid == 0 {
-            bail!("evaluation: samples must be at least 2, batch and grid at least 1");
-        }
-        if self.every > 0 && self.every_samples < 2 {
-            bail!("evaluation.every_samples: must be at least 2");
+        let on_the_way = if self.every > 0 { self.every_samples } else { 2 };
+        for (key, got, least) in [
+            ("samples", self.samples, 2),
+            ("batch", self.batch as u64, 1),
+            ("grid", self.grid, 1),
+            ("every_samples", on_the_way, 2),
+        ] {
+            if got < least {
+                bail!("evaluation.{key}: must be at least {least}, is {got}");
+            }
         }
         if self.metrics.is_empty() {
             bail!("evaluation.metrics: must name at least one metric");

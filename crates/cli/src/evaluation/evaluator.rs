@@ -7,22 +7,24 @@ use fewstep_data::Dataset;
 use fewstep_eval::{
     ComputeKind, Extractor, Generated, Program, Quantisation, Record, Reference, Score, Seeds,
 };
-use fewstep_samplers::{Generator, Sampler};
+use fewstep_samplers::{Generator, LabelRule, Sampler};
 use fewstep_torch::{Device, Tensor};
 use indicatif::MultiProgress;
 
+use super::evenly::Sample;
 use super::generate::{Request, generate};
 use super::levels::levels;
 use super::metrics::{Collected, MetricChoice};
-use super::reference::{ReferenceSet, real_images};
+use super::reference::{ReferenceSet, Yardstick, real_images};
 use super::subject::Subject;
 use crate::progress::ImageProgress;
 use crate::signals::Stopped;
 
 /// Measures models and images against one reference.
 pub(crate) struct Evaluator<'a> {
-    pub(crate) extractor: &'a Extractor,
-    pub(crate) reference: &'a ReferenceSet,
+    /// Without it nothing is measured, and images are only made.
+    pub(crate) yardstick: Option<&'a Yardstick>,
+    /// What can be computed from so many images.
     pub(crate) metrics: &'a [MetricChoice],
     pub(crate) quantisation: Quantisation,
     /// Images a batch.
@@ -45,7 +47,7 @@ impl Evaluator<'_> {
         &self,
         subject: &Subject,
         steps: Option<usize>,
-        (seeds, class): (Seeds, Option<i64>),
+        (seeds, labels): (Seeds, &LabelRule),
         show: u64,
     ) -> Result<Outcome> {
         let grid = levels(subject.card, steps)?;
@@ -53,17 +55,17 @@ impl Evaluator<'_> {
         // A student was taught to take DDIM's step, and its card says so.
         let sampler: Sampler = card.sampler;
         let generator = Generator { model, flat, grid: &grid, clip: card.clip, sampler };
-        let mut collected = Collected::new(self.extractor, self.metrics)?;
+        let mut collected = self.nothing_yet()?;
         let mut shown: Vec<Tensor> = Vec::new();
         let what = format!("{} at {} steps", subject.what, grid.steps());
-        let request = Request { seeds, batch: self.batch, class, quantisation: self.quantisation };
+        let request = Request { seeds, batch: self.batch, labels, quantisation: self.quantisation };
         let nfe = generate(&generator, request, (&what, self.bars, self.stop), &mut |images| {
             let have: i64 = shown.iter().map(|t| t.size()[0]).sum();
             let want = (show as i64 - have).clamp(0, images.size()[0]);
             if want > 0 {
                 shown.push(images.f_narrow(0, 0, want)?);
             }
-            collected.push(self.extractor, images)
+            collected.as_mut().map_or(Ok(()), |c| c.push(images))
         })?;
         let generated = Generated::Model {
             digest: subject.digest.clone(),
@@ -74,40 +76,48 @@ impl Evaluator<'_> {
             nfe: nfe as u32,
             kind: ComputeKind::F32,
             quantisation: self.quantisation,
+            making: Some(Box::new(subject.making(&grid, labels)?)),
         };
-        let records = self.records(&collected, &generated, flat.device())?;
+        let records = self.records(collected, &generated, flat.device())?;
         Ok(Outcome { steps: grid.steps(), records, shown })
     }
 
-    /// The first `n` images of a set.
-    pub(crate) fn images(
-        &self,
-        images: &dyn Dataset,
-        n: u64,
-        skipped: u64,
-        device: Device,
-    ) -> Result<Vec<Record>> {
-        let mut collected = Collected::new(self.extractor, self.metrics)?;
-        let mut progress = ImageProgress::new(self.bars, images.name(), n)?;
-        let n = n as usize;
+    /// Images of a set.
+    pub(crate) fn images(&self, images: &Sample, skipped: u64, device: Device) -> Result<Vec<Record>> {
+        let mut collected = self.nothing_yet()?;
+        let n = images.len();
+        let mut progress = ImageProgress::new(self.bars, images.name(), n as u64)?;
         for first in (0..n).step_by(self.batch) {
             if self.stop.load(Ordering::Relaxed) {
                 bail!(Stopped);
             }
             let count = self.batch.min(n - first);
-            collected.push(self.extractor, &real_images(images, first, count)?)?;
+            let batch = real_images(images, first, count)?;
+            collected.as_mut().map_or(Ok(()), |c| c.push(&batch))?;
             progress.add(count);
         }
         drop(progress);
         let digest = format!("sha256:{}", images.digest()?).parse().map_err(anyhow::Error::msg)?;
-        let description = match n == images.len() {
-            true => format!("{}, all {n} images", images.name()),
-            false => format!("{}, the first {n} of {} images", images.name(), images.len()),
-        };
-        self.records(&collected, &Generated::Images { digest, description, skipped }, device)
+        let generated = Generated::Images { digest, description: images.description(), skipped };
+        self.records(collected, &generated, device)
     }
 
-    fn records(&self, collected: &Collected, generated: &Generated, device: Device) -> Result<Vec<Record>> {
+    fn nothing_yet(&self) -> Result<Option<Collecting<'_>>> {
+        let Some(Yardstick { extractor, reference }) = self.yardstick.filter(|_| !self.metrics.is_empty())
+        else {
+            return Ok(None);
+        };
+        let collected = Collected::new(extractor, self.metrics)?;
+        Ok(Some(Collecting { extractor, reference, collected }))
+    }
+
+    fn records(
+        &self,
+        collected: Option<Collecting<'_>>,
+        generated: &Generated,
+        device: Device,
+    ) -> Result<Vec<Record>> {
+        let Some(Collecting { reference, collected, .. }) = collected else { return Ok(Vec::new()) };
         let program = Program {
             version: env!("CARGO_PKG_VERSION").into(),
             device: format!("{device:?}").to_lowercase(),
@@ -118,6 +128,19 @@ impl Evaluator<'_> {
             generated: generated.clone(),
             program: program.clone(),
         };
-        Ok(collected.scores(self.metrics, self.reference)?.into_iter().map(record).collect())
+        Ok(collected.scores(self.metrics, reference)?.into_iter().map(record).collect())
+    }
+}
+
+/// Features of the images so far, and what they are measured by.
+struct Collecting<'a> {
+    extractor: &'a Extractor,
+    reference: &'a ReferenceSet,
+    collected: Collected,
+}
+
+impl Collecting<'_> {
+    fn push(&mut self, images: &Tensor) -> Result<()> {
+        self.collected.push(self.extractor, images)
     }
 }

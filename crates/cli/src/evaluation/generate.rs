@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use fewstep_eval::{Quantisation, Seeds};
-use fewstep_samplers::{Generator, Sampled};
+use fewstep_samplers::{Generator, LabelRule, Sampled};
 use fewstep_torch::{Device, Tensor};
 use indicatif::MultiProgress;
 
@@ -12,13 +12,12 @@ use crate::progress::ImageProgress;
 use crate::signals::Stopped;
 
 /// What is generated.
-#[derive(Clone, Copy)]
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     pub(crate) seeds: Seeds,
     /// Images a batch.
     pub(crate) batch: usize,
-    /// The class of all images; without it each seed draws its own.
-    pub(crate) class: Option<i64>,
+    /// The class of each, for a model with classes.
+    pub(crate) labels: &'a LabelRule,
     pub(crate) quantisation: Quantisation,
 }
 
@@ -30,7 +29,7 @@ pub(crate) fn generate(
     (what, bars, stop): (&str, &MultiProgress, &AtomicBool),
     sink: &mut dyn FnMut(&Tensor) -> Result<()>,
 ) -> Result<u64> {
-    let Request { seeds, batch, class, quantisation } = request;
+    let Request { seeds, batch, labels, quantisation } = request;
     let end = seeds.first.checked_add(seeds.count).context("seeds: first and count are beyond 64 bits")?;
     let mut progress = ImageProgress::new(bars, what, seeds.count)?;
     let mut nfe = 0;
@@ -43,6 +42,6 @@ pub(crate) fn generate(
         progress.add(s.x0.size()[0] as usize);
         Ok(())
     };
-    generator.stream(seeds.first..end, batch, class, &mut keep)?;
+    generator.stream(seeds.first..end, batch, labels, &mut keep)?;
     Ok(nfe)
 }

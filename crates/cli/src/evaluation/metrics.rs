@@ -1,5 +1,7 @@
 //! What is computed from the features, and how they are kept for it.
 
+use std::fmt;
+
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use fewstep_eval::{
@@ -43,10 +45,64 @@ impl MetricChoice {
         self != Self::Frechet
     }
 
+    /// As configs and flags have it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The fewest generated images, and the fewest of the reference, that it says something of.
+    fn fewest(self) -> (u64, u64) {
+        let neighbours = u64::from(NEIGHBOURS) + 1;
+        match self {
+            Self::Frechet | Self::FrechetInterval | Self::Kernel => (2, 2),
+            // A line needs two sizes.
+            Self::FrechetInfinity => (3, 2),
+            Self::PrecisionRecall => (neighbours, neighbours),
+        }
+    }
+
     /// Whether every row of the reference is needed.
     pub(crate) fn needs_reference_rows(self) -> bool {
         matches!(self, Self::Kernel | Self::PrecisionRecall)
     }
+}
+
+/// A metric that cannot be had, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NotMeasured {
+    pub(crate) metric: MetricChoice,
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for NotMeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be measured: {}", self.metric.name(), self.reason)
+    }
+}
+
+/// Which metrics can be had from so many generated images and so many of the reference, if that is known; and the others.
+pub(crate) fn feasible(
+    metrics: &[MetricChoice],
+    generated: u64,
+    reference: Option<u64>,
+) -> (Vec<MetricChoice>, Vec<NotMeasured>) {
+    let (mut can, mut cannot) = (Vec::new(), Vec::new());
+    for &metric in metrics {
+        let (least, least_of_reference) = metric.fewest();
+        let mut lacks = Vec::new();
+        if generated < least {
+            lacks.push(format!("it needs at least {least} generated images, not {generated}"));
+        }
+        if let Some(have) = reference.filter(|&have| have < least_of_reference) {
+            lacks.push(format!("it needs at least {least_of_reference} images of the data, not {have}"));
+        }
+        match lacks.is_empty() {
+            true => can.push(metric),
+            false => cannot.push(NotMeasured { metric, reason: lacks.join(", and ") }),
+        }
+    }
+    (can, cannot)
 }
 
 /// Features of the images that are scored: sums where they are enough, else all rows.
@@ -126,4 +182,50 @@ impl Collected {
 fn extrapolation(count: u64) -> Extrapolation {
     let usual = Extrapolation::default();
     Extrapolation { smallest: usual.smallest.min(count / 2).max(2), ..usual }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use MetricChoice::{Frechet, FrechetInfinity, FrechetInterval, Kernel, PrecisionRecall};
+
+    const ALL: [MetricChoice; 5] = [Frechet, FrechetInterval, FrechetInfinity, Kernel, PrecisionRecall];
+
+    #[test]
+    fn what_cannot_be_had_says_which_side_has_too_few_images() {
+        let names = |generated, reference| feasible(&ALL, generated, reference).0;
+        assert_eq!(names(70, Some(1)), []);
+        assert_eq!(names(70, Some(3)), [Frechet, FrechetInterval, FrechetInfinity, Kernel]);
+        assert_eq!(names(2, Some(1797)), [Frechet, FrechetInterval, Kernel]);
+        assert_eq!(names(4, None), ALL);
+        let told = feasible(&[PrecisionRecall], 3, Some(2)).1[0].to_string();
+        assert!(told.starts_with("precision-recall cannot be measured"), "{told}");
+        assert!(told.contains("at least 4 generated images, not 3, and it needs"), "{told}");
+    }
+
+    /// The fewest images that each metric is said to need are enough for it, and one less is not.
+    #[test]
+    fn the_fewest_images_are_enough() {
+        let shape = fewstep_eval::ImageShape { channels: 1, height: 1, width: 2 };
+        let extractor = Extractor::pixels(shape).unwrap();
+        let images = |n: u64, step: u8| {
+            let bytes: Vec<u8> = (0..2 * n as u8).map(|i| (i * i).wrapping_mul(step)).collect();
+            Tensor::from_slice(&bytes).view([n as i64, 1, 1, 2])
+        };
+        let measured = |metric: MetricChoice, generated: u64, reference: u64| {
+            let mut rows = ImageFeatures::new(&extractor);
+            rows.push(&extractor, &images(reference, 7))?;
+            let stats = fewstep_eval::ReferenceStats::of(&rows.moments()?, "test")?;
+            let reference = ReferenceSet { stats, rows: Some(rows) };
+            let mut collected = Collected::new(&extractor, &[metric])?;
+            collected.push(&extractor, &images(generated, 5))?;
+            collected.scores(&[metric], &reference)
+        };
+        for metric in ALL {
+            let (generated, reference) = metric.fewest();
+            measured(metric, generated, reference).unwrap_or_else(|e| panic!("{metric:?}: {e:#}"));
+            assert!(measured(metric, generated - 1, reference).is_err(), "{metric:?}");
+            assert!(measured(metric, generated, reference - 1).is_err(), "{metric:?}");
+        }
+    }
 }

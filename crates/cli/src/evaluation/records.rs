@@ -32,6 +32,27 @@ pub(crate) fn write_records(path: &Path, records: &[Record]) -> Result<()> {
     Ok(write_atomically(path, &serde_json::to_vec_pretty(records)?)?)
 }
 
+/// Adds records to the list in a file, in place of earlier ones of the same question: the same images, metric and reference.
+///
+/// # Errors
+/// What is in the file are no records: it stays as it is.
+pub(crate) fn add_records(path: &Path, records: &[Record]) -> Result<()> {
+    let mut all = if path.exists() { read_records(path)? } else { Vec::new() };
+    all.retain(|old| records.iter().all(|new| !same_question(old, new)));
+    all.extend_from_slice(records);
+    write_records(path, &all)
+}
+
+/// Whether two records say the same of all but the number and who computed it.
+fn same_question(a: &Record, b: &Record) -> bool {
+    let (sa, sb) = (&a.score, &b.score);
+    sa.metric() == sb.metric()
+        && sa.n_generated() == sb.n_generated()
+        && a.reference == b.reference
+        && a.generated == b.generated
+        && std::mem::discriminant(sa.estimate()) == std::mem::discriminant(sb.estimate())
+}
+
 /// Every record beside those of the other list that measure the same statistic: what differs, and whether the two numbers
 /// may be compared.
 ///

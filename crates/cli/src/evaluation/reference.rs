@@ -28,6 +28,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) rows: bool,
 }
 
+/// What images are measured by: a feature space, and the reference in it.
+pub(crate) struct Yardstick {
+    pub(crate) extractor: Extractor,
+    pub(crate) reference: ReferenceSet,
+}
+
 /// The reference side of a distance.
 pub(crate) struct ReferenceSet {
     pub(crate) stats: ReferenceStats,
@@ -52,7 +58,7 @@ impl ReferenceSet {
         let name = format!("{}, all {} images", dataset.name(), dataset.len());
         let made = Self::measure(dataset, &name, wanted, bars, stop)?;
         if let Some(files) = &files {
-            files.save(&made)?;
+            files.keep(&made);
         }
         Ok(made)
     }
@@ -119,6 +125,9 @@ pub(crate) fn real_images(dataset: &dyn Dataset, first: usize, n: usize) -> Resu
     Ok(Tensor::f_from_slice(&bytes)?.f_view(size)?)
 }
 
+/// Characters of a data set's name in the names of its files: with all that follows, what any file system takes.
+const NAME: usize = 200;
+
 /// Where a data set's features lie in the cache, under a name that says of which images and in which space.
 struct Files {
     stats: PathBuf,
@@ -128,15 +137,20 @@ struct Files {
 impl Files {
     /// `None` without a cache folder: then nothing is kept.
     fn of(dataset: &dyn Dataset, wanted: Wanted) -> Result<Option<Self>> {
-        let Some(cache) = cache_folder() else { return Ok(None) };
+        cache_folder().map(|cache| Self::within(&cache, dataset, wanted)).transpose()
+    }
+
+    fn within(cache: &Path, dataset: &dyn Dataset, wanted: Wanted) -> Result<Self> {
+        // The name is for people, and may be a long path: the digest behind it tells data sets apart.
         let mut stem = dataset.name().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+        stem.truncate(NAME);
         stem += &format!("-{:.12}-{}", dataset.digest()?, wanted.features.name());
         if let FeatureSpace::PoolThree(space) = wanted.extractor.space() {
             let weights = space.weights.to_string();
             stem += &format!("-{:.8}", weights.trim_start_matches("sha256:"));
         }
         let file = |end: &str| cache.join("references").join(format!("{stem}{end}"));
-        Ok(Some(Self { stats: file(".npz"), rows: file(".rows.safetensors") }))
+        Ok(Self { stats: file(".npz"), rows: file(".rows.safetensors") })
     }
 
     fn open(&self, wanted: Wanted) -> Result<Option<ReferenceSet>> {
@@ -153,6 +167,13 @@ impl Files {
         Ok(Some(ReferenceSet { stats, rows }))
     }
 
+    /// Keeps a reference for the next time; a cache that cannot be written costs that time and not the number.
+    fn keep(&self, made: &ReferenceSet) {
+        if let Err(e) = self.save(made) {
+            tracing::warn!("the reference was not kept for the next time: {}: {e:#}", self.stats.display());
+        }
+    }
+
     fn save(&self, made: &ReferenceSet) -> Result<()> {
         if let Some(folder) = self.stats.parent() {
             fs_err::create_dir_all(folder)?;
@@ -163,5 +184,59 @@ impl Files {
         made.stats.save(&self.stats)?;
         tracing::info!("kept the reference as {}", self.stats.display());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fewstep_data::{ImageShape, InMemory};
+
+    fn set(name: &str) -> InMemory {
+        let shape = ImageShape { c: 1, h: 1, w: 1 };
+        InMemory::new(name, shape, vec![1, 2, 3], None, 0).unwrap()
+    }
+
+    fn pixels() -> Extractor {
+        Extractor::pixels(fewstep_eval::ImageShape { channels: 1, height: 1, width: 1 }).unwrap()
+    }
+
+    fn made(dataset: &dyn Dataset) -> ReferenceSet {
+        let extractor = pixels();
+        let wanted = Wanted { features: Features::Pixels, extractor: &extractor, rows: true };
+        let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        ReferenceSet::measure(dataset, "test", wanted, &bars, &AtomicBool::new(false)).unwrap()
+    }
+
+    #[test]
+    fn files_of_a_long_path_have_names_that_a_file_system_takes() {
+        let extractor = pixels();
+        let wanted = Wanted { features: Features::PytorchFid, extractor: &extractor, rows: true };
+        let cache = tempfile::tempdir().unwrap();
+        let files = |name: &str| Files::within(cache.path(), &set(name), wanted).unwrap();
+        let long = "/some/where/with/long/names".repeat(40);
+        let (a, b) = (files(&long), files("cifar10 train"));
+        a.save(&made(&set(&long))).unwrap();
+        assert!(a.open(wanted).unwrap().is_some() && b.open(wanted).unwrap().is_none());
+        let name = b.stats.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("cifar10_train-") && name.ends_with("-pytorch-fid.npz"), "{name}");
+        // With the digest of a network's weights, nine characters more.
+        assert!(a.rows.file_name().unwrap().len() + 9 <= 255);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_costs_no_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        let extractor = pixels();
+        let wanted = Wanted { features: Features::PytorchFid, extractor: &extractor, rows: true };
+        // No one makes a folder below a file, nor in /proc, not even root.
+        for cache in [file.as_path(), Path::new("/proc/no-cache")] {
+            let files = Files::within(cache, &set("set"), wanted).unwrap();
+            let made = made(&set("set"));
+            assert!(files.save(&made).is_err());
+            files.keep(&made);
+        }
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fewstep_eval::{Estimate, Generated, Record};
+use fewstep_eval::{Estimate, Generated, Labels, Record, Statistic};
 use fewstep_report::write_atomically;
 use serde::{Deserialize, Serialize};
+
+use super::metrics::NotMeasured;
 
 /// One measured model.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub(crate) struct Results {
     /// Identifies model and evaluation settings; results of others are not reused.
     pub(crate) key: String,
     pub(crate) measured: Vec<Measured>,
+    /// What was asked for and could not be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_measured: Vec<NotMeasured>,
 }
 
 impl Results {
@@ -45,10 +50,6 @@ impl Results {
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
         Ok(write_atomically(path, &text)?)
-    }
-
-    fn value(&self, what: &str, steps: usize) -> Option<f64> {
-        self.measured.iter().find(|m| m.what == what && m.steps == steps).map(|m| m.record.score.value())
     }
 
     /// The lines that a person reads at the end.
@@ -67,25 +68,49 @@ impl Results {
             ));
         }
         lines.extend(self.comparison());
+        lines.extend(self.not_measured.iter().map(ToString::to_string));
         lines
     }
 
-    /// The student beside the teacher at its best and at the student's own number of steps.
+    /// The student beside the teacher at its best and at the student's own number of steps, in the first distance.
     pub(crate) fn comparison(&self) -> Option<String> {
-        let student = self.measured.iter().find(|m| m.what == "student")?;
-        let most = self.measured.iter().filter(|m| m.what == "teacher").map(|m| m.steps).max()?;
-        let (own, full) = (student.record.score.value(), self.value("teacher", most)?);
+        let statistic = |m: &Measured| m.record.score.metric().statistic();
+        let is_distance =
+            |s| matches!(s, Statistic::Frechet | Statistic::FrechetInfinity | Statistic::Kernel);
+        let student = self.measured.iter().find(|m| m.what == "student" && is_distance(statistic(m)))?;
+        let of_teacher = |m: &&Measured| m.what == "teacher" && statistic(m) == statistic(student);
+        let best = self.measured.iter().filter(of_teacher).max_by_key(|m| m.steps)?;
+        let same = self.measured.iter().filter(of_teacher).find(|m| m.steps == student.steps);
+        let value = |m: &Measured| m.record.score.value();
+        // A kernel distance or an extrapolated one may be below zero: there is no ratio then.
+        if value(student) <= 0.0 || value(best) <= 0.0 {
+            return None;
+        }
         let mut line = format!(
-            "the student at {} step{} is at {:.2} times the teacher's distance at {most} steps",
+            "the student at {} step{} is at {:.2} times the teacher's distance at {} steps",
             student.steps,
             if student.steps == 1 { "" } else { "s" },
-            own / full
+            value(student) / value(best),
+            best.steps
         );
-        if let Some(same) = self.value("teacher", student.steps) {
-            line +=
-                &format!(", and {:.1} times better than the teacher at its own number of steps", same / own);
+        if let Some(same) = same.filter(|same| value(same) > 0.0) {
+            line += &format!(
+                ", and {} the teacher at its own number of steps",
+                beside(value(student), value(same))
+            );
         }
         Some(line)
+    }
+}
+
+/// A distance beside another, so that "better than" or the like can be followed by whose the other is.
+fn beside(own: f64, other: f64) -> String {
+    let (better, worse) = (other / own, own / other);
+    // What would be written as 1.0 is no difference.
+    match () {
+        () if better >= 1.05 => format!("{better:.1} times better than"),
+        () if worse >= 1.05 => format!("{worse:.1} times worse than"),
+        () => "as far from the data as".to_owned(),
     }
 }
 
@@ -112,12 +137,29 @@ fn details(record: &Record) -> String {
     };
     let (n, of) = (score.n_generated(), &record.reference.description);
     let how = match &record.generated {
-        Generated::Model { sampler, sampling_steps, nfe, .. } => {
+        Generated::Model { sampler, sampling_steps, nfe, making, .. } => {
             let steps = if *sampling_steps == 1 { "step" } else { "steps" };
-            format!("{sampler}, {sampling_steps} {steps}, {nfe} network evaluations a sample")
+            let labels = match making.as_ref().map(|m| &m.labels) {
+                None | Some(Labels::None) => String::new(),
+                Some(Labels::Data { .. }) => ", classes in the data's proportions".to_owned(),
+                Some(other) => format!(", {other}"),
+            };
+            format!("{sampler}, {sampling_steps} {steps}, {nfe} network evaluations a sample{labels}")
         }
         Generated::Images { description, skipped: 0, .. } => description.clone(),
         Generated::Images { description, skipped, .. } => format!("{description}, {skipped} files left out"),
     };
     format!("{spread}{n} samples against {of}; {how}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn worse_is_not_called_better() {
+        assert_eq!(beside(2.0, 42.2), "21.1 times better than");
+        assert_eq!(beside(5.0, 4.0), "1.2 times worse than");
+        assert_eq!(beside(1.0, 1.02), "as far from the data as");
+    }
 }

@@ -1,12 +1,15 @@
 //! A model that is measured.
 
-use std::fmt::Display;
-
-use anyhow::{Result, bail};
-use fewstep_eval::{Digest, Weights};
+use anyhow::Result;
+use fewstep_eval::{Digest, Making, Weights};
 use fewstep_models::Model;
+use fewstep_samplers::LabelRule;
+use fewstep_schedules::NoiseGrid;
 use fewstep_torch::{Tensor, raw_bytes};
 use fewstep_train::{ModelCard, ModelFile};
+use serde::Serialize;
+
+use super::labels::labels;
 
 /// A model that is measured.
 pub(crate) struct Subject<'a> {
@@ -33,15 +36,29 @@ impl<'a> Subject<'a> {
             None => Weights::Unknown,
         }
     }
+
+    /// How it is asked for images, on these levels and with labels by this rule.
+    pub(crate) fn making(&self, grid: &NoiseGrid, rule: &LabelRule) -> Result<Making> {
+        let ModelCard { model, schedule, clip, .. } = self.card;
+        let levels: Vec<u8> = (0..=grid.steps())
+            .map(|i| grid.level(i))
+            .flat_map(|level| [level.alpha, level.sigma].map(f64::to_le_bytes))
+            .flatten()
+            .collect();
+        Ok(Making {
+            network: Digest::of(&serde_json::to_vec(&model.network)?),
+            prediction: words(&model.prediction)?,
+            schedule: words(schedule)?,
+            levels: Digest::of(&levels),
+            clip: words(clip)?,
+            labels: labels(rule, model.n_classes()),
+        })
+    }
 }
 
-/// Passes when the model, called `what`, has the class that `--class` asks for.
-pub(crate) fn check_class(class: Option<i64>, card: &ModelCard, what: impl Display) -> Result<()> {
-    let classes = card.model.n_classes();
-    match class.filter(|c| !(0..classes.max(0)).contains(c)) {
-        Some(class) => bail!("--class {class}: {what} has {classes} classes"),
-        None => Ok(()),
-    }
+/// A choice as a config has it, without quotes.
+fn words(choice: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string(choice)?.replace('"', "").replace(',', ", "))
 }
 
 /// Digest of the parameters' bytes.

@@ -3,7 +3,7 @@
 mod cost;
 mod text;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fewstep_distill::{Btd, Denoising, Tract};
 use fewstep_models::{Model, ModelConfig};
 use fewstep_schedules::{NoiseGrid, Phase, PhasePlan};
@@ -34,7 +34,7 @@ impl Outline {
         config.distill.btd.weighting.validate().context("distill.btd.weighting")?;
         config.teacher.objective.weighting.validate().context("teacher.objective.weighting")?;
         config.teacher.objective.noise.validate().context("teacher.objective.noise")?;
-        let model = Model::new(config.model.clone())?;
+        let model = Model::new(config.model.clone()).map_err(|e| in_section("model", e))?;
         let other = config.student.as_ref().map(|student| other_student(student, &model)).transpose()?;
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
         let grid = config.schedule.grid(phases.steps()).context("distill.schedule")?;
@@ -46,7 +46,7 @@ impl Outline {
         }
         config.evaluation.validate()?;
         let training = training_plan(&config, &phases, &grid)?;
-        training.validate()?;
+        training.validate().map_err(in_training)?;
         Ok(Self { config, model, other, grid, phases, training })
     }
 
@@ -61,10 +61,29 @@ impl Outline {
     }
 }
 
+/// The error with the key that a config has it under.
+fn in_section(section: &str, error: fewstep_models::Error) -> anyhow::Error {
+    match error {
+        fewstep_models::Error::Config { key: "prediction", problem } => {
+            anyhow!("{section}.prediction: {problem}")
+        }
+        fewstep_models::Error::Config { key, problem } => anyhow!("{section}.network.{key}: {problem}"),
+        other => anyhow::Error::from(other).context(format!("{section}.network")),
+    }
+}
+
+/// The error with the key that a config has it under.
+fn in_training(error: fewstep_train::Error) -> anyhow::Error {
+    match error {
+        fewstep_train::Error::Plan { key, problem } => anyhow!("training.{key}: {problem}"),
+        other => other.into(),
+    }
+}
+
 /// The network of `[student]`.
 fn other_student(student: &StudentConfig, teacher: &Model) -> Result<Model> {
     let config = ModelConfig { network: student.network.clone(), prediction: student.prediction };
-    let model = Model::new(config).context("student")?;
+    let model = Model::new(config).map_err(|e| in_section("student", e))?;
     let (own, theirs) = (model.config(), teacher.config());
     if own.image_shape() != theirs.image_shape() {
         bail!(
@@ -82,9 +101,19 @@ fn other_student(student: &StudentConfig, teacher: &Model) -> Result<Model> {
 fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Result<TrainPlan> {
     let t = &config.training;
     let batch = t.batch.max(1) as u64;
+    let (c, d) = (&config.teacher, &config.distill);
+    if d.samples == 0 {
+        bail!("distill.samples: must be at least 1, is 0");
+    }
+    for (key, dropout) in [("teacher.dropout", c.dropout), ("distill.dropout", d.dropout)] {
+        if !(0.0..1.0).contains(&dropout) {
+            bail!("{key}: must be at least 0 and below 1, is {dropout}");
+        }
+    }
+    c.learning_rate.validate().context("teacher.learning_rate")?;
+    d.learning_rate.validate().context("distill.learning_rate")?;
     let mut stages = Vec::new();
     if config.teacher.from.is_none() {
-        let c = &config.teacher;
         if c.samples == 0 {
             bail!("teacher.samples: must be at least 1 when no teacher.from is given");
         }
@@ -100,7 +129,6 @@ fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Re
             dropout: c.dropout,
         });
     }
-    let d = &config.distill;
     let n = phases.phases().len();
     if let Some(student) = config.student.as_ref().filter(|student| !(1..=n).contains(&student.phase)) {
         bail!("student.phase: is {}, but distill.schedule has phases 1 to {n}", student.phase);

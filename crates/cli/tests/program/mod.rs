@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use fewstep_formats::{NamedArray, write_npz};
+
 /// Arguments of a run that is small but whole: teacher, two phases, evaluation.
 pub const TINY: &[&str] = &[
     "--set=name=tiny",
@@ -56,6 +58,41 @@ pub fn train(runs: &Path) -> Command {
     let mut command = fewstep();
     command.arg("train").arg("--runs").arg(runs).args(TINY);
     command
+}
+
+/// The same, of the brief run.
+pub fn brief(runs: &Path) -> Command {
+    let mut command = train(runs);
+    command.args(BRIEF);
+    command
+}
+
+/// Grey images of 8x8, so many of each class: an npz, and the setting that makes it a run's data.
+pub fn images(path: &Path, counts: &[usize]) -> String {
+    let labels: Vec<u8> = (0..).zip(counts).flat_map(|(class, &n)| vec![class; n]).collect();
+    let pixels: Vec<u8> = labels
+        .iter()
+        .enumerate()
+        .flat_map(|(i, &class)| (0..64).map(move |j| (i * 7 + j * j * (usize::from(class) + 1)) as u8 / 2))
+        .collect();
+    let arrays = [
+        NamedArray::from_u8("images", &[labels.len(), 1, 8, 8], &pixels).unwrap(),
+        NamedArray::from_u8("labels", &[labels.len()], &labels).unwrap(),
+    ];
+    write_npz(&arrays, std::fs::File::create(path).unwrap()).unwrap();
+    format!("--set=data={{kind='images', path={path:?}}}")
+}
+
+/// Runs to the end, expects success, and returns what was printed.
+pub fn stdout(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", log(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A file of JSON.
+pub fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// The output's log.

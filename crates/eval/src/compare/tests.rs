@@ -1,6 +1,7 @@
 use super::*;
 use crate::digest::Digest;
 use crate::inception::{PoolThree, Protocol};
+use crate::making::{Labels, Making};
 use crate::quantise::Quantisation;
 use crate::record::{ComputeKind, Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
@@ -13,6 +14,17 @@ fn fid(space: FeatureSpace, n: u64, m: ReferenceCount) -> Score {
 
 fn pool3(protocol: Protocol) -> FeatureSpace {
     FeatureSpace::PoolThree(PoolThree::fid(protocol))
+}
+
+fn making() -> Making {
+    Making {
+        network: Digest::of(b"network"),
+        prediction: "x0".to_owned(),
+        schedule: "cosine_log_snr".to_owned(),
+        levels: Digest::of(b"levels"),
+        clip: "unit_range".to_owned(),
+        labels: Labels::of_counts(&[3, 200, 40, 7]),
+    }
 }
 
 fn record() -> Record {
@@ -28,6 +40,7 @@ fn record() -> Record {
             nfe: 1,
             kind: ComputeKind::F32,
             quantisation: Quantisation::HalfUp,
+            making: Some(Box::new(making())),
         },
         program: Program { version: "0.1.0".to_owned(), device: "CPU".to_owned() },
     }
@@ -86,6 +99,69 @@ fn what_changes_the_number_for_the_same_images_forbids() {
     }
 }
 
+fn asked(record: &mut Record, change: impl Fn(&mut Making)) {
+    if let Generated::Model { making: Some(making), .. } = &mut record.generated {
+        change(making);
+    }
+}
+
+#[test]
+fn the_same_parameters_asked_in_another_way_are_not_comparable() {
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Making));
+    let changes: [Change; 8] = [
+        ("network", &|m| m.network = Digest::of(b"other heads")),
+        ("prediction", &|m| m.prediction = "eps".to_owned()),
+        ("schedule", &|m| m.schedule = "linear_beta".to_owned()),
+        ("clipping", &|m| m.clip = "off".to_owned()),
+        ("noise levels", &|m| m.levels = Digest::of(b"other visits")),
+        ("labels", &|m| m.labels = Labels::Uniform),
+        ("labels", &|m| m.labels = Labels::One { class: 1 }),
+        ("labels", &|m| m.labels = Labels::of_counts(&[3, 200, 40, 8])),
+    ];
+    for (what, change) in changes {
+        let mut other = record();
+        asked(&mut other, change);
+        for (a, b) in [(record(), other.clone()), (other.clone(), record())] {
+            let differences = compare(&a, &b).differences;
+            assert_eq!(differences.len(), 1, "{differences:?}");
+            assert_eq!((differences[0].what, differences[0].meaning), (what, Meaning::Forbids));
+        }
+        // Of another model it is part of what is compared, but for the classes that were asked for.
+        if let Generated::Model { digest, .. } = &mut other.generated {
+            *digest = Digest::of(b"student");
+        }
+        let found = compare(&record(), &other);
+        assert_eq!(found.comparable(), what != "labels", "{found}");
+        assert!(found.differences.iter().any(|d| d.what == what), "{found}");
+    }
+    // More steps visit other levels; that is said once.
+    let mut other = record();
+    asked(&mut other, |m| m.levels = Digest::of(b"two"));
+    if let Generated::Model { sampling_steps, nfe, .. } = &mut other.generated {
+        (*sampling_steps, *nfe) = (2, 2);
+    }
+    let found = compare(&record(), &other);
+    let steps: Vec<&str> = found.differences.iter().map(|d| d.what).collect();
+    assert_eq!(steps, ["sampling steps", "network evaluations"]);
+    found.require().unwrap();
+    // One class beside a model without classes are other images.
+    let mut one = record();
+    asked(&mut one, |m| m.labels = Labels::One { class: 0 });
+    asked(&mut other, |m| m.labels = Labels::None);
+    assert!(!compare(&one, &other).comparable());
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_read_and_its_silence_noted() {
+    let mut json: serde_json::Value = serde_json::from_str(&record().to_json().unwrap()).unwrap();
+    let model = json.pointer_mut("/generated/model").unwrap().as_object_mut().unwrap();
+    assert!(model.remove("making").is_some());
+    let old = Record::from_json(&json.to_string()).unwrap();
+    let found = compare(&old, &record());
+    assert_eq!(found.to_string(), "note      how the model was asked: not told | told\ncomparable");
+    assert_eq!(compare(&old, &old).differences, []);
+}
+
 #[test]
 fn neighbours_and_pixel_spaces_forbid_too() {
     let images = Images { count: 9, n_grey: 0 };
@@ -116,6 +192,14 @@ fn models_are_what_is_compared() {
         nfe: 3,
         kind: ComputeKind::Bf16,
         quantisation: Quantisation::HalfUp,
+        making: Some(Box::new(Making {
+            network: Digest::of(b"small"),
+            prediction: "v".to_owned(),
+            schedule: "karras".to_owned(),
+            levels: Digest::of(b"one"),
+            clip: "off".to_owned(),
+            labels: Labels::None,
+        })),
     };
     other.program.device = "GPU".to_owned();
     let comparison = compare(&record(), &other);
@@ -131,6 +215,11 @@ fn models_are_what_is_compared() {
         "sampling steps",
         "network evaluations",
         "kind of the computation",
+        "network",
+        "prediction",
+        "schedule",
+        "clipping",
+        "labels",
     ];
     assert_eq!(of(Meaning::Subject), subject);
     assert_eq!(of(Meaning::Note), ["device", "seeds"]);
