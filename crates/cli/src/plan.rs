@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
 use fewstep_models::Model;
 use fewstep_samplers::Solver;
+use fewstep_torch::raw_bytes;
 use fewstep_train::{ModelCard, ModelFile, Role};
 use sha2::{Digest, Sha256};
 
@@ -72,7 +73,7 @@ impl Plan {
         let dataset = open_dataset(config, &outline.model)?;
         let teacher = config.teacher.from.as_deref().map(|path| load_teacher(path, &outline)).transpose()?;
         let dataset_digest = dataset.digest().context("data")?;
-        let fingerprint = fingerprint(config, &dataset_digest, teacher.as_ref());
+        let fingerprint = fingerprint(config, &dataset_digest, teacher.as_ref())?;
         Ok(Self { outline, dataset, dataset_digest, teacher, fingerprint })
     }
 }
@@ -83,14 +84,14 @@ impl fmt::Display for Plan {
     }
 }
 
-fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>) -> String {
+fn fingerprint(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(config.training_part().to_string());
     hash.update(dataset_digest);
-    if let Some(values) = teacher.and_then(|t| Vec::<f32>::try_from(&t.flat).ok()) {
-        values.iter().for_each(|v| hash.update(v.to_le_bytes()));
+    if let Some(teacher) = teacher {
+        hash.update(raw_bytes(&teacher.flat)?);
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {

@@ -28,7 +28,10 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
         None => args.model.display().to_string(),
     })?;
     let sampler = args.sampler.of(&file.card)?;
-    let flat = file.flat.f_to_device(args.device.resolve()?)?;
+    let device = args.device.resolve()?;
+    let compute = args.compute.unwrap_or(file.card.compute);
+    compute.check(device).context("--compute")?;
+    let flat = file.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
     let clip = file.card.clip;
     let generator = Generator { model: &file.model, flat: &flat, grid: &visited, clip, sampler };
     let request = Request {

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     }
     let stop = stop_flag()?;
     let device = plan.outline.config.device.resolve()?;
+    plan.outline.config.compute.check(device)?;
     let folder = RunFolder::open(&args.runs, &plan.outline.config)?;
     write_run_record(&folder, device)?;
     for line in plan.to_string().lines() {
@@ -68,7 +69,7 @@ fn train<'a>(
     let training = &plan.outline.training;
     let keep = plan.outline.config.training.keep_checkpoints;
     let store = CheckpointStore::open(&folder.file("checkpoints"), &plan.fingerprint, keep)?;
-    let state = match store.load_newest(plan.outline.networks(), training.adam, device)? {
+    let state = match store.load_newest(plan.outline.networks(), training.adam, training.compute, device)? {
         Some(restored) => {
             for problem in &restored.passed_over {
                 tracing::warn!("passed over a damaged checkpoint: {problem}");
@@ -117,10 +118,12 @@ fn train<'a>(
 }
 
 fn start(plan: &Plan, device: Device) -> Result<TrainState> {
-    let adam = plan.outline.training.adam;
+    let (adam, compute) = (plan.outline.training.adam, plan.outline.training.compute);
     Ok(match &plan.teacher {
-        Some(file) => TrainState::from_student(file.flat.f_to_device(device)?, adam)?,
-        None => TrainState::fresh(&plan.outline.model, plan.outline.config.seed, adam, device)?,
+        Some(file) => {
+            TrainState::from_student(file.flat.f_to_device(device)?.f_to_kind(compute.kind())?, adam)?
+        }
+        None => TrainState::fresh(&plan.outline.model, plan.outline.config.seed, adam, compute, device)?,
     })
 }
 
@@ -146,6 +149,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
     let card = ModelCard {
         format: 1,
         model: model.config().clone(),
+        compute: plan.outline.config.compute,
         schedule: plan.outline.config.schedule,
         timesteps: plan.outline.grid.steps(),
         visits,
@@ -186,7 +190,8 @@ fn finish<'a>(
             &loaded
         }
     };
-    let teacher = teacher_file.flat.f_to_device(device)?;
+    let kind = plan.outline.config.compute.kind();
+    let teacher = teacher_file.flat.f_to_device(device)?.f_to_kind(kind)?;
     let student = Subject {
         what: "student",
         card: &student_card,

@@ -1,5 +1,6 @@
 //! Images by seed: the same seed gives the same image in any batch, on any number of threads.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use fewstep_models::Model;
@@ -17,7 +18,7 @@ use crate::sampler::Sampler;
 pub struct Generator<'a> {
     /// The network.
     pub model: &'a Model,
-    /// Its parameters, f32 `[total]`, on the device that is to compute.
+    /// Its parameters, `[total]`, on the device that is to compute.
     pub flat: &'a Tensor,
     /// The levels that sampling visits.
     pub grid: &'a NoiseGrid,
@@ -45,10 +46,10 @@ impl Generator<'_> {
 
     /// Labels of `seeds` for a network with classes: `label`, or each seed's own draw; `None` for one without.
     pub fn labels(&self, seeds: &[u64], label: Option<i64>) -> Option<Vec<i64>> {
-        let classes = self.model.config().n_classes();
+        let classes = u64::try_from(self.model.config().n_classes()).ok().and_then(NonZero::new)?;
         let key = Key::new(0, 0, Stream::SampleLabel);
-        let of = |&seed: &u64| label.unwrap_or_else(|| key.below(seed, classes as u64) as i64);
-        (classes > 0).then(|| seeds.iter().map(of).collect())
+        let of = |&seed: &u64| label.unwrap_or_else(|| key.below(seed, classes) as i64);
+        Some(seeds.iter().map(of).collect())
     }
 
     fn run(&self, job: &Job) -> Result<Sampled> {

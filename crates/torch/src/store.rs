@@ -57,7 +57,11 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
     })
 }
 
-fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+/// The elements of a tensor in row-major order, as they lie in memory.
+///
+/// # Errors
+/// libtorch fails.
+pub fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     let t = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let n = t.numel();
     let mut bytes = vec![0u8; n * t.kind().elt_size_in_bytes()];

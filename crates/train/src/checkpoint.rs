@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fewstep_torch::{AdamConfig, Device, parse, to_bytes};
+use fewstep_torch::{AdamConfig, Compute, Device, parse, to_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -153,12 +153,13 @@ impl CheckpointStore {
         &self,
         networks: impl Into<Networks<'a>>,
         adam: AdamConfig,
+        compute: Compute,
         device: Device,
     ) -> Result<Option<Restored>> {
         let networks = networks.into();
         let mut passed_over = Vec::new();
         for path in self.list()?.into_iter().rev() {
-            match self.read(&path, networks, adam, device) {
+            match self.read(&path, networks, adam, compute, device) {
                 Ok(state) => return Ok(Some(Restored { state, path, passed_over })),
                 Err(Error::Plan { key, problem }) => return Err(Error::Plan { key, problem }),
                 Err(e) => passed_over.push(e.to_string()),
@@ -175,6 +176,7 @@ impl CheckpointStore {
         folder: &Path,
         networks: Networks<'_>,
         adam: AdamConfig,
+        compute: Compute,
         device: Device,
     ) -> Result<TrainState> {
         let path = folder.join(MANIFEST);
@@ -196,7 +198,7 @@ impl CheckpointStore {
             return Err(Error::Plan { key: "checkpoints", problem });
         }
         let stored = parse(&bytes, &path.display().to_string())?;
-        TrainState::from_stored(stored, networks, adam, device, &path)
+        TrainState::from_stored(stored, networks, adam, compute, device, &path)
     }
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct EvalFidArgs {
     /// Class of every image, for a model with classes (default: each seed draws its own).
     #[arg(long)]
     pub(crate) class: Option<i64>,
+    /// Kind that a model's network computes in, f32 or f64 (default: the model's own).
+    #[arg(long, conflicts_with_all = ["images", "records"])]
+    pub(crate) compute: Option<fewstep_torch::Compute>,
     /// Images a batch.
     #[arg(long)]
     pub(crate) batch: Option<usize>,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use anyhow::{Result, bail};
 use fewstep_eval::{Digest, Weights};
 use fewstep_models::Model;
-use fewstep_torch::{Device, Tensor};
+use fewstep_torch::{Tensor, raw_bytes};
 use fewstep_train::{ModelCard, ModelFile};
 
 /// A model that is measured.
@@ -14,16 +14,16 @@ pub(crate) struct Subject<'a> {
     pub(crate) what: &'a str,
     pub(crate) card: &'a ModelCard,
     pub(crate) model: &'a Model,
-    /// On the device that computes.
+    /// On the device and of the kind that computes.
     pub(crate) flat: &'a Tensor,
     /// Of the parameters.
     pub(crate) digest: Digest,
 }
 
 impl<'a> Subject<'a> {
-    /// `flat` are the parameters of `file`, on the device that computes.
+    /// `flat` are the parameters of `file`, on the device and of the kind that computes.
     pub(crate) fn of_file(what: &'a str, file: &'a ModelFile, flat: &'a Tensor) -> Result<Self> {
-        Ok(Self { what, card: &file.card, model: &file.model, flat, digest: digest_of(flat)? })
+        Ok(Self { what, card: &file.card, model: &file.model, flat, digest: digest_of(&file.flat)? })
     }
 
     /// Which copy of a run's weights they are.
@@ -46,7 +46,5 @@ pub(crate) fn check_class(class: Option<i64>, card: &ModelCard, what: impl Displ
 
 /// Digest of the parameters' bytes.
 pub(crate) fn digest_of(flat: &Tensor) -> Result<Digest> {
-    let values = Vec::<f32>::try_from(flat.f_to_device(Device::Cpu)?)?;
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(Digest::of(&bytes))
+    Ok(Digest::of(&raw_bytes(flat)?))
 }

@@ -2,9 +2,10 @@ use super::*;
 use crate::digest::Digest;
 use crate::inception::{PoolThree, Protocol};
 use crate::quantise::Quantisation;
-use crate::record::{ComputeKind, Program, Reference, Seeds};
+use crate::record::{Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
 use crate::score::{Estimate, Images, ReferenceCount, Score};
+use fewstep_torch::Compute;
 
 fn fid(space: FeatureSpace, n: u64, m: ReferenceCount) -> Score {
     let images = Images { count: n, n_grey: 0 };
@@ -26,7 +27,7 @@ fn record() -> Record {
             sampler: "ddim".to_owned(),
             sampling_steps: 1,
             nfe: 1,
-            kind: ComputeKind::F32,
+            kind: Compute::F32,
             quantisation: Quantisation::HalfUp,
         },
         program: Program { version: "0.1.0".to_owned(), device: "CPU".to_owned() },
@@ -114,7 +115,7 @@ fn models_are_what_is_compared() {
         sampler: "heun".to_owned(),
         sampling_steps: 2,
         nfe: 3,
-        kind: ComputeKind::Bf16,
+        kind: Compute::F64,
         quantisation: Quantisation::HalfUp,
     };
     other.program.device = "GPU".to_owned();

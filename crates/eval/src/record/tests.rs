@@ -23,7 +23,7 @@ fn record() -> Record {
             sampler: "ddim".to_owned(),
             sampling_steps: 2,
             nfe: 2,
-            kind: ComputeKind::F32,
+            kind: Compute::F32,
             quantisation: Quantisation::HalfToEven,
         },
         program: Program { version: "0.1.0".to_owned(), device: "CPU, 2 threads".to_owned() },
