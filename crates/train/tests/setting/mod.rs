@@ -129,6 +129,7 @@ impl Setting {
         };
         TrainPlan {
             seed: 5,
+            compute: Compute::F32,
             batch: 6,
             micro_batch: 4,
             flip: true,
