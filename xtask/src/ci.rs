@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::checkout::Checkout;
-use crate::{layers, process, setup, test, tidy};
+use crate::{layers, process, scalars, setup, test, tidy};
 
 pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     let cargo = |args: &[&str]| {
@@ -17,6 +17,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     step("format", || process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     step("layers", || layers::run(checkout))?;
     step("tidy", || tidy::run(checkout))?;
+    step("scalars", || scalars::run(checkout))?;
     let libtorch = step("setup", || setup::ensure(checkout))?;
     step("fetch", test::weights)?;
     step("clippy", || {

@@ -15,6 +15,7 @@ mod metadata;
 mod process;
 mod program;
 mod reproduce;
+mod scalars;
 mod setup;
 mod test;
 mod tidy;
@@ -50,7 +51,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Reproduce(request) => reproduce::run(&checkout, &request),
         Command::Ci => ci::run(&checkout),
         Command::Layers => layers::run(&checkout),
-        Command::Tidy => tidy::run(&checkout),
+        Command::Tidy => {
+            tidy::run(&checkout)?;
+            scalars::run(&checkout)
+        }
         Command::Load { libraries } => setup::probe::load(&libraries),
     }
 }

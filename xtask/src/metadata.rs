@@ -1,5 +1,7 @@
-//! What `cargo metadata` says about the workspace: its packages and the names they depend on. No network is touched:
-//! dependencies of dependencies are not asked for.
+//! What `cargo metadata` says about the workspace: its packages and the names they depend on, and where the source of a
+//! dependency lies.
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -22,10 +24,24 @@ pub(crate) struct Dependency {
     pub(crate) dev: bool,
 }
 
-/// The packages of the checkout's workspace.
+/// The packages of the checkout's workspace. Dependencies of dependencies are not asked for, so no network is touched.
 pub(crate) fn packages(checkout: &Checkout) -> Result<Vec<Package>> {
+    parse(&text(checkout, &["--no-deps"])?)
+}
+
+/// The folder with the source of a dependency; cargo fetches it where it is not there yet.
+pub(crate) fn source_of(checkout: &Checkout, name: &str) -> Result<PathBuf> {
+    let metadata: Value =
+        serde_json::from_str(&text(checkout, &[])?).context("cargo metadata is not JSON")?;
+    let package = array(&metadata, "packages")?.iter().find(|package| package["name"] == name);
+    let manifest = package.and_then(|package| package["manifest_path"].as_str());
+    let manifest = manifest.with_context(|| format!("cargo metadata: no package `{name}`"))?;
+    Ok(Path::new(manifest).with_file_name(""))
+}
+
+fn text(checkout: &Checkout, args: &[&str]) -> Result<String> {
     let mut command = process::cargo(checkout);
-    command.args(["metadata", "--no-deps", "--format-version", "1"]);
+    command.args(["metadata", "--format-version", "1"]).args(args);
     let output = command.output().context("cannot start cargo")?;
     ensure!(
         output.status.success(),
@@ -33,7 +49,7 @@ pub(crate) fn packages(checkout: &Checkout) -> Result<Vec<Package>> {
         process::shown(&command),
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    parse(&String::from_utf8(output.stdout)?)
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Reads the text that `cargo metadata --format-version 1` writes.

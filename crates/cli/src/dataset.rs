@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::args::DatasetArgs;
 use crate::images;
 use crate::needs;
-use crate::outputs::try_place;
+use crate::outputs::try_new;
 use crate::progress::ImageProgress;
 use crate::signals::{Stopped, stop_flag};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> 
     if args.needs {
         return needs::print(Some(&spec), None);
     }
-    try_place("--out", &args.out)?;
+    try_new("--out", &args.out)?;
     let on_bad = if args.skip_bad { OnBad::Skip } else { OnBad::Refuse };
     let source = match &spec {
         // Opened as a data set, it would have to be of one size.

@@ -211,7 +211,9 @@ impl<'a> Request<'a> {
         let seeds = Seeds { first: self.evaluation.first_seed, count: n };
         let mut records = Vec::new();
         for ((what, file, steps), labels) in self.models.iter().zip(&rules) {
-            let flat = file.flat.f_to_device(device)?;
+            let compute = self.args.compute.unwrap_or(file.card.compute);
+            compute.check(device).context("--compute")?;
+            let flat = file.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
             let subject = Subject::of_file(what, file, &flat)?;
             for &steps in steps {
                 let outcome = evaluator.model(&subject, steps, (seeds, labels), 0)?;

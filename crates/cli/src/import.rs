@@ -11,6 +11,7 @@ use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
 use fewstep_models::{Architecture, Model};
 use fewstep_samplers::{Solver, X0Clip};
+use fewstep_torch::Compute;
 use fewstep_train::{ImportedFrom, ModelCard, ModelFile, Role};
 
 use crate::args::ImportArgs;
@@ -126,6 +127,7 @@ fn card(args: &ImportArgs, found: &Recognised<'_>, source: ImportedFrom) -> Resu
     Ok(ModelCard {
         format: 1,
         model: found.config.clone(),
+        compute: Compute::F32,
         schedule,
         timesteps,
         visits: (0..=grid.steps()).collect(),

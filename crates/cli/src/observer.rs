@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use fewstep_models::Model;
 use fewstep_report::{EventWriter, MetricsLog};
 use fewstep_train::{Error, ModelCard, ModelFile, Observer, Progress, Result, Stage, StepReport, TrainState};
@@ -53,13 +52,20 @@ impl Window {
         KeptWindow { steps: self.steps, loss_bits, grad_norm_bits }
     }
 
-    /// The window that a checkpoint kept; those of earlier versions kept none.
-    fn restored(memory: Option<&str>) -> serde_json::Result<Self> {
-        let Some(kept) = memory.map(serde_json::from_str::<KeptWindow>).transpose()? else {
-            return Ok(Self::default());
-        };
-        let (loss, grad_norm) = (f64::from_bits(kept.loss_bits), f64::from_bits(kept.grad_norm_bits));
-        Ok(Self { steps: kept.steps, loss, grad_norm, started: None, untimed: kept.steps })
+    /// The window that a checkpoint kept. One that another version wrote is no reason to stop: it costs a line of the log some
+    /// steps.
+    fn restored(memory: Option<&str>) -> Self {
+        let Some(memory) = memory else { return Self::default() };
+        match serde_json::from_str::<KeptWindow>(memory) {
+            Ok(kept) => {
+                let (loss, grad_norm) = (f64::from_bits(kept.loss_bits), f64::from_bits(kept.grad_norm_bits));
+                Self { steps: kept.steps, loss, grad_norm, started: None, untimed: kept.steps }
+            }
+            Err(e) => {
+                tracing::warn!("what the checkpoint remembers of the log cannot be read: {e}");
+                Self::default()
+            }
+        }
     }
 }
 
@@ -115,8 +121,7 @@ impl<'a> Watcher<'a> {
         bar.set_position(samples);
         bar.reset_eta();
         let batch = config.batch as u64;
-        let window = Window::restored(memory).context("what the checkpoint remembers of the log")?;
-        let log_every = config.log_every.max(1);
+        let (log_every, window) = (config.log_every.max(1), Window::restored(memory));
         Ok(Self {
             log,
             events,

@@ -18,8 +18,17 @@ pub(crate) fn try_file(flag: &str, path: &Path) -> Result<()> {
     }
 }
 
-/// Something new at `path`, which is made beside it and renamed.
-pub(crate) fn try_place(flag: &str, path: &Path) -> Result<()> {
+/// Something new at `path`, where nothing may be yet but an empty folder.
+pub(crate) fn try_new(flag: &str, path: &Path) -> Result<()> {
+    let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if std::fs::symlink_metadata(path).is_ok() && !is_empty() {
+        bail!("{flag} {}: is there already", path.display());
+    }
+    try_place(flag, path)
+}
+
+/// Something at `path`, which is made beside it and renamed.
+fn try_place(flag: &str, path: &Path) -> Result<()> {
     let named = match std::fs::symlink_metadata(path) {
         // The name itself may be impossible: too long, or below a file.
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -61,7 +70,7 @@ mod tests {
         for place in
             [dir.path().join("no/such/grid.png"), file.join("below.png"), long, "/proc/grid.png".into()]
         {
-            for tried in [try_file("--out", &place), try_place("--out", &place)] {
+            for tried in [try_file("--out", &place), try_new("--out", &place)] {
                 let told = told(tried);
                 assert!(told.contains(&format!("--out {}: cannot be written: ", place.display())), "{told}");
             }
@@ -73,7 +82,8 @@ mod tests {
             assert!(told(try_folder("--runs", &place)).contains("--runs"));
         }
         try_file("--out", &file).unwrap();
-        try_place("--out", &dir.path().join("new.zip")).unwrap();
+        try_new("--out", &dir.path().join("new.zip")).unwrap();
+        assert!(told(try_new("--out", &file)).contains("is there already"));
         try_folder("--runs", &dir.path().join("a/b/c")).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read(&file).unwrap(), b"what stood here");

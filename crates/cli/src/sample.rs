@@ -13,7 +13,7 @@ use indicatif::MultiProgress;
 
 use crate::args::SampleArgs;
 use crate::evaluation::{LabelChoice, LabelRequest, Request, generate, labels as describe_labels, levels};
-use crate::outputs::{try_file, try_place};
+use crate::outputs::{try_file, try_new};
 use crate::page::grid;
 use crate::signals::stop_flag;
 
@@ -31,7 +31,10 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
         None => args.model.display().to_string(),
     })?;
     let sampler = args.sampler.of(&file.card)?;
-    let flat = file.flat.f_to_device(args.device.resolve()?)?;
+    let device = args.device.resolve()?;
+    let compute = args.compute.unwrap_or(file.card.compute);
+    compute.check(device).context("--compute")?;
+    let flat = file.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
     let clip = file.card.clip;
     let generator = Generator { model: &file.model, flat: &flat, grid: &visited, clip, sampler };
     let request = Request {
@@ -70,7 +73,7 @@ impl Out {
 
     /// Passes when it can be written there.
     fn try_place(path: &Path) -> Result<()> {
-        if Self::is_picture(path) { try_file("--out", path) } else { try_place("--out", path) }
+        if Self::is_picture(path) { try_file("--out", path) } else { try_new("--out", path) }
     }
 
     /// A `.png` is one picture; a `.zip`, a `.npz` or a folder holds the images one by one.

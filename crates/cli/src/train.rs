@@ -43,6 +43,7 @@ pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
     }
     let stop = stop_flag()?;
     let device = plan.outline.config.device.resolve()?;
+    plan.outline.config.compute.check(device)?;
     let folder = RunFolder::open(&args.runs, &plan.outline.config)?;
     for line in plan.to_string().lines() {
         match line.strip_prefix("warning ") {
@@ -81,7 +82,7 @@ fn train<'a>(
     let training = &plan.outline.training;
     let keep = plan.outline.config.training.keep_checkpoints;
     let store = CheckpointStore::open(&folder.file("checkpoints"), plan.origin.clone(), keep)?;
-    let restored = store.load_newest(plan.outline.networks(), training.adam, device);
+    let restored = store.load_newest(plan.outline.networks(), training.adam, training.compute, device);
     let (state, memory) = match restored.map_err(plan::explained)? {
         Some(restored) => {
             for problem in &restored.passed_over {
@@ -131,10 +132,12 @@ fn train<'a>(
 }
 
 fn start(plan: &Plan, device: Device) -> Result<TrainState> {
-    let adam = plan.outline.training.adam;
+    let (adam, compute) = (plan.outline.training.adam, plan.outline.training.compute);
     Ok(match &plan.teacher {
-        Some(file) => TrainState::from_student(file.flat.f_to_device(device)?, adam)?,
-        None => TrainState::fresh(&plan.outline.model, plan.outline.config.seed, adam, device)?,
+        Some(file) => {
+            TrainState::from_student(file.flat.f_to_device(device)?.f_to_kind(compute.kind())?, adam)?
+        }
+        None => TrainState::fresh(&plan.outline.model, plan.outline.config.seed, adam, compute, device)?,
     })
 }
 
@@ -160,6 +163,7 @@ fn subject(plan: &Plan, index: usize) -> StageSubject<'_> {
     let card = ModelCard {
         format: 1,
         model: model.config().clone(),
+        compute: plan.outline.config.compute,
         schedule: plan.outline.config.schedule,
         timesteps: plan.outline.grid.steps(),
         visits,
@@ -201,7 +205,8 @@ fn finish<'a>(
             &loaded
         }
     };
-    let teacher = teacher_file.flat.f_to_device(device)?;
+    let kind = plan.outline.config.compute.kind();
+    let teacher = teacher_file.flat.f_to_device(device)?.f_to_kind(kind)?;
     let student = Subject {
         what: "student",
         card: &student_card,

@@ -214,7 +214,13 @@ fn what_too_few_images_say_nothing_of_is_told_before_and_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, n: usize, metrics: &str| {
         let set = images(&dir.path().join(name).with_extension("npz"), &[n]);
-        let set = [set, format!("--set=name={name}"), format!("--set=evaluation.metrics={metrics}")];
+        let set = [
+            set,
+            format!("--set=name={name}"),
+            format!("--set=evaluation.metrics={metrics}"),
+            "--set=evaluation.every=100".to_owned(),
+            "--set=evaluation.every_samples=3".to_owned(),
+        ];
         let mut plan = fewstep();
         plan.arg("plan").args(program::TINY).args(program::BRIEF).args(&set);
         let plan = stdout(plan);

@@ -1,5 +1,7 @@
 //! A training batch as a pure function of the run's key and the sample numbers.
 
+use std::num::NonZero;
+
 use fewstep_torch::keyed::{Key, Stream};
 use rayon::prelude::*;
 use tch::{Tensor, kind::Element};
@@ -9,6 +11,9 @@ use crate::{
     error::{Error, Result},
     order::Order,
 };
+
+/// Mirrored or not.
+const TWO: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(1);
 
 /// What decides the draws of a run, together with the sample number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,7 @@ pub fn make_batch(
         || vec![0; n_values],
         |pixels, ((x0, noise), (&m, &image))| {
             dataset.read(image, pixels)?;
-            if draws.flip && flip_key.below(m, 2) == 1 {
+            if draws.flip && flip_key.below(m, TWO) == 1 {
                 pixels.chunks_exact_mut(shape.w).for_each(<[u8]>::reverse);
             }
             x0.iter_mut().zip(&*pixels).for_each(|(x, &v)| *x = f32::from(v) / 127.5 - 1.0);

@@ -97,7 +97,7 @@ impl Btd {
 
     /// Whether every group of `phase` has two steps.
     pub fn fits(phase: &Phase) -> bool {
-        (0..phase.student_steps()).all(|g| phase.group_size(g) == 2)
+        (0..phase.student_steps()).all(|g| phase.group_size(g) == Ok(2))
     }
 
     /// The student's target over two teacher steps.

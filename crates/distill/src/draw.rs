@@ -1,5 +1,7 @@
 //! The random choices of objectives, as functions of the sample number.
 
+use std::num::NonZero;
+
 use fewstep_schedules::{NoiseLevel, Phase, Transition};
 use fewstep_torch::{Key, Stream};
 
@@ -13,13 +15,12 @@ use crate::error::Result;
 pub fn draw_transitions(phase: &Phase, seed: u64, stage: u64, ns: &[u64]) -> Result<Vec<Transition>> {
     let groups = Key::new(seed, stage, Stream::Group);
     let substeps = Key::new(seed, stage, Stream::Substep);
-    ns.iter()
-        .map(|&n| {
-            let group = groups.below(n, phase.student_steps() as u64) as usize;
-            let substep = substeps.below(n, phase.group_size(group) as u64) as usize;
-            Ok(phase.transition(group, substep)?)
-        })
-        .collect()
+    let draw = |&n: &u64| {
+        let group = groups.below(n, counted(phase.student_steps())?) as usize;
+        let substep = substeps.below(n, counted(phase.group_size(group)?)?) as usize;
+        Ok(phase.transition(group, substep)?)
+    };
+    ns.iter().map(draw).collect()
 }
 
 /// The top step of a group drawn uniformly, for each of the samples `ns`: what BTD learns at.
@@ -28,7 +29,8 @@ pub fn draw_transitions(phase: &Phase, seed: u64, stage: u64, ns: &[u64]) -> Res
 /// Never for a valid phase.
 pub fn draw_group_tops(phase: &Phase, seed: u64, stage: u64, ns: &[u64]) -> Result<Vec<Transition>> {
     let groups = Key::new(seed, stage, Stream::Group);
-    let top = |&n: &u64| Ok(phase.transition(groups.below(n, phase.student_steps() as u64) as usize, 0)?);
+    let count = counted(phase.student_steps())?;
+    let top = |&n: &u64| Ok(phase.transition(groups.below(n, count) as usize, 0)?);
     ns.iter().map(top).collect()
 }
 
@@ -37,6 +39,12 @@ pub fn draw_levels(objective: &Denoising, seed: u64, stage: u64, ns: &[u64]) -> 
     let key = Key::new(seed, stage, Stream::Time);
     let level = |&n: &u64| objective.level(1.0 - key.unit(n), f64::from(key.normals(&[n], 1)[0]));
     ns.iter().map(level).collect()
+}
+
+/// A count that something is drawn from.
+fn counted(n: usize) -> Result<NonZero<u64>> {
+    let none = fewstep_schedules::Error::OutOfRange { name: "count", got: 0.0, expected: "at least 1" };
+    Ok(NonZero::new(n as u64).ok_or(none)?)
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Tract {
     /// The student's target at the drawn transitions.
     ///
     /// # Errors
-    /// Not one transition for each image, or a denoiser fails.
+    /// Not one transition for each image, a transition of another grid's plan, or a denoiser fails.
     pub fn target(
         &self,
         teacher: &dyn Denoiser,
@@ -111,10 +111,11 @@ impl Tract {
         batch.expect("transitions", transitions.len())?;
         let _guard = no_grad();
         let (device, labels) = (batch.device(), batch.labels.as_ref());
-        let levels = |index: fn(&Transition) -> usize| {
-            Levels::new(transitions.iter().map(|tr| self.grid.level(index(tr))).collect())
+        let levels = |index: fn(&Transition) -> usize| -> Result<Levels> {
+            let level = |tr| self.grid.level(index(tr));
+            Ok(Levels::new(transitions.iter().map(level).collect::<std::result::Result<_, _>>()?))
         };
-        let (t, s, start) = (levels(|tr| tr.t), levels(|tr| tr.s), levels(|tr| tr.group_start));
+        let (t, s, start) = (levels(|tr| tr.t)?, levels(|tr| tr.s)?, levels(|tr| tr.group_start)?);
 
         let x_t = diffuse(&batch.x0, &batch.noise, &t)?;
         let teacher_x0 = self.config.solver.x0(teacher, &x_t, &t, &s, labels, self.config.clip_teacher)?;

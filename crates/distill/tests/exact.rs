@@ -48,7 +48,7 @@ impl<'a> Perfect<'a> {
 
     fn step(&self, x: &Tensor, t: usize) -> (Tensor, Transition) {
         let transition = *self.transitions.iter().find(|tr| tr.t == t).unwrap();
-        let ends = [t, transition.s].map(|i| Levels::uniform(self.grid.level(i), 1));
+        let ends = [t, transition.s].map(|i| Levels::uniform(self.grid.level(i).unwrap(), 1));
         let x0 = self.solver.x0(self.teacher, x, &ends[0], &ends[1], None, X0Clip::Off).unwrap();
         (Step::between(&ends[0], &ends[1], Device::Cpu).unwrap().apply(x, &x0).unwrap(), transition)
     }
@@ -72,7 +72,7 @@ impl Denoiser for Perfect<'_> {
                     (landed, next) = self.step(&landed, here);
                     here = next.s;
                 }
-                let ends = [level, self.grid.level(here)].map(|l| Levels::uniform(l, 1));
+                let ends = [level, self.grid.level(here).unwrap()].map(|l| Levels::uniform(l, 1));
                 Step::between(&ends[0], &ends[1], Device::Cpu).unwrap().x0_that_lands_on(&x, &landed).unwrap()
             })
             .collect();
@@ -88,7 +88,7 @@ fn unclipped() -> TractConfig {
 fn all(plan: &PhasePlan, phase: usize) -> Vec<Transition> {
     let phase = &plan.phases()[phase];
     (0..phase.student_steps())
-        .flat_map(|g| (0..phase.group_size(g)).map(move |m| phase.transition(g, m).unwrap()))
+        .flat_map(|g| (0..phase.group_size(g).unwrap()).map(move |m| phase.transition(g, m).unwrap()))
         .collect()
 }
 
@@ -133,7 +133,7 @@ fn the_student_s_one_step_lands_where_teacher_and_self_teacher_went() {
         for phase in 0..2 {
             let tr = all(&plan, phase);
             let (target, states) = tract.target(&teacher, &own, &batch(tr.len() as i64), &tr).unwrap();
-            let start = Levels::new(tr.iter().map(|t| grid.level(t.group_start)).collect());
+            let start = Levels::new(tr.iter().map(|t| grid.level(t.group_start).unwrap()).collect());
             let landed = Step::between(&target.at, &start, Device::Cpu)
                 .unwrap()
                 .apply(&target.x_t, &target.x0)
@@ -277,7 +277,7 @@ fn tract_ve_with_heun_converges_to_the_flow_with_order_two() {
         let top = [plan.phases()[0].transition(0, 0).unwrap()];
         let tract = Tract { grid: grid.clone(), config };
         let (target, states) = tract.target(&teacher, &taught, &batch(1), &top).unwrap();
-        let ends = [n, 0].map(|i| Levels::uniform(grid.level(i), 1));
+        let ends = [n, 0].map(|i| Levels::uniform(grid.level(i).unwrap(), 1));
         let want = teacher.flow(&target.x_t, &ends[0], &ends[1]).unwrap();
         max_abs(states.x_group_start - want)
     };

@@ -19,7 +19,7 @@ impl Digest {
 
     /// A SHA-256 digest computed elsewhere.
     #[must_use]
-    pub fn from_sha256(digest: [u8; 32]) -> Self {
+    pub const fn from_sha256(digest: [u8; 32]) -> Self {
         Self(digest)
     }
 }

@@ -7,6 +7,7 @@
 use crate::error::{During, Error, Result};
 use crate::inception::{Inception, PoolThree};
 use crate::rows::shape_of;
+use fewstep_torch::ScalarOps;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tch::{Kind, Tensor};
@@ -161,7 +162,7 @@ impl Pixels {
             });
         }
         let flat = images.f_flatten(1, -1).and_then(|t| t.f_to_kind(Kind::Double));
-        flat.and_then(|t| t.f_div_scalar(127.5)).and_then(|t| t.f_sub_scalar(1.0)).during(OPERATION)
+        flat.and_then(|t| t.div_number(127.5)).and_then(|t| t.sub_number(1.0)).during(OPERATION)
     }
 }
 

@@ -17,6 +17,7 @@
 use crate::error::{During, Error, Result};
 use crate::gaussian::Gaussian;
 use crate::rows::rows_f64;
+use fewstep_torch::ScalarOps;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Squared Cholesky pivots below this part of the largest entry do not count as full rank. At condition k of
@@ -100,7 +101,7 @@ fn centred_scaled(operation: &'static str, rows: &Tensor, width: Option<usize>) 
     }
     let mean = rows.f_mean_dim([0i64].as_slice(), false, Kind::Double).during(operation)?;
     let scale = 1.0 / ((n - 1) as f64).sqrt();
-    let scaled = rows.f_sub(&mean).and_then(|t| t.f_mul_scalar(scale)).during(operation)?;
+    let scaled = rows.f_sub(&mean).and_then(|t| t.mul_number(scale)).during(operation)?;
     Ok((mean, scaled))
 }
 
@@ -128,7 +129,7 @@ fn cholesky(covariance: &Tensor) -> Result<Option<Tensor>> {
 fn root_trace_full_rank(factor: &Tensor, cov_b: &Tensor) -> Result<f64> {
     const OPERATION: &str = "eigenvalues of L^T B L";
     let product = congruent_lower(factor, cov_b).during(OPERATION)?;
-    let roots = product.f_linalg_eigvalsh("L").and_then(|t| t.f_clamp_min(0.0)).and_then(|t| t.f_sqrt());
+    let roots = product.f_linalg_eigvalsh("L").and_then(|t| t.clamp_least(0.0)).and_then(|t| t.f_sqrt());
     roots.and_then(|t| t.f_sum(Kind::Double)).and_then(|t| t.f_double_value(&[])).during(OPERATION)
 }
 
@@ -171,7 +172,7 @@ fn eigen_factor(covariance: &Tensor) -> Result<Tensor> {
             got: least,
         });
     }
-    let kept = values.f_gt(d as f64 * f64::EPSILON * largest).and_then(|t| t.f_nonzero());
+    let kept = values.above_number(d as f64 * f64::EPSILON * largest).and_then(|t| t.f_nonzero());
     let kept = kept.and_then(|t| t.f_flatten(0, -1)).during(OPERATION)?;
     let roots = values.f_index_select(0, &kept).and_then(|t| t.f_sqrt()).during(OPERATION)?;
     vectors.f_index_select(1, &kept).and_then(|t| t.f_mul(&roots)).during(OPERATION)

@@ -11,7 +11,7 @@
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, checked_rows};
 use crate::workers::{LARGE, in_order};
-use fewstep_torch::{Key, Stream};
+use fewstep_torch::{Key, ScalarOps, Stream};
 use tch::{Kind, Tensor};
 
 /// Rows of a tile of the kernel matrix; not fewer for the reason given in `neighbours`.
@@ -165,7 +165,7 @@ fn diagonal_sum(rows: &Tensor) -> Result<f64> {
 fn cubed_sum(products: Tensor, d: f64) -> Result<f64> {
     const OPERATION: &str = "cubes of a kernel matrix";
     let mut base = products;
-    let _ = base.f_mul_scalar_(1.0 / d).and_then(|mut t| t.f_add_scalar_(1.0)).during(OPERATION)?;
+    let _ = base.mul_number_(1.0 / d).and_then(|mut t| t.add_number_(1.0)).during(OPERATION)?;
     let squares = base.f_square().and_then(|t| t.f_flatten(0, -1)).during(OPERATION)?;
     let cubes = base.f_flatten(0, -1).and_then(|t| t.f_dot(&squares));
     cubes.and_then(|t| t.f_double_value(&[])).during(OPERATION)

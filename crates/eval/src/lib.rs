@@ -17,6 +17,7 @@
 //!
 //! ```
 //! use fewstep_eval::{Extractor, ImageMoments, ImageShape, Quantisation};
+//! use fewstep_torch::ScalarOps;
 //! use tch::{Device, Kind, Tensor};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +26,7 @@
 //! let mut light = ImageMoments::new(&pixels, Device::Cpu)?;
 //! let images = Tensor::f_from_slice(&[-1.0, -0.5, 0.0])?.f_reshape([3, 1, 1, 1])?;
 //! dark.push(&pixels, &Quantisation::HalfToEven.apply(&images)?)?;
-//! light.push(&pixels, &Quantisation::HalfToEven.apply(&images.f_add_scalar(1.0)?)?)?;
+//! light.push(&pixels, &Quantisation::HalfToEven.apply(&images.add_number(1.0)?)?)?;
 //! let score = dark.frechet(&light)?;
 //! assert_eq!(score.metric().name(), "frechet[pixels]");
 //! assert!((score.value() - 1.0).abs() < 0.02); // moved by 1, but for 8-bit rounding
@@ -72,7 +73,7 @@ pub use metric::{Metric, Statistic};
 pub use moments::Moments;
 pub use neighbours::{PrecisionRecall, precision_recall};
 pub use quantise::Quantisation;
-pub use record::{ComputeKind, Generated, Program, Record, Reference, Seeds, Weights};
+pub use record::{Generated, Program, Record, Reference, Seeds, Weights};
 pub use reference::{Claim, ReferenceStats};
 pub use resample::{Bootstrap, Extrapolation, Interval, Line, frechet_infinity, frechet_interval};
 pub use score::{Estimate, ReferenceCount, Score};

@@ -14,6 +14,7 @@
 use crate::error::{During, Error, Result};
 use crate::gaussian::Gaussian;
 use crate::rows::{rows_f64, shape_of, values_f64};
+use fewstep_torch::ScalarOps;
 use ndarray::{Array1, Array2};
 use tch::{Device, Kind, Tensor};
 
@@ -125,9 +126,9 @@ impl Moments {
         let n_b_share = n_b as f64 / n;
         let delta = mean_b.f_sub(&self.mean).during(operation)?;
         let column = delta.f_unsqueeze(1).during(operation)?;
-        let row = delta.f_mul_scalar(n_a * n_b_share).and_then(|t| t.f_unsqueeze(0)).during(operation)?;
+        let row = delta.mul_number(n_a * n_b_share).and_then(|t| t.f_unsqueeze(0)).during(operation)?;
         let _ = self.scatter.f_addmm_(&column, &row).during(operation)?;
-        let step = delta.f_mul_scalar(n_b_share).during(operation)?;
+        let step = delta.mul_number(n_b_share).during(operation)?;
         let _ = self.mean.f_add_(&step).during(operation)?;
         self.count += n_b;
         Ok(())

@@ -9,6 +9,7 @@
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, checked_rows};
 use crate::workers::{LARGE, in_order};
+use fewstep_torch::ScalarOps;
 use tch::{Kind, Tensor};
 
 const OPERATION: &str = "precision_recall";
@@ -81,10 +82,9 @@ impl Tile {
             |t: &Tensor| t.f_square().and_then(|t| t.f_sum_dim_intlist([1i64].as_slice(), true, None));
         let (norms_a, norms_b) = (norms(&a).during(OPERATION)?, norms(&b).during(OPERATION)?);
         let mut squares = b.f_tr().and_then(|b| a.f_mm(&b)).during(OPERATION)?;
-        let _ = squares.f_mul_scalar_(-2.0).and_then(|mut s| s.f_add_(&norms_a)).during(OPERATION)?;
+        let _ = squares.mul_number_(-2.0).and_then(|mut s| s.f_add_(&norms_a)).during(OPERATION)?;
         let _ = norms_b.f_tr().and_then(|n| squares.f_add_(&n)).during(OPERATION)?;
-        let _ = squares.f_clamp_min_(0.0).during(OPERATION)?;
-        Ok(squares)
+        squares.clamp_least(0.0).during(OPERATION)
     }
 }
 
@@ -99,9 +99,10 @@ fn squared_radii(tiles: &[Tile], k: i64) -> Result<Vec<Tensor>> {
     let pairs = (0..tiles.len()).flat_map(|i| (i..tiles.len()).map(move |j| (i, j)));
     let jobs = pairs.map(|(i, j)| (i, j, tiles[i].shared(), tiles[j].shared()));
     let found = in_order(jobs, LARGE, |(i, j, a, b)| {
-        let mut squares = a.squared_distances(&b)?;
+        let squares = a.squared_distances(&b)?;
         if i == j {
-            let _ = squares.f_fill_diagonal_(f64::INFINITY, false).during(OPERATION)?;
+            let mut diagonal = squares.f_diagonal(0, 0, 1).during(OPERATION)?;
+            let _ = diagonal.fill_number_(f64::INFINITY).during(OPERATION)?;
             return Ok(vec![(i, nearest(&squares, k)?)]);
         }
         let across = squares.f_tr().and_then(|t| t.f_contiguous()).during(OPERATION)?;

@@ -3,6 +3,7 @@
 
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, shape_of};
+use fewstep_torch::ScalarOps;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -40,11 +41,14 @@ impl Quantisation {
         all_finite(OPERATION, &images.f_flatten(1, -1).during(OPERATION)?, 0)?;
         let levels = match self {
             Self::HalfToEven => {
-                images.f_add_scalar(1.0).and_then(|t| t.f_mul_scalar(127.5)).and_then(|t| t.f_round())
+                images.add_number(1.0).and_then(|t| t.mul_number(127.5)).and_then(|t| t.f_round())
             }
-            Self::HalfUp => images.f_mul_scalar(127.5).and_then(|t| t.f_add_scalar(128.0)),
+            Self::HalfUp => images.mul_number(127.5).and_then(|t| t.add_number(128.0)),
         };
-        levels.and_then(|t| t.f_clamp(0.0, 255.0)).and_then(|t| t.f_to_kind(Kind::Uint8)).during(OPERATION)
+        levels
+            .and_then(|t| t.clamp_number(0.0, 255.0))
+            .and_then(|t| t.f_to_kind(Kind::Uint8))
+            .during(OPERATION)
     }
 }
 

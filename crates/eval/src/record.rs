@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::making::Making;
 use crate::quantise::Quantisation;
 use crate::score::Score;
+use fewstep_torch::Compute;
 use serde::{Deserialize, Serialize};
 
 /// A score and everything that it depends on.
@@ -51,7 +52,7 @@ pub enum Generated {
         /// Network evaluations an image.
         nfe: u32,
         /// Kind in which the network computed.
-        kind: ComputeKind,
+        kind: Compute,
         /// How samples became 8-bit images.
         quantisation: Quantisation,
         /// How the model was asked; records of earlier versions do not tell.
@@ -94,20 +95,6 @@ pub struct Seeds {
     pub first: u64,
     /// How many.
     pub count: u64,
-}
-
-/// Floating point kind of a network's computation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ComputeKind {
-    /// 64 bits.
-    F64,
-    /// 32 bits.
-    F32,
-    /// bfloat16.
-    Bf16,
-    /// IEEE half precision.
-    F16,
 }
 
 /// The program and where it ran.

@@ -16,6 +16,7 @@ use crate::moments::Moments;
 use crate::rows::{all_finite, checked_rows};
 use crate::workers::{LARGE, in_order};
 use fewstep_torch::{Key, Stream};
+use std::num::NonZero;
 use tch::{Device, Tensor};
 
 /// Rows that are gathered and summed at once.
@@ -100,13 +101,14 @@ pub fn frechet_interval(rows: &Tensor, reference: &Gaussian, settings: &Bootstra
         return Err(Error::Input { operation: OPERATION, expected, got });
     }
     let rows = finite_rows(OPERATION, rows, reference)?;
-    let n = rows.size()[0] as u64;
-    let all: Vec<i64> = (0..n as i64).collect();
+    let none = Error::TooFew { operation: OPERATION, expected: 2, got: 0 };
+    let n = NonZero::new(rows.size()[0] as u64).ok_or(none)?;
+    let all: Vec<i64> = (0..n.get() as i64).collect();
     let value = distance_of(&rows, &all, reference)?;
     let jobs = (0..u64::from(resamples)).map(|i| (i, rows.shallow_clone()));
     let mut draws = in_order(jobs, LARGE, |(i, rows)| {
         let key = Key::new(seed, i, Stream::Evaluation);
-        let chosen: Vec<i64> = (0..n).map(|j| key.below(j, n) as i64).collect();
+        let chosen: Vec<i64> = (0..n.get()).map(|j| key.below(j, n) as i64).collect();
         distance_of(&rows, &chosen, reference)
     })?;
     let mean = draws.iter().sum::<f64>() / draws.len() as f64;

@@ -49,7 +49,7 @@ pub(crate) fn flat(
     }
     let tensors: HashMap<String, Tensor> =
         sources.iter().map(|s| Ok((s.name.clone(), s.tensor()?))).collect::<Result<_>>()?;
-    let flat = model.layout().gather("the file", &tensors)?;
+    let flat = model.layout().gather("the file", &tensors, Kind::Float)?;
     if flat.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
         return Err(Error::Mismatch { problems: not_finite(sources, &tensors)? });
     }

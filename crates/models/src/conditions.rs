@@ -1,6 +1,6 @@
 //! What a network is told besides the image and its noise.
 
-use fewstep_torch::{Kind, Params, Tensor};
+use fewstep_torch::{Kind, Params, ScalarOps, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::Dropout;
@@ -8,10 +8,10 @@ use crate::nn::Dropout;
 /// Class and augmentation of every image of a batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions<'a> {
-    /// Labels, i64 `[B]`; for EDM's networks also vectors of class weights, f32 `[B, n_classes]`. Without them a network of
+    /// Labels, i64 `[B]`; for EDM's networks also vectors of class weights, floating point `[B, n_classes]`. Without them a network of
     /// EDM that has classes is told none (a vector of zeros), a DDPM network refuses; one without classes ignores them.
     pub labels: Option<&'a Tensor>,
-    /// Numbers that describe the augmentation, f32 `[B, augment_dim]`. Without them a network that knows augmentations
+    /// Numbers that describe the augmentation, floating point `[B, augment_dim]`. Without them a network that knows augmentations
     /// takes the images as they are; other networks ignore them.
     pub augment: Option<&'a Tensor>,
     /// Dropout of this pass, in training.
@@ -36,7 +36,7 @@ impl BlockInputs<'_> {
     }
 }
 
-/// Conditions as the layers take them: f32 matrices of the right width.
+/// Conditions as the layers take them: matrices of the network's kind and of the right width.
 #[derive(Debug)]
 pub(crate) struct Vectors<'a> {
     /// `[B, n_classes]`, if the network has classes.
@@ -57,12 +57,12 @@ impl<'a> Conditions<'a> {
     ) -> Result<Vectors<'a>> {
         let classes = match (n_classes, self.labels) {
             (0, _) => None,
-            (_, None) => Some(Tensor::f_zeros([n, n_classes], (Kind::Float, p.device()))?),
-            (_, Some(labels)) => Some(class_vectors(labels, n, n_classes)?),
+            (_, None) => Some(Tensor::f_zeros([n, n_classes], (p.kind(), p.device()))?),
+            (_, Some(labels)) => Some(class_vectors(labels, n, n_classes)?.f_to_kind(p.kind())?),
         };
         let augment = match self.augment.filter(|_| augment_dim > 0) {
             None => None,
-            Some(augment) if augment.size() == [n, augment_dim] => Some(augment.f_to_kind(Kind::Float)?),
+            Some(augment) if augment.size() == [n, augment_dim] => Some(augment.f_to_kind(p.kind())?),
             Some(augment) => {
                 let expected = format!("[{n}, {augment_dim}]");
                 return Err(Error::Input { what: "augmentation", expected, got: augment.size() });
@@ -72,26 +72,25 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// `[B, n_classes]`, f32, from labels `[B]`. On a GPU an operation with a wrong label would fail later and elsewhere, and
+/// `[B, n_classes]` of zeros and ones, i64, from labels `[B]`. On a GPU an operation with a wrong label would fail later and elsewhere, and
 /// nothing would work from then on, so they are looked at first.
 pub(crate) fn one_hot(labels: &Tensor, n_classes: i64) -> Result<Tensor> {
-    let wrong = labels.f_lt(0)?.f_logical_or(&labels.f_ge(n_classes)?)?.f_nonzero()?;
+    let wrong = labels.below_number(0i64)?.f_logical_or(&labels.at_least_number(n_classes)?)?.f_nonzero()?;
     if wrong.size()[0] > 0 {
         let image = wrong.f_int64_value(&[0, 0])?;
         return Err(Error::Label { label: labels.f_int64_value(&[image])?, image, n_classes });
     }
-    Ok(labels.f_one_hot(n_classes)?.f_to_kind(Kind::Float)?)
+    Ok(labels.f_one_hot(n_classes)?)
 }
 
 fn class_vectors(labels: &Tensor, n: i64, n_classes: i64) -> Result<Tensor> {
-    let vectors = match labels.kind() {
-        Kind::Int64 if labels.size() == [n] => one_hot(labels, n_classes)?,
-        Kind::Float | Kind::Double if labels.size() == [n, n_classes] => labels.shallow_clone(),
+    match labels.kind() {
+        Kind::Int64 if labels.size() == [n] => one_hot(labels, n_classes),
+        Kind::Float | Kind::Double if labels.size() == [n, n_classes] => Ok(labels.shallow_clone()),
         _ => {
             let expected =
                 format!("{n} integer labels from 0 to {}, or weights [{n}, {n_classes}]", n_classes - 1);
-            return Err(Error::Input { what: "labels", expected, got: labels.size() });
+            Err(Error::Input { what: "labels", expected, got: labels.size() })
         }
-    };
-    Ok(vectors.f_to_kind(Kind::Float)?)
+    }
 }

@@ -7,13 +7,16 @@ pub enum Error {
     #[error(transparent)]
     Torch(#[from] fewstep_torch::Error),
     /// A network that cannot be built.
-    #[error("model.{key}: {problem}")]
+    #[error("{key}: {problem}")]
     Config {
         /// Key of the description.
         key: &'static str,
         /// What is wrong, with the numbers.
         problem: String,
     },
+    /// A network that contradicts itself: a fault of this crate, not of the caller.
+    #[error("fault in fewstep: {0}")]
+    Fault(&'static str),
     /// An input of another shape than the network takes.
     #[error("{what}: expected {expected}, got shape {got:?}")]
     Input {

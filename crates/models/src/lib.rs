@@ -4,7 +4,7 @@
 //! one [`Model`] over different [`fewstep_torch::Params`]. Exact denoisers of simple distributions stand beside the
 //! networks, so that samplers and objectives can be tested on data whose answer is known.
 //!
-//! Networks compute in f32; states, levels and answers are f64.
+//! Networks compute in the kind of their parameters (f32, or f64 for comparisons); states, levels and answers are f64.
 
 mod conditions;
 mod counted;

@@ -157,7 +157,7 @@ pub struct NetworkDenoiser<'a> {
 }
 
 impl<'a> NetworkDenoiser<'a> {
-    /// The same for images whose augmentation is described by `augment`, f32 `[B, augment_dim]`; it is ignored by networks
+    /// The same for images whose augmentation is described by `augment`, floating point `[B, augment_dim]`; it is ignored by networks
     /// that know no augmentations.
     #[must_use]
     pub fn with_augment(self, augment: &'a Tensor) -> Self {
@@ -172,7 +172,7 @@ impl<'a> NetworkDenoiser<'a> {
 }
 
 impl Denoiser for NetworkDenoiser<'_> {
-    /// Brings the state to the network's own scale (a division by 1 where it has that scale), asks the network in f32 and
+    /// Brings the state to the network's own scale (a division by 1 where it has that scale), asks the network in its parameters' kind and
     /// turns its prediction into `x0_hat` in f64.
     fn denoise(&self, x_t: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
         check_batch(x_t, at)?;
@@ -180,7 +180,7 @@ impl Denoiser for NetworkDenoiser<'_> {
         match &self.model.network {
             Network::Ddpm(unet) => {
                 let (x_t, at) = variance_preserving(x_t, at)?;
-                let out = unet.forward(self.params, &x_t.f_to_kind(Kind::Float)?, &at, given)?;
+                let out = unet.forward(self.params, &x_t.f_to_kind(self.params.kind())?, &at, given)?;
                 self.model.config.prediction.x0(&x_t, &out.f_to_kind(Kind::Double)?, &at)
             }
             Network::Edm(network) => network.denoise(self.params, x_t, at, given),

@@ -55,7 +55,7 @@ fn all() -> Vec<(Model, Params)> {
             for p in model.layout().params().iter().filter(|p| p.role == fewstep_torch::Role::Trained) {
                 params.insert(p.name.clone(), moved[&p.name].shallow_clone());
             }
-            let flat = model.layout().gather("moved", &params).unwrap();
+            let flat = model.layout().gather("moved", &params, Kind::Float).unwrap();
             let params = Params::frozen(model.layout().clone(), &flat).unwrap();
             (model, params)
         })
@@ -172,7 +172,7 @@ fn constants_are_saved_with_the_model_and_get_no_gradient() {
     for name in ["model.map_noise.freqs", "model.enc.4x4_aux_residual.resample_filter"] {
         assert!(named.contains_key(name), "{name}");
     }
-    let again = model.layout().gather("file", &named).unwrap();
+    let again = model.layout().gather("file", &named, Kind::Float).unwrap();
     assert_eq!(&again, params.flat());
     let p = Params::with_grad(model.layout().clone(), params.flat()).unwrap();
     let out = model.denoiser(&p).denoise(&images(1), &sigmas(&[0.7]), None).unwrap();

@@ -1,6 +1,6 @@
 //! Clipping of the estimated clean image.
 
-use fewstep_torch::Tensor;
+use fewstep_torch::{ScalarOps, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -24,7 +24,7 @@ impl X0Clip {
     pub fn apply(self, x0_hat: &Tensor) -> Result<Tensor> {
         match self {
             Self::Off => Ok(x0_hat.shallow_clone()),
-            Self::UnitRange => Ok(x0_hat.f_clamp(-1.0, 1.0)?),
+            Self::UnitRange => Ok(x0_hat.clamp_number(-1.0, 1.0)?),
         }
     }
 }

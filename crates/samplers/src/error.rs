@@ -20,11 +20,17 @@ pub enum Error {
     /// Churn for a sampler that has none.
     #[error("churn goes with solver `heun` only")]
     Churn,
-    /// A state that is not finite any more.
-    #[error("sampling step {step} of {steps} produced values that are not finite")]
+    /// Levels of two batches of different sizes.
+    #[error("a step from {from} noise levels to {to}: expected as many")]
+    Levels {
+        /// Samples at the start.
+        from: usize,
+        /// Samples at the end.
+        to: usize,
+    },
+    /// A state that is not finite any more. It is looked at once, after the last step.
+    #[error("sampling in {steps} steps ended in values that are not finite")]
     NonFinite {
-        /// Step, counted from 1.
-        step: usize,
         /// Steps in all.
         steps: usize,
     },

@@ -1,5 +1,6 @@
 //! Images by seed: the same seed gives the same image in any batch, on any number of threads.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use fewstep_models::Model;
@@ -18,7 +19,7 @@ use crate::sampler::Sampler;
 pub struct Generator<'a> {
     /// The network.
     pub model: &'a Model,
-    /// Its parameters, f32 `[total]`, on the device that is to compute.
+    /// Its parameters, `[total]`, on the device that is to compute.
     pub flat: &'a Tensor,
     /// The levels that sampling visits.
     pub grid: &'a NoiseGrid,
@@ -46,8 +47,8 @@ impl Generator<'_> {
 
     /// Labels of `seeds` for a network with classes; `None` for one without.
     pub fn labels(&self, seeds: &[u64], rule: &LabelRule) -> Option<Vec<i64>> {
-        let classes = self.model.config().n_classes();
-        (classes > 0).then(|| seeds.iter().map(|&seed| rule.label(seed, classes)).collect())
+        let classes = u64::try_from(self.model.config().n_classes()).ok().and_then(NonZero::new)?;
+        Some(seeds.iter().map(|&seed| rule.label(seed, classes)).collect())
     }
 
     fn run(&self, job: &Job) -> Result<Sampled> {

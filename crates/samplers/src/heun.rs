@@ -2,7 +2,7 @@
 
 use fewstep_models::{Counted, Denoiser, Levels};
 use fewstep_schedules::{NoiseGrid, NoiseLevel};
-use fewstep_torch::{Key, Kind, Stream, Tensor, no_grad};
+use fewstep_torch::{Key, Kind, ScalarOps, Stream, Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
 use crate::clip::X0Clip;
@@ -100,16 +100,16 @@ pub fn heun(
     let steps = grid.steps();
     let mut x = x_t.shallow_clone();
     for i in (1..=steps).rev() {
-        let mut from = grid.level(i);
+        let mut from = grid.level(i)?;
         if let Some(ChurnOf { churn, seeds }) = churn {
             let raised = churn.raised(from, steps);
             let variance = raised.sigma * raised.sigma - from.sigma * from.sigma;
             if variance > 0.0 {
-                x = x.f_add(&noise(seeds, i, &x)?.f_mul_scalar(variance.sqrt() * churn.s_noise)?)?;
+                x = x.f_add(&noise(seeds, i, &x)?.mul_number(variance.sqrt() * churn.s_noise)?)?;
             }
             from = raised;
         }
-        let (from, to) = (Levels::uniform(from, n), Levels::uniform(grid.level(i - 1), n));
+        let (from, to) = (Levels::uniform(from, n), Levels::uniform(grid.level(i - 1)?, n));
         x = Solver::Heun.step(&denoiser, &x, &from, &to, labels, clip)?;
         on_step(steps - i + 1, steps);
     }

@@ -1,5 +1,6 @@
 //! Which class an image of a conditional model has: a function of the image's seed and of a rule.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use fewstep_torch::{Key, Stream};
@@ -21,28 +22,32 @@ pub enum LabelRule {
 pub struct Frequencies {
     /// Images of this class and of those before it.
     up_to: Arc<[u64]>,
+    /// Of all classes.
+    total: NonZero<u64>,
 }
 
 impl LabelRule {
     /// In proportion to `counts`, one a class. Equal counts are the uniform rule, and none at all are nothing to go by.
     pub fn of_counts(counts: &[u64]) -> Self {
-        if counts.iter().all(|count| *count == counts[0]) {
-            return Self::Uniform;
-        }
         let up_to = counts.iter().scan(0u64, |sum, &count| {
             *sum = sum.saturating_add(count);
             Some(*sum)
         });
-        Self::Frequencies(Frequencies { up_to: up_to.collect() })
+        let up_to: Arc<[u64]> = up_to.collect();
+        let equal = counts.windows(2).all(|pair| pair[0] == pair[1]);
+        match up_to.last().copied().and_then(NonZero::new) {
+            Some(total) if !equal => Self::Frequencies(Frequencies { up_to, total }),
+            _ => Self::Uniform,
+        }
     }
 
     /// The class of the image with this seed, from a model of `n_classes`.
-    pub fn label(&self, seed: u64, n_classes: i64) -> i64 {
+    pub fn label(&self, seed: u64, n_classes: NonZero<u64>) -> i64 {
         let key = Key::new(0, 0, Stream::SampleLabel);
         match self {
-            Self::Uniform => key.below(seed, n_classes as u64) as i64,
-            Self::Frequencies(Frequencies { up_to }) => {
-                let drawn = key.below(seed, up_to.last().copied().unwrap_or(0));
+            Self::Uniform => key.below(seed, n_classes) as i64,
+            Self::Frequencies(Frequencies { up_to, total }) => {
+                let drawn = key.below(seed, *total);
                 up_to.partition_point(|&sum| sum <= drawn) as i64
             }
             Self::One(class) => *class,
@@ -62,6 +67,10 @@ impl Frequencies {
 mod tests {
     use super::*;
 
+    fn classes(n: u64) -> NonZero<u64> {
+        NonZero::new(n).unwrap()
+    }
+
     #[test]
     fn labels_have_the_proportions_of_the_counts() {
         let counts = [3, 200, 0, 40, 7];
@@ -70,7 +79,7 @@ mod tests {
         assert_eq!(frequencies.counts(), counts);
         let n = 100_000u64;
         let mut drawn = [0u64; 5];
-        (0..n).for_each(|seed| drawn[rule.label(seed, 5) as usize] += 1);
+        (0..n).for_each(|seed| drawn[rule.label(seed, classes(5)) as usize] += 1);
         for (got, count) in drawn.into_iter().zip(counts) {
             let share = count as f64 / 250.0;
             // Five standard deviations of the share.
@@ -86,10 +95,14 @@ mod tests {
             assert_eq!(LabelRule::of_counts(counts), LabelRule::Uniform);
         }
         let key = Key::new(0, 0, Stream::SampleLabel);
-        assert!((0..50).all(|seed| LabelRule::Uniform.label(seed, 10) == key.below(seed, 10) as i64));
-        assert_eq!(LabelRule::One(3).label(17, 10), 3);
+        assert!(
+            (0..50).all(
+                |seed| LabelRule::Uniform.label(seed, classes(10)) == key.below(seed, classes(10)) as i64
+            )
+        );
+        assert_eq!(LabelRule::One(3).label(17, classes(10)), 3);
         // Counts that nobody could have: no overflow.
         let wild = LabelRule::of_counts(&[u64::MAX, 1, u64::MAX]);
-        assert!((0..50).all(|seed| wild.label(seed, 3) == 0));
+        assert!((0..50).all(|seed| wild.label(seed, classes(3)) == 0));
     }
 }

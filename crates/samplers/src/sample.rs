@@ -2,7 +2,7 @@
 
 use fewstep_models::{Counted, Denoiser, Levels};
 use fewstep_schedules::NoiseGrid;
-use fewstep_torch::{Tensor, no_grad};
+use fewstep_torch::{ScalarOps, Tensor, no_grad};
 
 use crate::clip::X0Clip;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ impl Sampled {
     /// The result of a loop of `steps` steps.
     pub(crate) fn finite(x0: Tensor, nfe: u64, steps: usize) -> Result<Self> {
         if x0.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-            return Err(Error::NonFinite { step: steps, steps });
+            return Err(Error::NonFinite { steps });
         }
         Ok(Self { x0, nfe })
     }
@@ -36,9 +36,9 @@ impl Sampled {
 /// # Errors
 /// libtorch fails.
 pub fn initial_state(z: &Tensor, grid: &NoiseGrid) -> Result<Tensor> {
-    let last = grid.level(grid.steps());
+    let last = grid.last();
     let variance_exploding = last.alpha == 1.0;
-    Ok(if variance_exploding { z.f_mul_scalar(last.sigma)? } else { z.shallow_clone() })
+    Ok(if variance_exploding { z.mul_number(last.sigma)? } else { z.shallow_clone() })
 }
 
 /// DDIM (arXiv 2010.02502) down a whole grid, one step between each two levels.
@@ -65,7 +65,7 @@ pub fn ddim(
     let steps = grid.steps();
     let mut x = x_t.shallow_clone();
     for i in (1..=steps).rev() {
-        let (from, to) = (Levels::uniform(grid.level(i), n), Levels::uniform(grid.level(i - 1), n));
+        let (from, to) = (Levels::uniform(grid.level(i)?, n), Levels::uniform(grid.level(i - 1)?, n));
         let x0_hat = clip.apply(&denoiser.denoise(&x, &from, labels)?)?;
         x = Step::between(&from, &to, x.device())?.apply(&x, &x0_hat)?;
         on_step(steps - i + 1, steps);

@@ -21,8 +21,11 @@ impl Step {
     /// The step from `from` to `to`, sample by sample.
     ///
     /// # Errors
-    /// A sample for which `to` is noisier than `from`.
+    /// Not as many levels in `to` as in `from`, or a sample for which `to` is noisier than `from`.
     pub fn between(from: &Levels, to: &Levels, device: Device) -> Result<Self> {
+        if from.len() != to.len() {
+            return Err(Error::Levels { from: from.len(), to: to.len() });
+        }
         let mut coefficients = Vec::with_capacity(from.len());
         for (from, to) in from.iter().zip(to.iter()) {
             let stay = DdimStep { x_t: 1.0, x0: 0.0 };

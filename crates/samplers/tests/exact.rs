@@ -51,7 +51,8 @@ fn for_a_gaussian_ddim_converges_to_the_flow_with_order_one() {
             .map(|&steps| {
                 let grid = schedule.grid(steps).unwrap();
                 let x = initial_state(&noise(2), &grid).unwrap();
-                let ends = [grid.level(steps), grid.level(0)].map(|l| Levels::uniform(l, 2));
+                let ends =
+                    [grid.level(steps).unwrap(), grid.level(0).unwrap()].map(|l| Levels::uniform(l, 2));
                 let want = gaussian.flow(&x, &ends[0], &ends[1]).unwrap();
                 max_abs(&(run(&gaussian, &grid, &x).0 - want))
             })

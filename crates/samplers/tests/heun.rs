@@ -50,7 +50,8 @@ fn for_a_gaussian_heun_converges_to_the_flow_with_order_two() {
             .map(|&steps| {
                 let grid = between(schedule, from, to, steps);
                 let x = initial_state(&noise(2), &grid).unwrap();
-                let ends = [grid.level(steps), grid.level(0)].map(|l| Levels::uniform(l, 2));
+                let ends =
+                    [grid.level(steps).unwrap(), grid.level(0).unwrap()].map(|l| Levels::uniform(l, 2));
                 let want = gaussian.flow(&x, &ends[0], &ends[1]).unwrap();
                 max_abs(&(run(&gaussian, &grid, &x, None).x0 - want))
             })
@@ -177,9 +178,9 @@ fn churned_samples_depend_on_their_seeds_alone_and_keep_the_distribution() {
 fn churned_deviation(grid: &NoiseGrid, s_churn: f64, s_min: f64, s_max: f64) -> f64 {
     let gamma = (s_churn / grid.steps() as f64).min(2f64.sqrt() - 1.0);
     let slope = |sigma: f64| sigma / (0.25 + sigma * sigma);
-    let mut variance = grid.level(grid.steps()).sigma.powi(2);
+    let mut variance = grid.level(grid.steps()).unwrap().sigma.powi(2);
     for i in (1..=grid.steps()).rev() {
-        let (level, s) = (grid.level(i).sigma, grid.level(i - 1).sigma);
+        let (level, s) = (grid.level(i).unwrap().sigma, grid.level(i - 1).unwrap().sigma);
         let t = if (s_min..=s_max).contains(&level) { level * (1.0 + gamma) } else { level };
         let euler = 1.0 + (s - t) * slope(t);
         let heun = 1.0 + (s - t) * 0.5 * (slope(t) + slope(s) * euler);

@@ -1,5 +1,7 @@
 //! Bias-corrected exponential moving averages (arXiv 2303.04248, section 3.2), and the rule for the inference decay.
 
+use std::num::NonZero;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, check};
@@ -7,12 +9,12 @@ use crate::error::{Result, check};
 /// The rate `a_i = (1 - mu) / (1 - mu^i)` of update `i = 1, 2, ...` in `ema_i = (1 - a_i) ema_{i-1} + a_i phi_i`.
 ///
 /// `mu = 0` copies, `a_1 = 1` for every `mu`: the start value is forgotten at the first update. `1 - mu^i` is formed by
-/// `expm1`, so that a decay of 0.99999 keeps its digits. Update 0 does not exist and is taken as 1.
-pub fn bias_corrected_rate(decay: f64, update: u64) -> f64 {
+/// `expm1`, so that a decay of 0.99999 keeps its digits.
+pub fn bias_corrected_rate(decay: f64, update: NonZero<u64>) -> f64 {
     if decay <= 0.0 {
         return 1.0;
     }
-    let i = update.max(1) as f64;
+    let i = update.get() as f64;
     (1.0 - decay) / -(i * decay.ln()).exp_m1()
 }
 
@@ -62,7 +64,7 @@ mod tests {
         for decay in [0.0, 0.5, 0.99995] {
             let mut ema = 123.0;
             for i in 1..=20 {
-                let a = bias_corrected_rate(decay, i);
+                let a = bias_corrected_rate(decay, NonZero::new(i).unwrap());
                 ema = (1.0 - a) * ema + a * 7.0;
                 assert!((ema - 7.0).abs() < 1e-12, "decay {decay} update {i}: {ema}");
             }
@@ -74,7 +76,7 @@ mod tests {
         let (mu, values) = (0.9f64, [1.0, -2.0, 4.0, 0.5]);
         let mut ema = 0.0;
         for (i, v) in values.iter().enumerate() {
-            let a = bias_corrected_rate(mu, i as u64 + 1);
+            let a = bias_corrected_rate(mu, NonZero::new(i as u64 + 1).unwrap());
             ema = (1.0 - a) * ema + a * v;
         }
         let weights: Vec<f64> = (0..4).rev().map(|k| mu.powi(k)).collect();

@@ -15,6 +15,24 @@ pub enum Error {
         /// Steps asked of its student.
         to: usize,
     },
+    /// An index that a grid does not have.
+    #[error("index {index} is not on the grid of {steps} steps, which has 0 to {steps}")]
+    NotOnGrid {
+        /// The index.
+        index: usize,
+        /// Steps of the grid.
+        steps: usize,
+    },
+    /// A number of steps that is no part of a grid's.
+    #[error(
+        "a grid of {steps} steps has no sub-grid of {wanted} equal steps: {wanted} does not divide {steps}"
+    )]
+    NoSubGrid {
+        /// Steps of the grid.
+        steps: usize,
+        /// Steps asked for.
+        wanted: usize,
+    },
     /// A phase schedule of another shape than `T > ... >= 1`.
     #[error("phase schedule {schedule}: {expected}")]
     BadPlan {

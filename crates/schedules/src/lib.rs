@@ -13,11 +13,11 @@
 //!
 //! // The paper's CIFAR-10 schedule: 1024 teacher steps become 32, then 1.
 //! let plan = PhasePlan::equal(&[1024, 32, 1])?;
-//! assert_eq!(plan.phases()[0].group_size(0), 32);
+//! assert_eq!(plan.phases()[0].group_size(0)?, 32);
 //!
 //! // One student step over the whole grid lands where its inverse says.
 //! let grid = Schedule::default().grid(1024)?;
-//! let step = DdimStep::new(grid.level(1024), grid.level(512))?;
+//! let step = DdimStep::new(grid.level(1024)?, grid.level(512)?)?;
 //! let (x_t, x0) = (0.3, -0.5);
 //! let x_s = step.apply(x_t, x0);
 //! assert!((step.x0_that_lands_on(x_t, x_s) - x0).abs() < 1e-12);

@@ -70,9 +70,17 @@ impl Phase {
         self.cuts.len() - 1
     }
 
-    /// Teacher steps in `group` (0 is the group next to clean); 0 for a group that the phase does not have.
-    pub fn group_size(&self, group: usize) -> usize {
-        self.cuts.get(group..group + 2).map_or(0, |pair| pair[1] - pair[0])
+    /// Teacher steps in `group` (0 is the group next to clean), at least one.
+    ///
+    /// # Errors
+    /// A group that the phase does not have.
+    pub fn group_size(&self, group: usize) -> Result<usize> {
+        let pair = self.cuts.get(group..group.saturating_add(2));
+        pair.map(|pair| pair[1] - pair[0]).ok_or(Error::OutOfRange {
+            name: "group",
+            got: group as f64,
+            expected: "below the phase's number of groups",
+        })
     }
 
     /// The transition at `substep` of `group`; substeps count down from the group's top.
@@ -81,10 +89,7 @@ impl Phase {
     /// A group or substep that the phase does not have.
     pub fn transition(&self, group: usize, substep: usize) -> Result<Transition> {
         let out = |name, got: usize, expected| Error::OutOfRange { name, got: got as f64, expected };
-        if group >= self.student_steps() {
-            return Err(out("group", group, "below the phase's number of groups"));
-        }
-        if substep >= self.group_size(group) {
+        if substep >= self.group_size(group)? {
             return Err(out("substep", substep, "below the group's size"));
         }
         let at = self.cuts[group + 1] - substep;
@@ -253,7 +258,7 @@ mod tests {
             assert!(PhasePlan::equal(bad).is_err(), "{bad:?}");
         }
         let cut = |b: &[usize]| PhasePlan::new(&[8.into(), PhaseSteps::Boundaries(b.to_vec()), 1.into()]);
-        assert_eq!(cut(&[0, 2, 3, 8]).unwrap().phases()[0].group_size(2), 5);
+        assert_eq!(cut(&[0, 2, 3, 8]).unwrap().phases()[0].group_size(2), Ok(5));
         for bad in [&[1, 8][..], &[0, 7], &[0, 3, 3, 8], &[0, 9]] {
             assert!(cut(bad).is_err(), "{bad:?}");
         }
@@ -266,7 +271,7 @@ mod tests {
         let plan = PhasePlan::equal(&[64, 8, 8, 1]).unwrap();
         let kept = &plan.phases()[1];
         assert_eq!((kept.teacher_steps(), kept.student_steps()), (8, 8));
-        assert!((0..8).all(|group| kept.group_size(group) == 1));
+        assert!((0..8).all(|group| kept.group_size(group) == Ok(1)));
         assert_eq!(kept.student_indices(), plan.phases()[0].student_indices());
     }
 
@@ -292,13 +297,13 @@ mod tests {
             for phase in plan.phases() {
                 let mut seen = Vec::new();
                 for g in 0..phase.student_steps() {
-                    for m in 0..phase.group_size(g) {
+                    for m in 0..phase.group_size(g).unwrap() {
                         let tr = phase.transition(g, m).unwrap();
                         prop_assert!(tr.group_start <= tr.s && tr.s < tr.t);
-                        prop_assert_eq!(tr.is_boundary(), m + 1 == phase.group_size(g));
+                        prop_assert_eq!(tr.is_boundary(), m + 1 == phase.group_size(g).unwrap());
                         seen.push(tr.t);
                     }
-                    prop_assert!(phase.transition(g, phase.group_size(g)).is_err());
+                    prop_assert!(phase.transition(g, phase.group_size(g).unwrap()).is_err());
                 }
                 seen.sort_unstable();
                 prop_assert_eq!(&seen[..], &phase.teacher_indices()[1..]);

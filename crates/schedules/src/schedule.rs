@@ -1,7 +1,5 @@
 //! From time to noise level: the schedules, and the grids made of them.
 
-use std::f64::consts::FRAC_PI_2;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, check};
@@ -16,7 +14,7 @@ pub enum Schedule {
     ///
     /// `t = 0` has `log_snr_max`, not infinity: the grid's clean end keeps `sigma = 4.5e-5` by default, as the
     /// reference code has it. The reference rounds both arctangents to f32, which moves log-SNR by up to 1.1e-3 near the
-    /// ends; no published number depends on it, but a comparison to the last digits does: `f32_angles` repeats it.
+    /// ends; no published number depends on it, so it is not repeated.
     CosineLogSnr {
         /// Log-SNR at `t = 1`.
         #[serde(default = "log_snr_min")]
@@ -24,9 +22,6 @@ pub enum Schedule {
         /// Log-SNR at `t = 0`.
         #[serde(default = "log_snr_max")]
         log_snr_max: f64,
-        /// Round the arctangents to f32 as the reference code does.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        f32_angles: bool,
     },
     /// VP, beta linear in time: `ln gamma(t) = -(beta_min t + (beta_max - beta_min) t^2 / 2)` (arXiv 2011.13456).
     LinearBeta {
@@ -76,7 +71,7 @@ fn rho() -> f64 {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self::CosineLogSnr { log_snr_min: log_snr_min(), log_snr_max: log_snr_max(), f32_angles: false }
+        Self::CosineLogSnr { log_snr_min: log_snr_min(), log_snr_max: log_snr_max() }
     }
 }
 
@@ -97,7 +92,7 @@ impl Schedule {
     /// Names the parameter that is out of range.
     pub fn validate(&self) -> Result<()> {
         match *self {
-            Self::CosineLogSnr { log_snr_min, log_snr_max, .. } => {
+            Self::CosineLogSnr { log_snr_min, log_snr_max } => {
                 check(log_snr_min.is_finite(), "log_snr_min", log_snr_min, "a finite number")?;
                 check(
                     log_snr_max.is_finite() && log_snr_max > log_snr_min,
@@ -133,17 +128,12 @@ impl Schedule {
     /// For the Karras schedule `t = 0` is `sigma_min`: only a grid has a noise-free end.
     pub fn at(&self, t: f64) -> NoiseLevel {
         match *self {
-            Self::CosineLogSnr { log_snr_min, log_snr_max, f32_angles } => {
-                let round = |angle: f64| if f32_angles { f64::from(angle as f32) } else { angle };
-                let b = round((-0.5 * log_snr_max).exp().atan());
-                let a = round((-0.5 * log_snr_min).exp().atan()) - b;
+            Self::CosineLogSnr { log_snr_min, log_snr_max } => {
+                let b = (-0.5 * log_snr_max).exp().atan();
+                let a = (-0.5 * log_snr_min).exp().atan() - b;
                 let angle = a * t + b;
                 // The cosine as the sine of the complement, which keeps its digits where the signal vanishes.
-                let complement = if f32_angles {
-                    FRAC_PI_2 - angle
-                } else {
-                    (0.5 * log_snr_min).exp().atan() + a * (1.0 - t)
-                };
+                let complement = (0.5 * log_snr_min).exp().atan() + a * (1.0 - t);
                 NoiseLevel { alpha: complement.sin(), sigma: angle.sin() }
             }
             Self::LinearBeta { beta_min, beta_max } => {
@@ -209,9 +199,18 @@ impl NoiseGrid {
         self.levels.len() - 1
     }
 
-    /// The level at `index`; indices past the end give the last level.
-    pub fn level(&self, index: usize) -> NoiseLevel {
-        self.levels[index.min(self.levels.len() - 1)]
+    /// The level at `index`.
+    ///
+    /// # Errors
+    /// An index past the end: it belongs to another grid.
+    pub fn level(&self, index: usize) -> Result<NoiseLevel> {
+        self.levels.get(index).copied().ok_or(Error::NotOnGrid { index, steps: self.steps() })
+    }
+
+    /// The noise end.
+    pub fn last(&self) -> NoiseLevel {
+        // A grid has two levels at least.
+        self.levels[self.levels.len() - 1]
     }
 
     /// All levels, clean end first.
@@ -226,7 +225,7 @@ impl NoiseGrid {
     pub fn every(&self, steps: usize) -> Result<Self> {
         let total = self.steps();
         if steps == 0 || !total.is_multiple_of(steps) {
-            return Err(Error::DoesNotDivide { phase: 0, from: total, to: steps });
+            return Err(Error::NoSubGrid { steps: total, wanted: steps });
         }
         Self::new((0..=steps).map(|k| self.levels[k * (total / steps)]).collect())
     }
@@ -263,18 +262,9 @@ mod tests {
         assert!((s.at(0.0).log_snr() - 20.0).abs() < 1e-9);
         assert!((s.at(1.0).log_snr() + 20.0).abs() < 1e-9);
         assert!((s.at(0.5).log_snr()).abs() < 1e-9, "symmetric bounds meet at equal signal and noise");
-        let wide = Schedule::CosineLogSnr { log_snr_min: -60.0, log_snr_max: 60.0, f32_angles: false };
+        let wide = Schedule::CosineLogSnr { log_snr_min: -60.0, log_snr_max: 60.0 };
         assert!((wide.at(1.0).log_snr() + 60.0).abs() < 1e-12, "digits are kept at both ends");
         assert!((wide.at(0.0).log_snr() - 60.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_reference_s_rounding_moves_the_ends_as_much_as_is_known() {
-        let exact = Schedule::default();
-        let rounded = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0, f32_angles: true };
-        let off = |t| (exact.at(t).log_snr() - rounded.at(t).log_snr()).abs();
-        assert!((1e-4..2e-3).contains(&off(1.0)), "{}", off(1.0));
-        assert!(off(0.5) < 1e-7);
     }
 
     #[test]
@@ -290,16 +280,16 @@ mod tests {
     #[test]
     fn karras_grid_has_a_clean_end_and_the_edm_bounds() {
         let grid = Schedule::karras().grid(40).unwrap();
-        assert_eq!(grid.level(0).sigma, 0.0);
-        assert!((grid.level(1).sigma - 0.002).abs() < 1e-15);
-        assert!((grid.level(40).sigma - 80.0).abs() < 1e-11);
+        assert_eq!(grid.level(0).unwrap().sigma, 0.0);
+        assert!((grid.level(1).unwrap().sigma - 0.002).abs() < 1e-15);
+        assert!((grid.level(40).unwrap().sigma - 80.0).abs() < 1e-11);
     }
 
     #[test]
     fn wrong_parameters_are_named() {
         let bad = Schedule::Karras { sigma_min: 0.0, sigma_max: 80.0, rho: 7.0 };
         assert!(bad.grid(10).unwrap_err().to_string().contains("sigma_min"));
-        let bad = Schedule::CosineLogSnr { log_snr_min: 3.0, log_snr_max: 2.0, f32_angles: false };
+        let bad = Schedule::CosineLogSnr { log_snr_min: 3.0, log_snr_max: 2.0 };
         assert!(bad.grid(10).unwrap_err().to_string().contains("log_snr_max"));
         assert!(Schedule::default().grid(0).is_err());
         assert!(Schedule::karras().grid(1).is_err());
@@ -308,9 +298,10 @@ mod tests {
     #[test]
     fn a_sub_grid_needs_a_divisor() {
         let grid = Schedule::default().grid(64).unwrap();
-        assert_eq!(grid.every(8).unwrap().level(1), grid.level(8));
-        assert!(grid.every(7).unwrap_err().to_string().contains("64 is not divisible by 7"));
+        assert_eq!(grid.every(8).unwrap().level(1).unwrap(), grid.level(8).unwrap());
+        assert!(grid.every(7).unwrap_err().to_string().contains("7 does not divide 64"));
         assert!(grid.every(0).is_err());
+        assert!(grid.level(65).unwrap_err().to_string().contains("index 65 is not on the grid of 64 steps"));
     }
 
     #[test]

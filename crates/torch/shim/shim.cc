@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
 
 #include <cstring>
 #include <exception>
@@ -49,6 +50,15 @@ int fewstep_fused_adam(void *param, void *grad, void *exp_avg, void *exp_avg_sq,
         steps{step_tensor};
     at::_fused_adam_(params, grads, m, v, none, steps, lr, beta1, beta2, /*weight_decay=*/0.0, eps,
                      /*amsgrad=*/false, /*maximize=*/false);
+  });
+}
+
+// The L2 norm of all elements, accumulated in f64. Waits for the device.
+int fewstep_l2_norm(void *tensor, double *norm, char *message, size_t capacity) {
+  return guarded(message, capacity, [&] {
+    at::NoGradGuard guard;
+    const at::Tensor &t = *static_cast<at::Tensor *>(tensor);
+    *norm = at::linalg_vector_norm(t, 2, at::OptionalIntArrayRef(), /*keepdim=*/false, at::kDouble).item<double>();
   });
 }
 

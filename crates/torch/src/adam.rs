@@ -1,10 +1,11 @@
 //! Adam (arXiv 1412.6980) on one flat buffer, with its whole state in our hands.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::{Error, Result, same_shape};
 use crate::no_grad;
+use crate::scalar::ScalarOps;
 use crate::shim::{self, AdamRates};
 
 /// Adam's constants; the learning rate is given at each step.
@@ -90,13 +91,13 @@ impl GradientRule {
     /// libtorch fails.
     pub fn apply(&self, grad: &mut Tensor) -> Result<f64> {
         let _guard = no_grad();
-        let norm = grad.f_norm_scalaropt_dtype(2.0, Kind::Double)?.f_double_value(&[])?;
+        let norm = shim::l2_norm(grad)?;
         match *self {
             Self::ClipNorm { max_norm } => {
                 // 1e-6 as in the field's usual clipping routine.
                 let factor = max_norm / (norm + 1e-6);
                 if factor < 1.0 {
-                    let _ = grad.f_mul_scalar_(factor)?;
+                    let _ = grad.mul_number_(factor)?;
                 }
             }
             Self::ReplaceNonFinite { limit } => {
@@ -117,9 +118,9 @@ impl GradientRule {
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
-    /// First moment, f32 `[total]`.
+    /// First moment, `[total]`, of the network's kind.
     pub m: Tensor,
-    /// Second moment, f32 `[total]`.
+    /// Second moment, `[total]`, of the network's kind.
     pub v: Tensor,
     /// Updates made.
     pub steps: u64,
@@ -142,7 +143,7 @@ impl Adam {
     /// One update of `flat` in place, with bias correction and without weight decay.
     ///
     /// # Shapes
-    /// `flat` and `grad` are f32 `[total]` on the moments' device.
+    /// `flat` and `grad` are `[total]` on the moments' device and of their kind.
     ///
     /// # Errors
     /// Shapes, kinds or devices that differ.

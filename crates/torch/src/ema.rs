@@ -1,15 +1,18 @@
 //! A bias-corrected exponential moving average of a flat buffer (arXiv 2303.04248, section 3.2).
 
+use std::num::NonZero;
+
 use fewstep_schedules::bias_corrected_rate;
 use tch::Tensor;
 
 use crate::error::{Result, same_shape};
 use crate::no_grad;
+use crate::scalar::ScalarOps;
 
 /// The average and the number of updates that made it. The decay is given at each update: it belongs to the plan.
 #[derive(Debug)]
 pub struct Ema {
-    /// The average, f32 `[total]`.
+    /// The average, `[total]`, of the network's kind.
     pub flat: Tensor,
     /// Updates made.
     pub updates: u64,
@@ -34,12 +37,12 @@ impl Ema {
     pub fn update(&mut self, phi: &Tensor, decay: f64) -> Result<()> {
         same_shape("values to average", phi, &self.flat)?;
         let _guard = no_grad();
-        let rate = bias_corrected_rate(decay, self.updates + 1);
+        let rate = bias_corrected_rate(decay, NonZero::<u64>::MIN.saturating_add(self.updates));
         if rate == 1.0 {
             // lerp by 1 may round; a copy must be a copy.
             self.flat.f_copy_(phi)?;
         } else {
-            let _ = self.flat.f_lerp_(phi, rate)?;
+            let _ = self.flat.lerp_number_(phi, rate)?;
         }
         self.updates += 1;
         Ok(())

@@ -36,6 +36,26 @@ pub enum Error {
         /// The accepted range.
         expected: &'static str,
     },
+    /// A tensor of another kind than needed.
+    #[error("{what}: expected {expected}, got {got:?}")]
+    Kind {
+        /// Name of the tensor.
+        what: &'static str,
+        /// The kinds that are taken.
+        expected: String,
+        /// The kind that was found.
+        got: tch::Kind,
+    },
+    /// A kind to compute in that the device does not have.
+    #[error("compute = {asked} does not work on {device:?}; works there: {supported}")]
+    Compute {
+        /// As asked for.
+        asked: &'static str,
+        /// The device.
+        device: tch::Device,
+        /// What works on it.
+        supported: String,
+    },
     /// A parameter table that is not well formed.
     #[error("parameter `{name}`: {problem}")]
     Parameter {
@@ -76,15 +96,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A rate or decay out of range.
-    #[error(transparent)]
-    Schedule(#[from] fewstep_schedules::Error),
 }
 
 /// `Err` unless `got` has the shape of `like`.
-///
-/// Needed before every operation that takes a scalar: when such an operation fails, tch's scalar finds the error of the
-/// operation in its own destructor and panics.
 pub(crate) fn same_shape(what: &str, got: &tch::Tensor, like: &tch::Tensor) -> Result<()> {
     if got.size() == like.size() {
         return Ok(());

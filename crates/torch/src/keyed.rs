@@ -5,6 +5,8 @@
 //! micro-batches and drawn by any number of threads without changing a bit of its randomness. ChaCha8 is used: the
 //! quality is far beyond what training needs, at more than a gigabyte a second a core.
 
+use std::num::NonZero;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -67,10 +69,8 @@ impl Key {
     }
 
     /// A uniform integer in `0..bound` for draw `n`.
-    ///
-    /// `bound` must be positive; 0 gives 0.
-    pub fn below(&self, n: u64, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.rng(n).random_range(0..bound) }
+    pub fn below(&self, n: u64, bound: NonZero<u64>) -> u64 {
+        self.rng(n).random_range(0..bound.get())
     }
 
     /// 64 random bits for draw `n`.
@@ -152,7 +152,7 @@ mod tests {
     fn the_generator_is_pinned() {
         // These values define every run ever made: if a dependency changes them, old runs cannot be resumed.
         let key = Key::new(1, 2, Stream::Group);
-        let got: Vec<u64> = (0..6).map(|n| key.below(n, 1000)).collect();
+        let got: Vec<u64> = (0..6).map(|n| key.below(n, NonZero::new(1000).unwrap())).collect();
         assert_eq!(got, PINNED_BELOW);
         let mut row = [0f32; 3];
         Key::new(1, 2, Stream::Noise).fill_normal(9, &mut row);

@@ -107,9 +107,13 @@ impl ParamSpec {
     }
 
     /// The entry's part of a flat buffer, from a file's tensors.
-    fn take(&self, tensors: &HashMap<String, Tensor>) -> Result<std::result::Result<Tensor, String>> {
+    fn take(
+        &self,
+        tensors: &HashMap<String, Tensor>,
+        kind: Kind,
+    ) -> Result<std::result::Result<Tensor, String>> {
         let own = match (&self.init, self.role) {
-            (Init::Values(values), Role::Computed) => Some(Tensor::f_from_slice(values)?),
+            (Init::Values(values), Role::Computed) => Some(Tensor::f_from_slice(values)?.f_to_kind(kind)?),
             _ => None,
         };
         let name = &self.name;
@@ -119,7 +123,7 @@ impl ParamSpec {
         if given.size() != self.shape {
             return Ok(Err(format!("`{name}` has shape {:?}, expected {:?}", given.size(), self.shape)));
         }
-        let given = given.f_to_kind(Kind::Float)?.f_reshape([-1])?;
+        let given = given.f_to_kind(kind)?.f_reshape([-1])?;
         match own {
             Some(own) if !given.f_allclose(&own, COMPUTED_TOLERANCE, COMPUTED_TOLERANCE, false)? => {
                 Ok(Err(format!("`{name}` has other values than the description of the network gives it")))
@@ -160,7 +164,8 @@ impl Layout {
 
     /// A fresh flat buffer on the CPU, initialised from `seed`.
     ///
-    /// Entry `k` is drawn from its own key, so that the start of one does not depend on the others.
+    /// Entry `k` is drawn from its own key, so that the start of one does not depend on the others. It is f32 whatever the
+    /// network is to compute in: runs of two kinds start at the same point.
     ///
     /// # Shapes
     /// The result is f32 `[total]`.
@@ -180,7 +185,7 @@ impl Layout {
     /// are taken from `flat`, its buffer. Also how many elements those are.
     ///
     /// # Shapes
-    /// `flat` f32 `[other.total()]`; the result f32 `[total]`, on its device.
+    /// `flat` `[other.total()]`; the result `[total]`, of its kind and on its device.
     ///
     /// # Errors
     /// A buffer of another length, or libtorch cannot allocate.
@@ -190,7 +195,7 @@ impl Layout {
             return Err(Error::Shape { what: "flat buffer".to_owned(), expected, got });
         }
         let theirs: HashMap<&str, &ParamSpec> = other.params.iter().map(|p| (p.name.as_str(), p)).collect();
-        let start = self.initial(seed)?.f_to_device(flat.device())?;
+        let start = self.initial(seed)?.f_to_device(flat.device())?.f_to_kind(flat.kind())?;
         let mut n_taken = 0;
         for own in &self.params {
             let Some(found) = theirs.get(own.name.as_str()).filter(|p| p.shape == own.shape) else {
@@ -203,16 +208,16 @@ impl Layout {
         Ok((start, n_taken))
     }
 
-    /// The flat buffer that holds `tensors`, matched by name and shape, none missing and none left over. Computed entries
+    /// The flat buffer, of the kind asked for, that holds `tensors`, matched by name and shape, none missing and none left over. Computed entries
     /// may be missing, and must have their own values where they are present.
     ///
     /// # Errors
     /// Lists the first missing, extra, misshapen and wrong names; `what` names their source.
-    pub fn gather(&self, what: &str, tensors: &HashMap<String, Tensor>) -> Result<Tensor> {
+    pub fn gather(&self, what: &str, tensors: &HashMap<String, Tensor>, kind: Kind) -> Result<Tensor> {
         let mut problems = Vec::new();
         let mut parts = Vec::with_capacity(self.params.len());
         for p in &self.params {
-            match p.take(tensors)? {
+            match p.take(tensors, kind)? {
                 Ok(part) => parts.push(part),
                 Err(problem) => problems.push(problem),
             }

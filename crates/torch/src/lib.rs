@@ -5,22 +5,26 @@
 //! nothing about networks or diffusion.
 
 mod adam;
+mod compute;
 mod device;
 mod ema;
 mod error;
 pub mod keyed;
 mod layout;
 mod params;
+mod scalar;
 mod shim;
 mod store;
 
 pub use adam::{Adam, AdamConfig, GradientRule};
+pub use compute::Compute;
 pub use device::{DeviceSpec, prepare};
 pub use ema::Ema;
 pub use error::{Error, Result};
 pub use keyed::{Key, Stream};
 pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamSpec, Role};
 pub use params::Params;
+pub use scalar::{Number, ScalarOps, counted};
 pub use store::{Stored, load, load_card, new_file, parse, raw_bytes, save, to_bytes};
 pub use tch::{Device, Kind, Tensor};
 

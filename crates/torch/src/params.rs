@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::ops::Index;
 use std::sync::Arc;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::layout::{Layout, ParamId, Role};
 
-/// One network's parameters: a flat f32 tensor, and a view of it for every entry of the layout.
+/// One network's parameters: a flat tensor of the kind it computes in, and a view of it for every entry of the layout.
 ///
 /// The views come from one `split_with_sizes`, whose backward is one `cat`; a gradient with respect to the flat tensor is
 /// therefore one flat tensor, made in one pass. It is zero for constants, whose views are detached. Writing into the flat
@@ -60,7 +60,7 @@ impl Params {
         &self.layout
     }
 
-    /// The flat tensor, f32 `[total]`.
+    /// The flat tensor, `[total]`.
     pub fn flat(&self) -> &Tensor {
         &self.flat
     }
@@ -68,6 +68,11 @@ impl Params {
     /// Device of the buffer.
     pub fn device(&self) -> Device {
         self.flat.device()
+    }
+
+    /// Kind of the buffer, which is that of the network's arithmetic.
+    pub fn kind(&self) -> Kind {
+        self.flat.kind()
     }
 
     /// Views by full name.
@@ -93,7 +98,6 @@ impl Index<ParamId> for Params {
 mod tests {
     use super::*;
     use crate::layout::{Init, LayoutBuilder};
-    use tch::Kind;
 
     #[test]
     fn the_gradient_is_one_flat_tensor() {

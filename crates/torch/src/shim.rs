@@ -21,6 +21,7 @@ unsafe extern "C" {
         message: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    fn fewstep_l2_norm(tensor: *mut c_void, norm: *mut f64, message: *mut c_char, capacity: usize) -> c_int;
     fn fewstep_set_reproducible(
         deterministic: c_int,
         tf32: c_int,
@@ -46,9 +47,22 @@ pub(crate) struct AdamRates {
     pub(crate) eps: f64,
 }
 
+fn ptr(tensor: &Tensor) -> *mut c_void {
+    tensor.as_ptr().cast::<c_void>().cast_mut()
+}
+
+/// The L2 norm of all elements, accumulated in f64 whatever their kind.
+pub(crate) fn l2_norm(tensor: &Tensor) -> Result<f64> {
+    let mut norm = f64::NAN;
+    // SAFETY: the pointers are a live at::Tensor and a live f64 for the length of the call; the shim catches every exception.
+    call("l2_norm", |message, capacity| unsafe {
+        fewstep_l2_norm(ptr(tensor), &mut norm, message, capacity)
+    })?;
+    Ok(norm)
+}
+
 /// One Adam update of `param` in place; all four tensors are flat, of one size, kind and device.
 pub(crate) fn fused_adam(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, r: &AdamRates) -> Result<()> {
-    let ptr = |t: &Tensor| t.as_ptr().cast::<c_void>().cast_mut();
     // SAFETY: the pointers are live at::Tensor objects for the length of the call, and the shim catches every exception.
     call("fused_adam", |message, capacity| unsafe {
         fewstep_fused_adam(
@@ -75,7 +89,7 @@ pub(crate) fn set_reproducible(deterministic: bool, tf32: bool) -> Result<()> {
     })
 }
 
-/// Loads libtorch's CUDA half into the process, if it is there; true if it was.
+/// Loads libtorch's CUDA half into the process, or says why it cannot.
 ///
 /// It must run before anything asks libtorch about CUDA: the first answer is cached for good.
 pub(crate) fn load_cuda() -> std::result::Result<(), String> {

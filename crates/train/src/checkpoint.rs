@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fewstep_torch::{AdamConfig, Device, Tensor, parse, raw_bytes, to_bytes};
+use fewstep_torch::{AdamConfig, Compute, Device, Tensor, parse, raw_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -184,12 +184,13 @@ impl CheckpointStore {
         &self,
         networks: impl Into<Networks<'a>>,
         adam: AdamConfig,
+        compute: Compute,
         device: Device,
     ) -> Result<Option<Restored>> {
         let networks = networks.into();
         let mut passed_over = Vec::new();
         for path in self.list()?.into_iter().rev() {
-            match self.read(&path, networks, adam, device) {
+            match self.read(&path, networks, adam, compute, device) {
                 Ok((state, memory)) => return Ok(Some(Restored { state, memory, path, passed_over })),
                 Err(e @ Error::OtherRun { .. }) => return Err(e),
                 Err(e) => passed_over.push(e.to_string()),
@@ -206,6 +207,7 @@ impl CheckpointStore {
         folder: &Path,
         networks: Networks<'_>,
         adam: AdamConfig,
+        compute: Compute,
         device: Device,
     ) -> Result<(TrainState, Option<String>)> {
         let path = folder.join(MANIFEST);
@@ -232,7 +234,7 @@ impl CheckpointStore {
             .map(String::from_utf8)
             .transpose()
             .map_err(|e| bad(&path, format!("what the observer remembered: {e}")))?;
-        Ok((TrainState::from_stored(stored, networks, adam, device, &path)?, memory))
+        Ok((TrainState::from_stored(stored, networks, adam, compute, device, &path)?, memory))
     }
 
     /// The parts that both sides tell and tell differently.

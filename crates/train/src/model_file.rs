@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fewstep_models::{Model, ModelConfig};
 use fewstep_samplers::{Sampler, X0Clip};
 use fewstep_schedules::Schedule;
-use fewstep_torch::{Params, Tensor, load, load_card, save};
+use fewstep_torch::{Compute, Params, Tensor, load, load_card, save};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -19,6 +19,9 @@ pub struct ModelCard {
     pub format: u32,
     /// The network and what it predicts.
     pub model: ModelConfig,
+    /// Kind that the network computes in, and of the parameters in the file.
+    #[serde(default, skip_serializing_if = "Compute::is_f32")]
+    pub compute: Compute,
     /// Noise levels by time.
     pub schedule: Schedule,
     /// Steps of the time grid.
@@ -84,7 +87,7 @@ pub struct ModelFile {
     pub card: ModelCard,
     /// The network.
     pub model: Model,
-    /// Flat parameters on the CPU, f32 `[total]`.
+    /// Flat parameters on the CPU, `[total]`, of the card's kind.
     pub flat: Tensor,
 }
 
@@ -92,8 +95,12 @@ impl ModelFile {
     /// Writes `flat` under the card's network, atomically; the same input gives the same bytes.
     ///
     /// # Errors
-    /// The file cannot be written: what stood there stays.
+    /// Parameters of another kind than the card says, or a file that cannot be written: what stood there stays.
     pub fn save(path: &Path, card: &ModelCard, model: &Model, flat: &Tensor) -> Result<()> {
+        if flat.kind() != card.compute.kind() {
+            let problem = format!("a card of {} for parameters of {:?}", card.compute, flat.kind());
+            return Err(Error::File { path: path.to_owned(), problem });
+        }
         let params = Params::frozen(Arc::clone(model.layout()), flat)?;
         let tensors: Vec<(String, Tensor)> =
             params.named().map(|(name, t)| (name.to_owned(), t.shallow_clone())).collect();
@@ -110,7 +117,7 @@ impl ModelFile {
         let file = load(path)?;
         let card = parse_card(path, file.card.as_deref())?;
         let model = Model::new(card.model.clone())?;
-        let flat = model.layout().gather(&path.display().to_string(), &file.tensors)?;
+        let flat = model.layout().gather(&path.display().to_string(), &file.tensors, card.compute.kind())?;
         Ok(Self { card, model, flat })
     }
 }

@@ -50,6 +50,6 @@ impl<'a> Networks<'a> {
         if from_teacher {
             return Ok(layout.initial_from(seed, self.teacher.layout(), teacher)?.0);
         }
-        Ok(layout.initial(seed)?.f_to_device(teacher.device())?)
+        Ok(layout.initial(seed)?.f_to_device(teacher.device())?.f_to_kind(teacher.kind())?)
     }
 }

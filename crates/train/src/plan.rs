@@ -1,7 +1,7 @@
 //! What a run will do: its stages, resolved to steps and rates before anything runs.
 
 use fewstep_schedules::LearningRate;
-use fewstep_torch::{AdamConfig, GradientRule};
+use fewstep_torch::{AdamConfig, Compute, GradientRule};
 
 use crate::error::{Error, Result};
 use crate::objective::Objective;
@@ -50,6 +50,8 @@ pub struct Stage {
 pub struct TrainPlan {
     /// Seed of every draw.
     pub seed: u64,
+    /// Kind that the networks compute in, and of all their buffers.
+    pub compute: Compute,
     /// Images a step.
     pub batch: usize,
     /// Images a forward and backward pass; the result depends on it only by rounding, and not on the number of threads.

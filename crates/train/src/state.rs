@@ -1,7 +1,7 @@
 //! Everything that a run changes.
 
 use fewstep_models::Model;
-use fewstep_torch::{Adam, AdamConfig, Device, Ema, Stored, Tensor};
+use fewstep_torch::{Adam, AdamConfig, Compute, Device, Ema, Stored, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ pub struct TrainState {
     pub stage: usize,
     /// Samples done in the stage.
     pub nimg: u64,
-    /// The student, f32 `[total]`.
+    /// The student, `[total]`; all buffers have the kind that the run computes in.
     pub student: Tensor,
     /// The student's optimizer.
     pub adam: Adam,
@@ -23,7 +23,7 @@ pub struct TrainState {
     pub inference: Ema,
     /// Average of the student that jumps in TRACT's targets.
     pub self_teacher: Option<Ema>,
-    /// The frozen teacher, f32 `[total]`.
+    /// The frozen teacher, `[total]`.
     pub teacher: Option<Tensor>,
 }
 
@@ -39,15 +39,22 @@ struct Counters {
 }
 
 impl TrainState {
-    /// A run's start: freshly initialised parameters.
+    /// A run's start: freshly initialised parameters, of the kind that the run computes in.
     ///
     /// # Errors
     /// libtorch cannot allocate.
-    pub fn fresh(model: &Model, seed: u64, adam: AdamConfig, device: Device) -> Result<Self> {
-        Self::from_student(model.layout().initial(seed)?.f_to_device(device)?, adam)
+    pub fn fresh(
+        model: &Model,
+        seed: u64,
+        adam: AdamConfig,
+        compute: Compute,
+        device: Device,
+    ) -> Result<Self> {
+        let student = model.layout().initial(seed)?.f_to_device(device)?.f_to_kind(compute.kind())?;
+        Self::from_student(student, adam)
     }
 
-    /// A run's start from given parameters, f32 `[total]`.
+    /// A run's start from given parameters, `[total]`; the run computes in their kind.
     ///
     /// # Errors
     /// libtorch cannot allocate.
@@ -86,7 +93,7 @@ impl TrainState {
         Ok(())
     }
 
-    /// The inference average becomes the teacher, `student` the student, f32 `[total]` of its own network; new Adam, new
+    /// The inference average becomes the teacher, `student` the student, `[total]` of its own network; new Adam, new
     /// averages.
     ///
     /// # Errors
@@ -129,6 +136,7 @@ impl TrainState {
         mut file: Stored,
         networks: Networks<'_>,
         adam: AdamConfig,
+        compute: Compute,
         device: Device,
         path: &std::path::Path,
     ) -> Result<Self> {
@@ -142,8 +150,11 @@ impl TrainState {
             };
             let total = network.layout().total();
             let Some(t) = file.tensors.remove(name) else { return Ok(None) };
-            if t.size() != [total as i64] || t.kind() != fewstep_torch::Kind::Float {
-                return Err(bad(format!("buffer `{name}` does not fit a network of {total} parameters")));
+            if t.size() != [total as i64] || t.kind() != compute.kind() {
+                let found = format!("{:?} {:?}", t.kind(), t.size());
+                return Err(bad(format!(
+                    "buffer `{name}`: expected {total} numbers of {compute}, got {found}"
+                )));
             }
             Ok(Some(t.f_to_device(device)?))
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fewstep_distill::Batch;
 use fewstep_models::Model;
 use fewstep_models::nn::Dropout;
-use fewstep_torch::{Device, GradientRule, Key, Kind, Params, Stream, Tensor};
+use fewstep_torch::{Device, GradientRule, Key, Kind, Params, ScalarOps, Stream, Tensor};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -70,7 +70,7 @@ pub struct StepReport {
     pub non_finite: Vec<usize>,
     /// Whether the state was changed.
     pub applied: bool,
-    /// The gradient that Adam saw, f32 `[total]`, if asked for.
+    /// The gradient that Adam saw, `[total]`, if asked for.
     pub gradient: Option<Tensor>,
 }
 
@@ -222,7 +222,7 @@ impl Job {
             self_teacher: denoisers.2.as_ref().map(|d| d as _),
         };
         let losses = objective.losses(&networks, &self.batch, &self.draws)?;
-        let share = losses.f_sum(Kind::Double)?.f_div_scalar(total as f64)?;
+        let share = losses.f_sum(Kind::Double)?.div_number(total as f64)?;
         let gradient = Tensor::f_run_backward(&[share], &[student.flat()], false, false)?;
         let values = Vec::<f64>::try_from(losses.f_detach()?.f_to_device(Device::Cpu)?)?;
         let gradient = gradient.into_iter().next();

@@ -6,7 +6,7 @@ mod setting;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fewstep_torch::{AdamConfig, Device};
+use fewstep_torch::{AdamConfig, Compute, Device};
 use fewstep_train::{
     CheckpointStore, Error, Observer, Origin, Outcome, Progress, Result, Stage, StepReport, TrainState,
     Trainer,
@@ -51,9 +51,9 @@ fn run(s: &Setting, folder: &Path, stop_after: Option<u64>) -> (Option<TrainStat
     let plan = s.plan(5);
     let store = CheckpointStore::open(folder, "plan", 2).unwrap();
     let networks = s.networks(&plan);
-    let state = match store.load_newest(networks, AdamConfig::default(), Device::Cpu).unwrap() {
+    let state = match store.load_newest(networks, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap() {
         Some(restored) => restored.state,
-        None => TrainState::fresh(&s.model, plan.seed, plan.adam, Device::Cpu).unwrap(),
+        None => TrainState::fresh(&s.model, plan.seed, plan.adam, Compute::F32, Device::Cpu).unwrap(),
     };
     let stop = AtomicBool::new(false);
     let mut watch = Watch { stop: &stop, stop_after, steps: 0, ended: vec![], fail: false };
@@ -121,7 +121,8 @@ fn the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
     bytes[middle] ^= 1;
     std::fs::write(&newest, &bytes).unwrap();
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
-    let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();
+    let restored =
+        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().unwrap();
     assert_eq!(restored.path, kept[0]);
     assert!(
         restored.passed_over[0].contains("sha256") && restored.passed_over[0].contains("state.safetensors")
@@ -129,13 +130,17 @@ fn the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
     // Going on from the older one ends in the same state, and the damaged one is replaced.
     let (got, _, _) = run(&s, dir.path(), None);
     assert_eq!(got.unwrap().student, want.unwrap().student);
-    let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();
+    let restored =
+        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().unwrap();
     assert!(restored.passed_over.is_empty());
 
     for folder in checkpoints(dir.path()) {
         std::fs::write(folder.join("manifest.json"), "{").unwrap();
     }
-    let e = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap_err().to_string();
+    let e = store
+        .load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu)
+        .unwrap_err()
+        .to_string();
     assert!(e.contains("no intact checkpoint") && e.contains("manifest.json"), "{e}");
     assert_eq!(checkpoints(dir.path()).len(), 2, "nothing is deleted");
 }
@@ -150,7 +155,7 @@ fn a_checkpoint_of_another_origin_says_what_differs() {
         CheckpointStore::open(dir.path(), origin, 2).unwrap()
     };
     let load = |store: CheckpointStore| {
-        store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).map(Option::unwrap)
+        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).map(Option::unwrap)
     };
     open("one", "a").save(&s.state(), 1, Some("{\"loss\":0.1}")).unwrap();
     assert_eq!(load(open("one", "a")).unwrap().memory.as_deref(), Some("{\"loss\":0.1}"));
@@ -171,7 +176,7 @@ fn truncated_missing_and_foreign_checkpoints_are_named() {
     run(&s, dir.path(), None);
     let load = |fingerprint: &str, s: &Setting| {
         let store = CheckpointStore::open(dir.path(), fingerprint, 2).unwrap();
-        store.load_newest(&s.model, AdamConfig::default(), Device::Cpu)
+        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu)
     };
     let e = load("another plan", &s).unwrap_err().to_string();
     assert!(e.contains("another config"), "{e}");
@@ -180,7 +185,7 @@ fn truncated_missing_and_foreign_checkpoints_are_named() {
     assert!(load("plan", &s).unwrap().unwrap().passed_over[0].contains("state.safetensors"));
     let other = Setting::new(16, 4);
     let e = load("plan", &other).unwrap_err().to_string();
-    assert!(e.contains("does not fit a network"), "{e}");
+    assert!(e.contains("buffer `student`: expected"), "{e}");
 }
 
 #[test]
@@ -192,7 +197,7 @@ fn what_an_interrupted_write_leaves_is_removed_and_never_read() {
     std::fs::write(half.join("state.safetensors"), b"half").unwrap();
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     assert!(!half.exists());
-    assert!(store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().is_none());
+    assert!(store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().is_none());
 }
 
 #[test]
@@ -208,7 +213,8 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_others() {
     let e = store.save(&state, 2, None).unwrap_err().to_string();
     assert!(e.contains(".tmp-000000000002"), "{e}");
     std::fs::remove_file(&block).unwrap();
-    let restored = store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().unwrap();
+    let restored =
+        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().unwrap();
     assert!(restored.path.ends_with("000000000001"));
 }
 
@@ -235,10 +241,10 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state() {
     let stop = AtomicBool::new(false);
     let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: false };
     let trainer = Trainer { networks: (&s.model).into(), plan: &plan, store: &store, device: Device::Cpu };
-    let state = TrainState::fresh(&s.model, 1, plan.adam, Device::Cpu).unwrap();
+    let state = TrainState::fresh(&s.model, 1, plan.adam, Compute::F32, Device::Cpu).unwrap();
     let e = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap_err();
     let Error::NonFinite { stage, kept, .. } = &e else { panic!("{e}") };
     assert_eq!(stage, "phase 1");
     assert!(e.to_string().contains("not finite") && kept.exists(), "{e}");
-    assert!(store.load_newest(&s.model, AdamConfig::default(), Device::Cpu).unwrap().is_some());
+    assert!(store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().is_some());
 }

@@ -81,12 +81,3 @@ impl ArchArgs {
 pub(crate) fn config(case: &Case) -> Result<ModelConfig> {
     case.json::<ArchArgs>("arch_args")?.config()
 }
-
-/// Whether output `row` of a `qkv` layer with `rows` outputs is a key: head by head, each head's q, k and v in turn.
-pub(crate) fn is_key(config: &DdpmConfig, row: usize, rows: usize) -> bool {
-    let width = match config.heads {
-        Heads::Count(n) => rows / 3 / n as usize,
-        Heads::Width(width) => width as usize,
-    };
-    (row / width) % 3 == 1
-}

@@ -121,8 +121,3 @@ pub(crate) fn config(case: &Case) -> Result<ModelConfig> {
     let network = case.json::<ArchArgs>("arch_args")?.network(preconditioner)?;
     Ok(ModelConfig { network, prediction: Prediction::X0 })
 }
-
-/// Whether output `row` of a `qkv` layer is a key: q, k and v alternate.
-pub(crate) fn is_key(row: usize) -> bool {
-    row % 3 == 1
-}

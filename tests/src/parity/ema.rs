@@ -1,7 +1,7 @@
 //! Kind `ema`: averages of given values under several decays.
 
 use anyhow::{Context, Result, ensure};
-use fewstep_torch::Ema;
+use fewstep_torch::{Ema, ScalarOps};
 
 use super::case::Case;
 use super::measured::{Measured, table_error};
@@ -25,7 +25,7 @@ fn one_decay(case: &Case, name: &str) -> Result<Measured> {
     let (rows, want) = (values.f_unbind(0)?, case.values(&format!("{name}.ema"))?);
     ensure!(!rows.is_empty(), "tensor `{name}.values` has no rows");
     // The start is no part of the answer: the first update forgets it.
-    let mut ema = Ema::of(&rows[0].f_add_scalar(1.0)?)?;
+    let mut ema = Ema::of(&rows[0].add_number(1.0)?)?;
     let mut got: Vec<f64> = Vec::with_capacity(want.len());
     for row in &rows {
         ema.update(row, decay)?;

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
-use fewstep_torch::{Layout, Role, Tensor};
+use fewstep_torch::{Compute, Layout, Role, Tensor};
 
 /// Weights by the rule.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub(crate) struct Fill<'a> {
 }
 
 impl Fill<'_> {
-    /// The flat buffer of a network, f32 `[total]`.
-    pub(crate) fn flat(&self, layout: &Layout) -> Result<Tensor> {
+    /// The flat buffer of a network, `[total]`, of the kind that it is to compute in.
+    pub(crate) fn flat(&self, layout: &Layout, compute: Compute) -> Result<Tensor> {
         let mut specs: Vec<_> = layout.params().iter().collect();
         specs.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         let mut tensors = HashMap::new();
@@ -39,7 +39,7 @@ impl Fill<'_> {
             let values = self.tensor(k, &p.name, &p.shape);
             tensors.insert(p.name.clone(), Tensor::f_from_slice(&values)?.f_view(&p.shape[..])?);
         }
-        Ok(layout.gather("weights by the rule", &tensors)?)
+        Ok(layout.gather("weights by the rule", &tensors, compute.kind())?)
     }
 
     /// The elements of tensor `k`.

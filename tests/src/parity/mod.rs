@@ -23,6 +23,7 @@ mod probes;
 mod run;
 mod sample;
 mod schedule;
+mod tier;
 
 use std::path::Path;
 
@@ -32,19 +33,36 @@ pub use case::Case;
 pub use measured::Measured;
 pub use run::{Request, Summary, run};
 
+/// Faults that are built into a training step on purpose, to prove that the vectors notice them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Both averages count one update too many.
+    pub average_off_by_one: bool,
+    /// The grid's clean end has no noise at all, where the reference keeps `log_snr_max`.
+    pub noiseless_end: bool,
+}
+
 /// Checks one vector by its kind.
 ///
 /// # Errors
 /// A file that cannot be read, is of an unknown kind, lacks something or holds something that no check knows, and
 /// failures of the project's own code. Numbers that differ are not an error but a [`Measured`] that is not ok.
 pub fn check(path: &Path) -> Result<Vec<Measured>> {
+    check_with(path, Faults::default())
+}
+
+/// [`check`] of a project with faults.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(path: &Path, faults: Faults) -> Result<Vec<Measured>> {
     let case = Case::read(path)?;
     let measured = match case.text("case")? {
         "schedule" => schedule::check(&case),
         "ema" => ema::check(&case),
         "forward" => forward::check(&case),
         "sample" => sample::check(&case),
-        "distill_step" => distill_step::check(&case),
+        "distill_step" => distill_step::check(&case, faults),
         "metrics" => metrics::check(&case),
         "inception" => inception::check(&case),
         _ => Err(case.unknown_kind(&["case"])),

@@ -1,11 +1,12 @@
 //! The network of a case, of any family, with weights made by the rule.
 
 use anyhow::{Result, ensure};
-use fewstep_models::{Architecture, Model};
+use fewstep_models::Model;
 use fewstep_torch::{Params, Tensor};
 
 use super::case::Case;
 use super::fill::Fill;
+use super::tier::Tier;
 use super::{ddpm, edm};
 
 /// The case's network; its size and number of names are compared where the file gives them.
@@ -25,8 +26,8 @@ pub(crate) fn model(case: &Case) -> Result<Model> {
     Ok(model)
 }
 
-/// Weights made by the rule from the seed under `key`.
-pub(crate) fn weights(case: &Case, model: &Model, key: &str) -> Result<Tensor> {
+/// Weights made by the rule from the seed under `key`: f32 values, in the kind that the comparison computes in.
+pub(crate) fn weights(case: &Case, model: &Model, key: &str, tier: &Tier) -> Result<Tensor> {
     let kept = case.optional("not_filled").unwrap_or_default();
     // Patterns are `*` and an end.
     let kept = kept.split(',').map(|pattern| pattern.trim().trim_start_matches('*'));
@@ -35,12 +36,12 @@ pub(crate) fn weights(case: &Case, model: &Model, key: &str) -> Result<Tensor> {
         gain: case.number("gain")?,
         kept: kept.filter(|end| !end.is_empty()).collect(),
     }
-    .flat(model.layout())
+    .flat(model.layout(), tier.compute)
 }
 
 /// The same, ready for a network that is not trained.
-pub(crate) fn params(case: &Case, model: &Model, key: &str) -> Result<Params> {
-    Ok(Params::frozen(model.layout().clone(), &weights(case, model, key)?)?)
+pub(crate) fn params(case: &Case, model: &Model, key: &str, tier: &Tier) -> Result<Params> {
+    Ok(Params::frozen(model.layout().clone(), &weights(case, model, key, tier)?)?)
 }
 
 /// The labels or class vectors under `name`; files of networks without classes may have them, to be ignored.
@@ -50,12 +51,4 @@ pub(crate) fn labels(case: &Case, model: &Model, name: &str) -> Result<Option<Te
         return Ok(None);
     }
     Ok(Some(case.tensor(name)?.shallow_clone()))
-}
-
-/// Whether output `row` of a `qkv` layer with `rows` outputs is a key.
-pub(crate) fn is_key(model: &Model, row: usize, rows: usize) -> bool {
-    match &model.config().network {
-        Architecture::DdpmUnet(config) => ddpm::is_key(config, row, rows),
-        Architecture::SongUnet(_) | Architecture::AdmUnet(_) => edm::is_key(row),
-    }
 }

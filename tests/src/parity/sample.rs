@@ -7,22 +7,21 @@ use fewstep_schedules::Schedule;
 use super::case::Case;
 use super::measured::{Measured, error_in_deviations};
 use super::network;
-
-/// In standard deviations of the output.
-const TOLERANCE: f64 = 2e-5;
+use super::tier::Tier;
 
 /// Compares the samples.
 pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
-    match case.text("family")? {
-        "ddpm" => ddpm_unet(case),
-        "edm" => edm(case),
-        _ => Err(case.unknown_kind(&["case", "family"])),
-    }
+    let one = match case.text("family")? {
+        "ddpm" => ddpm_unet,
+        "edm" => edm,
+        _ => return Err(case.unknown_kind(&["case", "family"])),
+    };
+    Tier::of(case)?.iter().map(|tier| one(case, tier)).collect()
 }
 
-fn ddpm_unet(case: &Case) -> Result<Vec<Measured>> {
+fn ddpm_unet(case: &Case, tier: &Tier) -> Result<Measured> {
     let model = network::model(case)?;
-    let params = network::params(case, &model, "fill_seed")?;
+    let params = network::params(case, &model, "fill_seed", tier)?;
     let (timesteps, steps) = (case.number("timesteps")?, case.number("steps")?);
     let grid = clipped_ddim(case.text("sampler")?)
         .map_err(|e| e.context(case.unknown_kind(&["case", "family", "sampler"])))?
@@ -34,7 +33,7 @@ fn ddpm_unet(case: &Case) -> Result<Vec<Measured>> {
     let sampled = ddim(&denoiser, &grid, &x, labels.as_ref(), X0Clip::UnitRange, &mut |_, _| {})?;
     ensure!(sampled.nfe == steps as u64, "evaluations: expected {steps}, got {}", sampled.nfe);
     let error = error_in_deviations("out", &sampled.x0, case.tensor("out")?)?;
-    Ok(vec![Measured::new("out", error, TOLERANCE)])
+    Ok(Measured::new(tier.name("out"), error, tier.sample))
 }
 
 /// The schedule of the one sampler that is known by its description, whatever the bounds of its log-SNR.
@@ -43,12 +42,11 @@ fn clipped_ddim(sampler: &str) -> Result<Schedule> {
         .strip_prefix("DDIM, x0 clipped to [-1,1], cosine log-SNR in ")
         .context("expected `DDIM, x0 clipped to [-1,1], cosine log-SNR in [MIN,MAX]`")?;
     let [log_snr_min, log_snr_max] = serde_json::from_str(bounds).context("bounds of the log-SNR")?;
-    // The vectors were computed with the code's rounding; repeating it leaves our own error to be measured.
-    Ok(Schedule::CosineLogSnr { log_snr_min, log_snr_max, f32_angles: true })
+    Ok(Schedule::CosineLogSnr { log_snr_min, log_snr_max })
 }
 
 /// EDM's deterministic sampler, with a clean end below the grid's smallest noise.
-fn edm(case: &Case) -> Result<Vec<Measured>> {
+fn edm(case: &Case, tier: &Tier) -> Result<Measured> {
     let sampler = case.text("sampler")?;
     let churn: f64 = case.optional_number("S_churn")?.unwrap_or(0.0);
     // The reference's churn is drawn from a generator that the project does not have.
@@ -56,7 +54,7 @@ fn edm(case: &Case) -> Result<Vec<Measured>> {
         return Err(case.unknown_kind(&["case", "family", "sampler", "S_churn"]));
     }
     let model = network::model(case)?;
-    let params = network::params(case, &model, "fill_seed")?;
+    let params = network::params(case, &model, "fill_seed", tier)?;
     let (sigma_min, sigma_max, rho) =
         (case.number("sigma_min")?, case.number("sigma_max")?, case.number("rho")?);
     let steps: usize = case.number("steps")?;
@@ -68,5 +66,5 @@ fn edm(case: &Case) -> Result<Vec<Measured>> {
     let evaluations = 2 * steps as u64 - 1;
     ensure!(sampled.nfe == evaluations, "evaluations: expected {evaluations}, got {}", sampled.nfe);
     let error = error_in_deviations("out", &sampled.x0, case.tensor("out")?)?;
-    Ok(vec![Measured::new("out", error, TOLERANCE)])
+    Ok(Measured::new(tier.name("out"), error, tier.sample))
 }

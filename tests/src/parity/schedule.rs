@@ -21,7 +21,7 @@ pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
 fn cosine_log_snr(case: &Case) -> Result<Vec<Measured>> {
     let (steps, log_snr_min, log_snr_max) =
         (case.number("T")?, case.number("logsnr_min")?, case.number("logsnr_max")?);
-    let grid = Schedule::CosineLogSnr { log_snr_min, log_snr_max, f32_angles: false }.grid(steps)?;
+    let grid = Schedule::CosineLogSnr { log_snr_min, log_snr_max }.grid(steps)?;
     let time: Vec<f64> = (0..=steps).map(|i| i as f64 / steps as f64).collect();
     let log_snr: Vec<f64> = grid.levels().iter().map(|level| level.log_snr()).collect();
     let gamma: Vec<f64> = grid.levels().iter().map(|level| level.gamma()).collect();

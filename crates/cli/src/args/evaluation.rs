@@ -85,6 +85,9 @@ pub(crate) struct EvalFidArgs {
     /// model's training; or uniform.
     #[arg(long, value_enum)]
     pub(crate) labels: Option<LabelChoice>,
+    /// Kind that a model's network computes in, f32 or f64 (default: the model's own).
+    #[arg(long, conflicts_with_all = ["images", "records"])]
+    pub(crate) compute: Option<fewstep_torch::Compute>,
     /// Images a batch.
     #[arg(long)]
     pub(crate) batch: Option<usize>,

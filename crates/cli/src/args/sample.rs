@@ -37,4 +37,7 @@ pub(crate) struct SampleArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: fewstep_torch::DeviceSpec,
+    /// Kind that the network computes in, f32 or f64 (default: the model's own).
+    #[arg(long)]
+    pub(crate) compute: Option<fewstep_torch::Compute>,
 }

@@ -13,7 +13,7 @@ use fewstep_eval::Quantisation;
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 use fewstep_samplers::{Solver, X0Clip};
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
-use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
+use fewstep_torch::{AdamConfig, Compute, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::{Features, LabelChoice, MetricChoice};
@@ -33,6 +33,9 @@ pub(crate) struct RunConfig {
     /// auto, cpu, cuda or cuda:N.
     #[serde(default)]
     pub(crate) device: DeviceSpec,
+    /// Kind that the networks compute in: f32, or f64 for comparisons.
+    #[serde(default, skip_serializing_if = "Compute::is_f32")]
+    pub(crate) compute: Compute,
     #[serde(default)]
     pub(crate) data: DatasetSpec,
     /// The network. Left out, it is that of `teacher.from`.

@@ -4,11 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fewstep_data::Dataset;
-use fewstep_eval::{
-    ComputeKind, Extractor, Generated, Program, Quantisation, Record, Reference, Score, Seeds,
-};
+use fewstep_eval::{Extractor, Generated, Program, Quantisation, Record, Reference, Score, Seeds};
 use fewstep_samplers::{Generator, LabelRule, Sampler};
-use fewstep_torch::{Device, Tensor};
+use fewstep_torch::{Compute, Device, Tensor};
 use indicatif::MultiProgress;
 
 use super::evenly::Sample;
@@ -74,7 +72,7 @@ impl Evaluator<'_> {
             sampler: sampler.to_string(),
             sampling_steps: grid.steps() as u32,
             nfe: nfe as u32,
-            kind: ComputeKind::F32,
+            kind: Compute::of(flat.kind())?,
             quantisation: self.quantisation,
             making: Some(Box::new(subject.making(&grid, labels)?)),
         };

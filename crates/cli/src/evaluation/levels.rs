@@ -1,6 +1,6 @@
 //! The noise levels that a model's sampling visits.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use fewstep_schedules::NoiseGrid;
 use fewstep_train::{ModelCard, Role};
 
@@ -26,8 +26,6 @@ pub(crate) fn levels(card: &ModelCard, steps: Option<usize>) -> Result<NoiseGrid
 }
 
 fn visited(grid: &NoiseGrid, visits: &[usize]) -> Result<NoiseGrid> {
-    if visits.iter().any(|&i| i > grid.steps()) {
-        bail!("the model visits index {:?} of a grid of {} steps", visits.last(), grid.steps());
-    }
-    Ok(NoiseGrid::new(visits.iter().map(|&i| grid.level(i)).collect())?)
+    let levels: Result<Vec<_>, _> = visits.iter().map(|&i| grid.level(i)).collect();
+    Ok(NoiseGrid::new(levels.context("the levels that the model visits")?)?)
 }

@@ -17,16 +17,16 @@ pub(crate) struct Subject<'a> {
     pub(crate) what: &'a str,
     pub(crate) card: &'a ModelCard,
     pub(crate) model: &'a Model,
-    /// On the device that computes.
+    /// On the device and of the kind that computes.
     pub(crate) flat: &'a Tensor,
     /// Of the parameters.
     pub(crate) digest: Digest,
 }
 
 impl<'a> Subject<'a> {
-    /// `flat` are the parameters of `file`, on the device that computes.
+    /// `flat` are the parameters of `file`, on the device and of the kind that computes.
     pub(crate) fn of_file(what: &'a str, file: &'a ModelFile, flat: &'a Tensor) -> Result<Self> {
-        Ok(Self { what, card: &file.card, model: &file.model, flat, digest: digest_of(flat)? })
+        Ok(Self { what, card: &file.card, model: &file.model, flat, digest: digest_of(&file.flat)? })
     }
 
     /// Which copy of a run's weights they are.
@@ -40,11 +40,11 @@ impl<'a> Subject<'a> {
     /// How it is asked for images, on these levels and with labels by this rule.
     pub(crate) fn making(&self, grid: &NoiseGrid, rule: &LabelRule) -> Result<Making> {
         let ModelCard { model, schedule, clip, .. } = self.card;
-        let levels: Vec<u8> = (0..=grid.steps())
-            .map(|i| grid.level(i))
-            .flat_map(|level| [level.alpha, level.sigma].map(f64::to_le_bytes))
-            .flatten()
-            .collect();
+        let mut levels = Vec::new();
+        for i in 0..=grid.steps() {
+            let level = grid.level(i)?;
+            levels.extend([level.alpha, level.sigma].map(f64::to_le_bytes).concat());
+        }
         Ok(Making {
             network: Digest::of(&serde_json::to_vec(&model.network)?),
             prediction: words(&model.prediction)?,

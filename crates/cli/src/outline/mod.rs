@@ -159,6 +159,7 @@ fn training_plan(config: &RunConfig, phases: &PhasePlan, grid: &NoiseGrid) -> Re
     }
     Ok(TrainPlan {
         seed: config.seed,
+        compute: config.compute,
         batch: t.batch,
         micro_batch: t.micro_batch,
         flip: t.flip,

@@ -8,7 +8,11 @@ impl fmt::Display for Outline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.model.n_params();
         writeln!(f, "run        {} (seed {})", self.config.name, self.config.seed)?;
-        writeln!(f, "network    {n} parameters, predicts {:?}", self.config.model.prediction)?;
+        writeln!(
+            f,
+            "network    {n} parameters, predicts {:?}, computes in {}",
+            self.config.model.prediction, self.config.compute
+        )?;
         if let Some(student) = &self.other {
             let (own, p) = (student.n_params(), student.config().prediction);
             writeln!(
@@ -19,7 +23,7 @@ impl fmt::Display for Outline {
             )?;
         }
         let (stored, all) = self.buffers();
-        let megabytes = |parameters: usize| (parameters * 4) as f64 / 1e6;
+        let megabytes = |parameters: usize| (parameters * self.config.compute.bytes()) as f64 / 1e6;
         writeln!(
             f,
             "memory     {:.1} MB of buffers (student, gradient, Adam, averages, teacher), and the activations of a \

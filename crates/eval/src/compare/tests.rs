@@ -3,9 +3,10 @@ use crate::digest::Digest;
 use crate::inception::{PoolThree, Protocol};
 use crate::making::{Labels, Making};
 use crate::quantise::Quantisation;
-use crate::record::{ComputeKind, Program, Reference, Seeds};
+use crate::record::{Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
 use crate::score::{Estimate, Images, ReferenceCount, Score};
+use fewstep_torch::Compute;
 
 fn fid(space: FeatureSpace, n: u64, m: ReferenceCount) -> Score {
     let images = Images { count: n, n_grey: 0 };
@@ -38,7 +39,7 @@ fn record() -> Record {
             sampler: "ddim".to_owned(),
             sampling_steps: 1,
             nfe: 1,
-            kind: ComputeKind::F32,
+            kind: Compute::F32,
             quantisation: Quantisation::HalfUp,
             making: Some(Box::new(making())),
         },
@@ -190,7 +191,7 @@ fn models_are_what_is_compared() {
         sampler: "heun".to_owned(),
         sampling_steps: 2,
         nfe: 3,
-        kind: ComputeKind::Bf16,
+        kind: Compute::F64,
         quantisation: Quantisation::HalfUp,
         making: Some(Box::new(Making {
             network: Digest::of(b"small"),

@@ -6,6 +6,7 @@
 
 use crate::error::{During, Result};
 use crate::inception::network::channels_last;
+use fewstep_torch::ScalarOps;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tch::{Device, Kind, Tensor};
@@ -49,16 +50,16 @@ impl Protocol {
         match self {
             Self::PytorchFid => {
                 // Channels last before the resize: a tenth of the bytes to move.
-                let x = channels_last(&x)?.f_div_scalar(255.0).during(OPERATION)?;
+                let x = channels_last(&x)?.div_number(255.0).during(OPERATION)?;
                 let x = x.f_upsample_bilinear2d([SIDE, SIDE], false, None, None).during(OPERATION)?;
-                x.f_mul_scalar(2.0).and_then(|x| x.f_sub_scalar(1.0)).during(OPERATION)
+                x.mul_number(2.0).and_then(|x| x.sub_number(1.0)).during(OPERATION)
             }
             Self::Tf => {
                 let (h, w) = (x.size()[2], x.size()[3]);
                 let (rows, columns) = (corner_weights(h, x.device())?, corner_weights(w, x.device())?);
                 let columns = columns.f_tr().during(OPERATION)?;
                 let x = rows.f_matmul(&x).and_then(|x| x.f_matmul(&columns)).during(OPERATION)?;
-                let x = x.f_sub_scalar(128.0).and_then(|x| x.f_div_scalar(128.0)).during(OPERATION)?;
+                let x = x.sub_number(128.0).and_then(|x| x.div_number(128.0)).during(OPERATION)?;
                 channels_last(&x)
             }
         }

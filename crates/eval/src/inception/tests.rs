@@ -144,7 +144,11 @@ fn grey_images_are_refused_or_replicated_and_counted() {
 fn other_parameters_are_another_space() {
     let space = network(Protocol::Tf).space().clone();
     assert!(!space.is_fid() && PoolThree::fid(Protocol::Tf).is_fid());
-    assert_eq!(PoolThree::fid(Protocol::Tf).weights.to_string(), FID_2015);
+    assert_eq!(PoolThree::fid(Protocol::Tf).weights, FID_2015);
+    assert_eq!(
+        FID_2015.to_string(),
+        "sha256:faa37c74cec4860f41dc8c4119526a526ca710982b3cdf79831003fc5f4382b4"
+    );
     assert!(space.to_string().starts_with("Inception pool3 of sha256:"), "{space}");
     let mut changed = state_dict().clone();
     changed.arrays[0].data[0] ^= 1;

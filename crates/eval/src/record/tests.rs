@@ -23,7 +23,7 @@ fn record() -> Record {
             sampler: "ddim".to_owned(),
             sampling_steps: 2,
             nfe: 2,
-            kind: ComputeKind::F32,
+            kind: Compute::F32,
             quantisation: Quantisation::HalfToEven,
             making: Some(Box::new(Making {
                 network: Digest::of(b"network"),

@@ -1,6 +1,6 @@
 //! The residual block, and the block with optional attention that levels are made of.
 
-use fewstep_torch::{LayoutBuilder, Params, Tensor};
+use fewstep_torch::{LayoutBuilder, Params, ScalarOps, Tensor};
 
 use crate::conditions::BlockInputs;
 use crate::ddpm::config::{DdpmConfig, norm_groups};
@@ -70,7 +70,7 @@ impl ResBlock {
             let parts = time.f_chunk(2, 1)?;
             // norm * (1 + scale) + shift, with the sum inside the multiplication: one pass less over the image.
             let normed = self.norm2.forward(p, &h)?;
-            normed.f_mul(&parts[0].f_add_scalar(1.0)?)?.f_add(&parts[1])?
+            normed.f_mul(&parts[0].add_number(1.0)?)?.f_add(&parts[1])?
         } else {
             self.norm2.forward(p, &h.f_add(&time)?)?
         };

@@ -10,8 +10,11 @@ use crate::ddpm::config::{DdpmConfig, Resampling, norm_groups};
 use crate::error::{Error, Result};
 use crate::levels::Levels;
 use crate::nn::{
-    Conv2d, GroupNorm, Linear, SinusoidOrder, exponential_frequencies, nearest_upsample_2x, sinusoids,
+    Conv2d, GroupNorm, Linear, SinusoidOrder, nearest_upsample_2x, position_frequencies, sinusoids,
 };
+
+/// The down path saves one output for each block of the up path.
+const UNPAIRED: Error = Error::Fault("a block of the up path finds no saved output of the down path");
 
 /// One module of the down or up path.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ impl Stage {
 #[derive(Clone, Debug)]
 pub struct DdpmUnet {
     config: DdpmConfig,
-    frequencies: Vec<f32>,
+    frequencies: Vec<f64>,
     time0: Linear,
     time2: Linear,
     class: Option<Linear>,
@@ -76,7 +79,7 @@ impl DdpmUnet {
             let norm = GroupNorm::new(b, "0", first, norm_groups(first), 1e-5)?;
             Ok((norm, Conv2d::new(b, "2", first, c.image_channels * heads, 3, 0.0)?))
         })?;
-        let frequencies = exponential_frequencies(half, 10_000.0);
+        let frequencies = position_frequencies(half, 10_000.0, true);
         Ok(Self { config: c.clone(), frequencies, time0, time2, class, down, mid, up, out_norm, out_conv })
     }
 
@@ -85,18 +88,20 @@ impl DdpmUnet {
     /// Time enters as `1000 u`, `u = atan(exp(-log_snr / 2)) / (pi / 2)`, with log-SNR between -20 and 20.
     ///
     /// # Shapes
-    /// `x` f32 `[B, image_channels, resolution, resolution]`; labels i64 `[B]`, needed when the network has classes and
-    /// ignored when it has none; result f32 `[B, heads image_channels, resolution, resolution]`.
+    /// `x` `[B, image_channels, resolution, resolution]` and the result `[B, heads image_channels, resolution, resolution]`
+    /// of the parameters' kind; labels i64 `[B]`, needed when the network has classes and ignored when it has none.
     ///
     /// # Errors
     /// Another shape, missing labels, or a label out of range.
     pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, given: Conditions<'_>) -> Result<Tensor> {
         self.check_input(x, at)?;
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
-        let emb = sinusoids(&time_input(at, p.device())?, &frequencies, SinusoidOrder::SinCos)?;
+        let emb = sinusoids(&time_input(at, p.device())?, &frequencies, SinusoidOrder::SinCos, p.kind())?;
         let emb = self.time2.forward(p, &self.time0.forward(p, &emb)?.f_silu()?)?;
         let emb = match &self.class {
-            Some(class) => emb.f_add(&class.forward(p, &self.one_hot(given.labels, at.len())?)?)?,
+            Some(class) => {
+                emb.f_add(&class.forward(p, &self.one_hot(given.labels, at.len())?.f_to_kind(p.kind())?)?)?
+            }
             None => emb,
         };
         // Every block applies SiLU before its own linear layer; once is enough.
@@ -111,9 +116,9 @@ impl DdpmUnet {
             h = block.forward(p, &h, &told)?;
         }
         for stage in &self.up {
-            if let (Stage::Block(_), Some(skip)) = (stage, saved.last()) {
-                h = Tensor::f_cat(&[&h, skip], 1)?;
-                saved.pop();
+            if let Stage::Block(_) = stage {
+                let skip = saved.pop().ok_or(UNPAIRED)?;
+                h = Tensor::f_cat(&[&h, &skip], 1)?;
             }
             h = stage.forward(p, &h, &told)?;
         }
@@ -129,7 +134,7 @@ impl DdpmUnet {
         Err(Error::Input { what: "image batch", expected, got: x.size() })
     }
 
-    /// `[B, n_classes]`, f32.
+    /// `[B, n_classes]`, i64.
     fn one_hot(&self, labels: Option<&Tensor>, n: usize) -> Result<Tensor> {
         let expected = || format!("{n} labels, each from 0 to {}", self.config.n_classes - 1);
         let labels =
@@ -141,14 +146,13 @@ impl DdpmUnet {
     }
 }
 
-/// `1000 u` of every level, f32 `[B]`, rounded step by step as in the reference.
+/// `1000 u` of every level, f64 `[B]`.
 ///
-/// Log-SNR beyond the bounds is what no network of this kind was trained on: the reference clips it, and so is it here.
+/// The reference clips log-SNR to [-20, 20], and so does this: no network of this kind was trained beyond.
 fn time_input(at: &Levels, device: Device) -> Result<Tensor> {
-    let log_snr: Vec<f32> = at.iter().map(|l| l.log_snr().clamp(-20.0, 20.0) as f32).collect();
-    let log_snr = Tensor::f_from_slice(&log_snr)?.f_to_device(device)?;
-    let u = log_snr.f_mul_scalar(-0.5)?.f_exp()?.f_atan()?.f_div_scalar(FRAC_PI_2)?;
-    Ok(u.f_mul_scalar(1000.0)?)
+    let u = |log_snr: f64| (-0.5 * log_snr.clamp(-20.0, 20.0)).exp().atan() / FRAC_PI_2;
+    let times: Vec<f64> = at.iter().map(|l| 1000.0 * u(l.log_snr())).collect();
+    Ok(Tensor::f_from_slice(&times)?.f_to_device(device)?)
 }
 
 /// The down path, and the channels of each of its outputs.
@@ -190,7 +194,7 @@ fn up_path(b: &mut LayoutBuilder, c: &DdpmConfig, saved: &mut Vec<i64>) -> Resul
     for level in (0..pyramid.n_levels()).rev() {
         let width = pyramid.width(level);
         for _ in 0..=c.n_res_blocks {
-            let c_in = channels + saved.pop().unwrap_or(0);
+            let c_in = channels + saved.pop().ok_or(UNPAIRED)?;
             let attention = pyramid.has_attention(level);
             let block =
                 b.scope(stages.len().to_string(), |b| AttnBlock::new(b, c, c_in, width, attention))?;

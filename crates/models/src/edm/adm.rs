@@ -14,12 +14,12 @@ use crate::nn::{
 };
 
 /// Largest period of the positional embedding.
-const MAX_PERIOD: f32 = 10_000.0;
+const MAX_PERIOD: f64 = 10_000.0;
 
 /// The network `F` of an ADM U-Net: parameter handles and the order of its layers. It holds no tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct AdmUnet {
-    frequencies: Vec<f32>,
+    frequencies: Vec<f64>,
     label: Option<Linear>,
     augment: Option<Linear>,
     layer0: Linear,
@@ -59,7 +59,7 @@ impl AdmUnet {
         Ok(Self { frequencies, label, augment, layer0, layer1, encoder, decoder, out_norm, out_conv })
     }
 
-    /// `x` f32 `[B, C, H, W]`, `c_noise` f32 `[B]`; result f32 `[B, heads C, H, W]`.
+    /// `x` `[B, C, H, W]` and the result `[B, heads C, H, W]` of the parameters' kind; `c_noise` f64 `[B]`.
     pub(crate) fn forward(
         &self,
         p: &Params,
@@ -75,7 +75,7 @@ impl AdmUnet {
 
     fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
-        let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::CosSin)?;
+        let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::CosSin, p.kind())?;
         if let (Some(map), Some(augment)) = (&self.augment, &given.augment) {
             emb = emb.f_add(&map.forward(p, augment)?)?;
         }

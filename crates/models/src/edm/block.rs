@@ -1,6 +1,6 @@
 //! The residual block of EDM's networks, with attention inside.
 
-use fewstep_torch::{LayoutBuilder, Params, Tensor};
+use fewstep_torch::{LayoutBuilder, Params, ScalarOps, Tensor};
 
 use crate::conditions::BlockInputs;
 use crate::edm::conv::{Resize, ResizingConv};
@@ -119,7 +119,7 @@ impl Block {
         let emb = self.affine.forward(p, &told.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let h = if self.adaptive_scale {
             let parts = emb.f_chunk(2, 1)?;
-            parts[1].f_addcmul(&self.norm1.forward(p, &h)?, &parts[0].f_add_scalar(1.0)?)?
+            parts[1].f_addcmul(&self.norm1.forward(p, &h)?, &parts[0].add_number(1.0)?)?
         } else {
             self.norm1.forward(p, &h.f_add(&emb)?)?
         };
@@ -137,7 +137,7 @@ impl Block {
     }
 
     fn scaled(&self, x: Tensor) -> Result<Tensor> {
-        Ok(if self.skip_scale == 1.0 { x } else { x.f_mul_scalar(self.skip_scale)? })
+        Ok(if self.skip_scale == 1.0 { x } else { x.mul_number(self.skip_scale)? })
     }
 }
 

@@ -8,8 +8,11 @@ use crate::edm::block::Block;
 use crate::edm::config::Decoder;
 use crate::edm::conv::Resize;
 use crate::edm::wiring::{Attended, Wiring};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::{Conv2d, GroupNorm, ResampleFilter};
+
+/// The encoder saves one output for each block that joins one.
+const UNPAIRED: Error = Error::Fault("a decoder block finds no saved output of the encoder");
 
 #[derive(Clone, Debug)]
 enum Stage {
@@ -49,7 +52,7 @@ impl DecoderPath {
                     stages.push(Stage::Block(up));
                 }
                 for i in 0..=w.n_blocks {
-                    let c_in = channels + saved.pop().unwrap_or(0);
+                    let c_in = channels + saved.pop().ok_or(UNPAIRED)?;
                     channels = w.pyramid.width(level);
                     let chosen = w.decoder_attention == Attended::All || i == w.n_blocks;
                     let attention = chosen && w.pyramid.has_attention(level);
@@ -81,11 +84,8 @@ impl DecoderPath {
             match stage {
                 Stage::Block(block) => x = block.forward(p, &x, told)?,
                 Stage::Join(block) => {
-                    let joined = match saved.pop() {
-                        Some(skip) => Tensor::f_cat(&[&x, &skip], 1)?,
-                        None => x,
-                    };
-                    x = block.forward(p, &joined, told)?;
+                    let skip = saved.pop().ok_or(UNPAIRED)?;
+                    x = block.forward(p, &Tensor::f_cat(&[&x, &skip], 1)?, told)?;
                 }
                 Stage::EnlargeImage(filter) => {
                     image = image.map(|image| filter.up(p, &image)).transpose()?;

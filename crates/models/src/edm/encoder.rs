@@ -2,7 +2,7 @@
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
-use fewstep_torch::{LayoutBuilder, Params, Tensor};
+use fewstep_torch::{LayoutBuilder, Params, ScalarOps, Tensor};
 
 use crate::conditions::BlockInputs;
 use crate::edm::block::Block;
@@ -83,7 +83,7 @@ impl EncoderPath {
                     saved.pop();
                 }
                 Stage::MergeImage(conv) => {
-                    x = x.f_add(&conv.forward(p, &image)?)?.f_mul_scalar(FRAC_1_SQRT_2)?;
+                    x = x.f_add(&conv.forward(p, &image)?)?.mul_number(FRAC_1_SQRT_2)?;
                     image = x.shallow_clone();
                     saved.pop();
                 }

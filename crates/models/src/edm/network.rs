@@ -76,19 +76,17 @@ impl EdmNetwork {
         } else {
             x_t.f_div(&at.column(x_t.device(), |l| l.alpha)?)?
         };
-        let x = x.f_to_kind(Kind::Float)?;
         let c = self.preconditioning.columns(p, at)?;
         let out = self.unet(p, &x, &c, given)?;
         // A second head, where there is one, is not part of the answer.
-        let image = out.f_narrow(1, 0, self.image[0])?;
-        let denoised = x.f_mul(&c.c_skip)?.f_add(&image.f_mul(&c.c_out)?)?;
-        Ok(denoised.f_to_kind(Kind::Double)?)
+        let image = out.f_narrow(1, 0, self.image[0])?.f_to_kind(Kind::Double)?;
+        Ok(x.f_mul(&c.c_skip)?.f_add(&image.f_mul(&c.c_out)?)?)
     }
 
     /// What the network itself puts out, `F(c_in x, c_noise)`.
     ///
     /// # Shapes
-    /// `x` f32 `[B, C, H, W]` in variance exploding scale; result f32 `[B, heads C, H, W]`.
+    /// `x` `[B, C, H, W]` in variance exploding scale; result `[B, heads C, H, W]`, of the parameters' kind.
     ///
     /// # Errors
     /// Shapes that do not fit, or a label out of range.
@@ -99,7 +97,7 @@ impl EdmNetwork {
 
     fn unet(&self, p: &Params, x: &Tensor, c: &Columns, given: Conditions<'_>) -> Result<Tensor> {
         let vectors = given.vectors(p, x.size()[0], self.n_classes, self.augment_dim)?;
-        let scaled = x.f_mul(&c.c_in)?;
+        let scaled = x.f_mul(&c.c_in)?.f_to_kind(p.kind())?;
         match &self.unet {
             Unet::Song(unet) => unet.forward(p, &scaled, &c.c_noise, &vectors),
             Unet::Adm(unet) => unet.forward(p, &scaled, &c.c_noise, &vectors),

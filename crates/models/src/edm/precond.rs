@@ -1,9 +1,9 @@
 //! Preconditioners: table 1 of EDM (arXiv 2206.00364), `D(x; sigma) = c_skip x + c_out F(c_in x, c_noise)`.
 //!
-//! Coefficients are computed in f32, operation by operation as the published code does: `c_noise` of the VP and iDDPM
-//! forms is near 1000, where one last place of f32 shows in the sinusoids.
+//! Coefficients are f64: states are scaled in f64 and cast at the network's door, and `c_noise` stays f64 up to the
+//! sinusoids. In the VP and iDDPM forms it is near 1000, where one last place of f32 would show.
 
-use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, Tensor};
+use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -43,21 +43,20 @@ impl Default for Preconditioner {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coefficients {
     /// Factor of the state in the answer.
-    pub(crate) c_skip: f32,
+    pub(crate) c_skip: f64,
     /// Factor of the network's output in the answer.
-    pub(crate) c_out: f32,
+    pub(crate) c_out: f64,
     /// Factor of the state at the network's door.
-    pub(crate) c_in: f32,
+    pub(crate) c_in: f64,
     /// What the network is told about the noise level.
-    pub(crate) c_noise: f32,
+    pub(crate) c_noise: f64,
 }
 
 /// Times of the VP and iDDPM forms.
 const TIMES: usize = 1000;
 /// Ends of VP's linear beta: `beta_min`, and `beta_max - beta_min`.
-const VP_BETA_MIN: f32 = 0.1;
-const VP_BETA_MIN_SQUARE: f32 = 0.01;
-const VP_BETA_D: f32 = 19.9;
+const VP_BETA_MIN: f64 = 0.1;
+const VP_BETA_D: f64 = 19.9;
 
 impl Preconditioner {
     /// Images that the network puts out.
@@ -77,30 +76,31 @@ impl Preconditioner {
 
     /// The coefficients for noise of standard deviation `sigma` (variance exploding).
     ///
-    /// At `sigma = 0` the answer is the state itself; `c_noise` is then that of the smallest f32, so that it stays finite.
+    /// At `sigma = 0` the answer is the state itself; `c_noise` is then that of the least noise that f32 can tell from none, so that it
+    /// stays finite.
     /// That of iDDPM is counted in its table: see [`Preconditioning`].
-    pub(crate) fn at(&self, sigma: f32) -> Coefficients {
-        let visible = sigma.max(f32::MIN_POSITIVE);
+    pub(crate) fn at(&self, sigma: f64) -> Coefficients {
+        let visible = sigma.max(f64::from(f32::MIN_POSITIVE));
         match *self {
             Self::Edm { sigma_data } => {
-                let square = (sigma_data * sigma_data) as f32;
+                let square = sigma_data * sigma_data;
                 let total = sigma * sigma + square;
                 Coefficients {
                     c_skip: square / total,
-                    c_out: sigma * sigma_data as f32 / total.sqrt(),
+                    c_out: sigma * sigma_data / total.sqrt(),
                     c_in: 1.0 / total.sqrt(),
                     c_noise: visible.ln() / 4.0,
                 }
             }
             Self::Vp {} | Self::Iddpm {} => {
-                let log = (1.0 + sigma * sigma).ln();
-                let root = (VP_BETA_MIN_SQUARE + (2.0 * VP_BETA_D) * log).sqrt();
+                let log = (sigma * sigma).ln_1p();
+                let root = (VP_BETA_MIN * VP_BETA_MIN + 2.0 * VP_BETA_D * log).sqrt();
                 let time = (root - VP_BETA_MIN) / VP_BETA_D;
                 Coefficients {
                     c_skip: 1.0,
                     c_out: -sigma,
                     c_in: 1.0 / (sigma * sigma + 1.0).sqrt(),
-                    c_noise: (TIMES - 1) as f32 * time,
+                    c_noise: (TIMES - 1) as f64 * time,
                 }
             }
             Self::Ve {} => {
@@ -118,7 +118,7 @@ pub(crate) struct Preconditioning {
     table: Option<ParamId>,
 }
 
-/// Coefficients of a batch, f32.
+/// Coefficients of a batch, f64.
 pub(crate) struct Columns {
     /// `[B, 1, 1, 1]`.
     pub(crate) c_skip: Tensor,
@@ -145,11 +145,11 @@ impl Preconditioning {
 
     /// The coefficients for a batch of noise levels, on the parameters' device.
     pub(crate) fn columns(&self, p: &Params, at: &Levels) -> Result<Columns> {
-        let sigmas: Vec<f32> = at.iter().map(|l| l.variance_exploding().sigma as f32).collect();
+        let sigmas: Vec<f64> = at.iter().map(|l| l.variance_exploding().sigma).collect();
         let all: Vec<Coefficients> = sigmas.iter().map(|&s| self.kind.at(s)).collect();
-        let rows: [fn(&Coefficients) -> f32; 4] = [|c| c.c_skip, |c| c.c_out, |c| c.c_in, |c| c.c_noise];
+        let rows: [fn(&Coefficients) -> f64; 4] = [|c| c.c_skip, |c| c.c_out, |c| c.c_in, |c| c.c_noise];
         // One copy to the device for all of them.
-        let values: Vec<f32> =
+        let values: Vec<f64> =
             rows.iter().flat_map(|row| all.iter().map(row)).chain(sigmas.iter().copied()).collect();
         let n = sigmas.len() as i64;
         let packed = Tensor::f_from_slice(&values)?.f_view([5, n])?.f_to_device(p.device())?;
@@ -157,7 +157,7 @@ impl Preconditioning {
         let column = |i: i64| row(i)?.f_view([n, 1, 1, 1]);
         let c_noise = match self.table {
             None => row(3)?,
-            Some(table) => nearest_time(&p[table], &row(4)?)?,
+            Some(table) => nearest_time(&p[table].f_to_kind(Kind::Double)?, &row(4)?)?,
         };
         Ok(Columns { c_skip: column(0)?, c_out: column(1)?, c_in: column(2)?, c_noise })
     }
@@ -166,8 +166,8 @@ impl Preconditioning {
 /// `TIMES - 1 - j` for the index `j` of the table's level nearest to each sigma: `[B] -> [B]`.
 fn nearest_time(table: &Tensor, sigmas: &Tensor) -> Result<Tensor> {
     let distance = sigmas.f_unsqueeze(1)?.f_sub(&table.f_unsqueeze(0)?)?.f_abs()?;
-    let index = distance.f_argmin(1, false)?.f_to_kind(Kind::Float)?;
-    Ok(Tensor::f_full_like(&index, (TIMES - 1) as f64)?.f_sub(&index)?)
+    let index = distance.f_argmin(1, false)?.f_to_kind(Kind::Double)?;
+    Ok(index.f_neg()?.add_number((TIMES - 1) as f64)?)
 }
 
 /// `u_{j-1} = sqrt((u_j^2 + 1) / max(a_{j-1} / a_j, C1) - 1)` from `u_M = 0`, with
@@ -190,29 +190,28 @@ mod tests {
     use fewstep_schedules::NoiseLevel;
     use std::sync::Arc;
 
-    fn close(got: f32, want: f64) {
-        assert!((f64::from(got) - want).abs() < 1e-5 * want.abs().max(1.0), "{got} {want}");
+    fn close(got: f64, want: f64) {
+        assert!((got - want).abs() < 1e-13 * want.abs().max(1.0), "{got} {want}");
     }
 
     #[test]
     fn the_coefficients_are_those_of_the_table() {
-        for sigma in [0.002f32, 0.3, 1.7, 80.0] {
-            let s = f64::from(sigma);
-            let c = Preconditioner::Edm { sigma_data: 0.4 }.at(sigma);
+        for s in [0.002, 0.3, 1.7, 80.0] {
+            let c = Preconditioner::Edm { sigma_data: 0.4 }.at(s);
             let total = (s * s + 0.16).sqrt();
             close(c.c_skip, 0.16 / (total * total));
             close(c.c_out, s * 0.4 / total);
             close(c.c_in, 1.0 / total);
             close(c.c_noise, s.ln() / 4.0);
-            let c = Preconditioner::Ve {}.at(sigma);
-            assert_eq!((c.c_skip, c.c_out, c.c_in), (1.0, sigma, 1.0));
+            let c = Preconditioner::Ve {}.at(s);
+            assert_eq!((c.c_skip, c.c_out, c.c_in), (1.0, s, 1.0));
             close(c.c_noise, (s / 2.0).ln());
-            let c = Preconditioner::Vp {}.at(sigma);
-            assert_eq!((c.c_skip, c.c_out), (1.0, -sigma));
+            let c = Preconditioner::Vp {}.at(s);
+            assert_eq!((c.c_skip, c.c_out), (1.0, -s));
             close(c.c_in, 1.0 / (s * s + 1.0).sqrt());
         }
         // VP's noise grows to sqrt(exp(19.9 / 2 + 0.1) - 1) at its last time.
-        close(Preconditioner::Vp {}.at(10.05f64.exp_m1().sqrt() as f32).c_noise, 999.0);
+        close(Preconditioner::Vp {}.at(10.05f64.exp_m1().sqrt()).c_noise, 999.0);
     }
 
     #[test]
@@ -238,7 +237,7 @@ mod tests {
         let p = Params::frozen(layout.clone(), &layout.initial(0).unwrap()).unwrap();
         let at = [0, 417, 999].map(|j| NoiseLevel::from_sigma(f64::from(u[j]) * 1.0001));
         let c = made.columns(&p, &Levels::new(at.to_vec())).unwrap();
-        assert_eq!(Vec::<f32>::try_from(c.c_noise).unwrap(), [999.0, 582.0, 0.0]);
+        assert_eq!(Vec::<f64>::try_from(c.c_noise).unwrap(), [999.0, 582.0, 0.0]);
         assert_eq!(c.c_out.size(), [3, 1, 1, 1]);
     }
 

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
-use fewstep_torch::{Init, LayoutBuilder, ParamId, Params, Tensor};
+use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 
 use crate::conditions::{BlockInputs, Vectors};
 use crate::edm::block::BlockStyle;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::nn::{LayerInit, Linear, SinusoidOrder, position_frequencies, sinusoids};
 
 /// Largest period of the positional embedding.
-const MAX_PERIOD: f32 = 10_000.0;
+const MAX_PERIOD: f64 = 10_000.0;
 /// Standard deviation of the random frequencies.
 const FOURIER_SCALE: f64 = 16.0;
 
@@ -34,7 +34,7 @@ pub(crate) struct SongUnet {
 
 #[derive(Clone, Debug)]
 enum Frequencies {
-    Positional(Vec<f32>),
+    Positional(Vec<f64>),
     Fourier(ParamId),
 }
 
@@ -70,7 +70,7 @@ impl SongUnet {
         Ok(Self { frequencies, label, augment, layer0, layer1, encoder, decoder, label_scale })
     }
 
-    /// `x` f32 `[B, C, H, W]`, `c_noise` f32 `[B]`; result f32 `[B, heads C, H, W]`.
+    /// `x` `[B, C, H, W]` and the result `[B, heads C, H, W]` of the parameters' kind; `c_noise` f64 `[B]`.
     pub(crate) fn forward(
         &self,
         p: &Params,
@@ -87,11 +87,11 @@ impl SongUnet {
     fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = match &self.frequencies {
             Frequencies::Positional(values) => Tensor::f_from_slice(values)?.f_to_device(p.device())?,
-            Frequencies::Fourier(id) => p[*id].f_mul_scalar(TAU)?,
+            Frequencies::Fourier(id) => p[*id].f_to_kind(Kind::Double)?.mul_number(TAU)?,
         };
-        let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::SinCos)?;
+        let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::SinCos, p.kind())?;
         if let (Some(label), Some(classes)) = (&self.label, &given.classes) {
-            emb = emb.f_add(&label.forward(p, &classes.f_mul_scalar(self.label_scale)?)?)?;
+            emb = emb.f_add(&label.forward(p, &classes.mul_number(self.label_scale)?)?)?;
         }
         if let (Some(map), Some(augment)) = (&self.augment, &given.augment) {
             emb = emb.f_add(&map.forward(p, augment)?)?;

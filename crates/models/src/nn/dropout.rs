@@ -4,7 +4,7 @@
 //! on any device, and when a step is done again. It is computed in whole numbers on the device, so nothing is drawn on the
 //! host and nothing is kept.
 
-use fewstep_torch::{Device, Kind, Tensor};
+use fewstep_torch::{Device, ScalarOps, Tensor, counted};
 
 use crate::error::{Error, Result};
 
@@ -40,13 +40,13 @@ impl Dropout {
         Ok(Self { rate, seeds })
     }
 
-    /// Drops values of `x` `[B, ...]`, f32, in the layer of this number.
+    /// Drops values of `x` `[B, ...]` in the layer of this number.
     pub(crate) fn apply(&self, x: &Tensor, layer: usize) -> Result<Tensor> {
         if self.rate == 0.0 {
             return Ok(x.shallow_clone());
         }
         let kept = self.kept(&x.size(), layer)?.f_to_kind(x.kind())?;
-        Ok(x.f_mul(&kept.f_mul_scalar(1.0 / (1.0 - self.rate))?)?)
+        Ok(x.f_mul(&kept.mul_number(1.0 / (1.0 - self.rate))?)?)
     }
 
     /// Whether each value stays, bool of `size`.
@@ -58,32 +58,33 @@ impl Dropout {
         }
         let values = size.iter().skip(1).product::<i64>();
         // Mixed before the places are added: samples and layers then start far apart.
-        let start = mixed(&self.seeds.f_add_scalar((layer as i64 + 1).wrapping_mul(GOLDEN))?)?;
-        let place = Tensor::f_arange(values, (Kind::Int64, self.seeds.device()))?.f_mul_scalar(GOLDEN)?;
+        let start = mixed(&self.seeds.add_number((layer as i64 + 1).wrapping_mul(GOLDEN))?)?;
+        let place = counted(values, self.seeds.device())?.mul_number(GOLDEN)?;
         let hash = mixed(&start.f_add(&place)?)?;
         let threshold = (self.rate * f64::from(1u32 << BITS)).round() as i64;
-        let top = hash.f_bitwise_right_shift_tensor_scalar(64 - i64::from(BITS))?;
-        let top = top.f_bitwise_and(i64::from((1u32 << BITS) - 1))?;
-        Ok(top.f_ge(threshold)?.f_view(size)?)
+        let top = hash.shift_right(64 - i64::from(BITS))?;
+        let top = top.and_bits(i64::from((1u32 << BITS) - 1))?;
+        Ok(top.at_least_number(threshold)?.f_view(size)?)
     }
 }
 
 /// Every value hashed; i64 multiplication wraps.
 fn mixed(x: &Tensor) -> Result<Tensor> {
-    let x = xor_shifted(x, 30)?.f_mul_scalar(MIX[0])?;
-    let x = xor_shifted(&x, 27)?.f_mul_scalar(MIX[1])?;
+    let x = xor_shifted(x, 30)?.mul_number(MIX[0])?;
+    let x = xor_shifted(&x, 27)?.mul_number(MIX[1])?;
     xor_shifted(&x, 31)
 }
 
 /// `x ^ (x >> by)` with zeros shifted in, which libtorch's shift of signed numbers does not.
 fn xor_shifted(x: &Tensor, by: i64) -> Result<Tensor> {
-    let shifted = x.f_bitwise_right_shift_tensor_scalar(by)?.f_bitwise_and((1i64 << (64 - by)) - 1)?;
+    let shifted = x.shift_right(by)?.and_bits((1i64 << (64 - by)) - 1)?;
     Ok(x.f_bitwise_xor_tensor(&shifted)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fewstep_torch::Kind;
 
     fn dropped(rate: f64, seeds: &[u64], layer: usize, size: &[i64]) -> Tensor {
         let x = Tensor::ones(size, (Kind::Float, Device::Cpu));

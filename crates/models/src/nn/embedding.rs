@@ -1,7 +1,9 @@
-//! Sinusoidal embeddings of scalars (arXiv 1706.03762), in f32 as in the reference: where an angle is near 1000 its last
-//! place is 6e-5, and a network that was trained on the rounded angles answers to them.
+//! Sinusoidal embeddings of scalars (arXiv 1706.03762).
+//!
+//! Angles, sines and cosines are f64 whatever the network's kind, and cast at its door. An angle is near 1000 where noise
+//! is high: in f32 its last place would be 6e-5, and every kind of accelerator would round it in its own way.
 
-use fewstep_torch::Tensor;
+use fewstep_torch::{Kind, Tensor};
 
 use crate::error::Result;
 
@@ -14,34 +16,27 @@ pub enum SinusoidOrder {
     CosSin,
 }
 
-/// `n` frequencies `max_period^(-j / last)` in f32, `j` from 0; `last` is `n - 1` with the endpoint, else `n`.
-pub fn position_frequencies(n: i64, max_period: f32, endpoint: bool) -> Vec<f32> {
-    let last = (if endpoint { n - 1 } else { n }).max(1) as f32;
-    (0..n).map(|j| (1.0 / max_period).powf(j as f32 / last)).collect()
+/// `n` frequencies `max_period^(-j / last)`, `j` from 0; `last` is `n - 1` with the endpoint, else `n`.
+pub fn position_frequencies(n: i64, max_period: f64, endpoint: bool) -> Vec<f64> {
+    let last = (if endpoint { n - 1 } else { n }).max(1) as f64;
+    (0..n).map(|j| max_period.powf(-(j as f64) / last)).collect()
 }
 
-/// The frequencies of [`position_frequencies`] with the endpoint, rounded as DDPM's code rounds them: `exp(-j e)`, with
-/// `e = ln(max_period) / (n - 1)`.
-pub fn exponential_frequencies(n: i64, max_period: f64) -> Vec<f32> {
-    let e = (max_period.ln() / (n - 1).max(1) as f64) as f32;
-    (0..n).map(|j| (j as f32 * -e).exp()).collect()
-}
-
-/// Sines and cosines of all products of `scalars` and `frequencies`.
+/// Sines and cosines of all products of `scalars` and `frequencies`, of the kind asked for.
 ///
 /// # Shapes
-/// f32 `[B]` and `[n]` to `[B, 2 n]`.
+/// f64 `[B]` and `[n]` to `[B, 2 n]`.
 ///
 /// # Errors
 /// libtorch fails.
-pub fn sinusoids(scalars: &Tensor, frequencies: &Tensor, order: SinusoidOrder) -> Result<Tensor> {
+pub fn sinusoids(scalars: &Tensor, frequencies: &Tensor, order: SinusoidOrder, kind: Kind) -> Result<Tensor> {
     let angles = scalars.f_outer(frequencies)?;
     let (sin, cos) = (angles.f_sin()?, angles.f_cos()?);
     let halves = match order {
         SinusoidOrder::SinCos => [sin, cos],
         SinusoidOrder::CosSin => [cos, sin],
     };
-    Ok(Tensor::f_cat(&halves, 1)?)
+    Ok(Tensor::f_cat(&halves, 1)?.f_to_kind(kind)?)
 }
 
 #[cfg(test)]
@@ -52,16 +47,16 @@ mod tests {
     fn the_endpoint_and_the_order_are_choices() {
         let f = position_frequencies(4, 10_000.0, true);
         let g = position_frequencies(4, 10_000.0, false);
-        assert!((f[3] - 1e-4).abs() < 1e-10 && (g[3] - 1e-3).abs() < 1e-9, "{f:?} {g:?}");
+        assert!((f[3] - 1e-4).abs() < 1e-18 && (g[3] - 1e-3).abs() < 1e-17, "{f:?} {g:?}");
         assert_eq!((f[0], g[0]), (1.0, 1.0));
-        let h = exponential_frequencies(4, 10_000.0);
-        assert!(f.iter().zip(&h).all(|(f, h)| (f / h - 1.0).abs() < 4.0 * f32::EPSILON), "{f:?} {h:?}");
-        let (x, f) = (Tensor::from_slice(&[0.5f32, 2.0]), Tensor::from_slice(&[1f32, 0.1]));
-        let e = sinusoids(&x, &f, SinusoidOrder::SinCos).unwrap();
-        assert_eq!(e.size(), [2, 4]);
-        assert!((e.double_value(&[1, 1]) - 0.2f64.sin()).abs() < 1e-7);
-        assert!((e.double_value(&[1, 2]) - 2f64.cos()).abs() < 1e-7);
-        let swapped = sinusoids(&x, &f, SinusoidOrder::CosSin).unwrap();
+        let (x, f) = (Tensor::from_slice(&[0.5f64, 2.0]), Tensor::from_slice(&[1f64, 0.1]));
+        let e = sinusoids(&x, &f, SinusoidOrder::SinCos, Kind::Double).unwrap();
+        assert_eq!((e.size(), e.kind()), (vec![2, 4], Kind::Double));
+        assert!((e.double_value(&[1, 1]) - 0.2f64.sin()).abs() < 1e-15);
+        assert!((e.double_value(&[1, 2]) - 2f64.cos()).abs() < 1e-15);
+        let rounded = sinusoids(&x, &f, SinusoidOrder::SinCos, Kind::Float).unwrap();
+        assert_eq!(rounded, e.to_kind(Kind::Float));
+        let swapped = sinusoids(&x, &f, SinusoidOrder::CosSin, Kind::Double).unwrap();
         assert_eq!(swapped, Tensor::cat(&[e.narrow(1, 2, 2), e.narrow(1, 0, 2)], 1));
     }
 }

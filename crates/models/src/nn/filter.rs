@@ -1,6 +1,6 @@
 //! Resampling by two with a filter (EDM, arXiv 2206.00364; after StyleGAN2's, arXiv 1912.04958).
 
-use fewstep_torch::{LayoutBuilder, ParamId, Params, Tensor};
+use fewstep_torch::{LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 
 use crate::error::Result;
 use crate::nn::{average_pool_2x, nearest_upsample_2x};
@@ -72,7 +72,7 @@ impl ResampleFilter {
             return nearest_upsample_2x(x);
         }
         let (c, d) = (x.size()[1], self.padding());
-        let filter = self.per_channel(p, c)?.f_mul_scalar(4.0)?;
+        let filter = self.per_channel(p, c)?.mul_number(4.0)?;
         Ok(x.f_conv_transpose2d(&filter, None::<&Tensor>, [2, 2], [d, d], [0, 0], c, [1, 1])?)
     }
 

@@ -13,7 +13,7 @@ mod resample;
 pub use attention::SelfAttention;
 pub use conv::Conv2d;
 pub use dropout::Dropout;
-pub use embedding::{SinusoidOrder, exponential_frequencies, position_frequencies, sinusoids};
+pub use embedding::{SinusoidOrder, position_frequencies, sinusoids};
 pub use filter::ResampleFilter;
 pub use init::{LayerInit, Scaling};
 pub use linear::Linear;

@@ -41,7 +41,7 @@ fn gather_names_what_does_not_fit() {
     t.insert("conv.weight".into(), Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu)));
     t.insert("conv.bias".into(), Tensor::zeros([3], (tch::Kind::Float, tch::Device::Cpu)));
     t.insert("other".into(), Tensor::zeros([1], (tch::Kind::Float, tch::Device::Cpu)));
-    let e = l.gather("x.safetensors", &t).unwrap_err().to_string();
+    let e = l.gather("x.safetensors", &t, tch::Kind::Float).unwrap_err().to_string();
     for part in ["x.safetensors", "`scale` is missing", "`conv.bias` has shape [3]", "`other` is not"] {
         assert!(e.contains(part), "{e}");
     }
@@ -69,15 +69,17 @@ fn computed_entries_are_accepted_when_equal_and_needed_never() {
     let l = b.build();
     let mut t = HashMap::from([("freqs".to_owned(), Tensor::from_slice(&[5f64, 6.0]))]);
     let want = [5.0, 6.0, 1.0 / 3.0, 0.75];
-    let values = |t: &HashMap<String, Tensor>| -> Vec<f32> { l.gather("x", t).unwrap().try_into().unwrap() };
+    let values = |t: &HashMap<String, Tensor>| -> Vec<f32> {
+        l.gather("x", t, tch::Kind::Float).unwrap().try_into().unwrap()
+    };
     assert_eq!(values(&t), want, "left out");
     t.insert("filter".into(), Tensor::from_slice(&[0.333_333f64, 0.75]));
     assert_eq!(values(&t), want, "rounded by the file, kept exact");
     t.insert("filter".into(), Tensor::from_slice(&[0.3f64, 0.75]));
-    let e = l.gather("x", &t).unwrap_err().to_string();
+    let e = l.gather("x", &t, tch::Kind::Float).unwrap_err().to_string();
     assert!(e.contains("`filter` has other values"), "{e}");
     t.remove("freqs");
-    assert!(l.gather("x", &t).unwrap_err().to_string().contains("`freqs` is missing"));
+    assert!(l.gather("x", &t, tch::Kind::Float).unwrap_err().to_string().contains("`freqs` is missing"));
 }
 
 #[test]

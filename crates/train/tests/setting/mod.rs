@@ -1,6 +1,7 @@
 //! A small network with everything that a step needs.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)] // each user takes what it needs
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use fewstep_data::{Dataset, ImageShape, InMemory};
@@ -8,7 +9,7 @@ use fewstep_distill::{Batch, Denoising, DenoisingConfig, Tract, TractConfig};
 use fewstep_models::ddpm::DdpmConfig;
 use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
 use fewstep_schedules::{LearningRate, PhasePlan, Schedule};
-use fewstep_torch::{AdamConfig, Device, GradientRule, Key, Kind, Stream, Tensor};
+use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Key, Kind, Stream, Tensor};
 use fewstep_train::{
     Draws, Networks, Objective, Rates, Stage, StageStart, StepOptions, TrainPlan, TrainState,
 };
@@ -74,7 +75,8 @@ impl Setting {
 
     /// A state inside a distillation stage.
     pub fn state(&self) -> TrainState {
-        let mut state = TrainState::fresh(&self.model, 3, AdamConfig::default(), Device::Cpu).unwrap();
+        let mut state =
+            TrainState::fresh(&self.model, 3, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap();
         state.enter_stage(StageStart::FromTeacher, true, AdamConfig::default()).unwrap();
         state
     }
@@ -97,7 +99,9 @@ impl Setting {
     /// 37 images of noise.
     pub fn dataset(&self) -> Arc<dyn Dataset> {
         let n = 37 * 64;
-        let pixels: Vec<u8> = (0..n).map(|i| Key::new(9, 0, Stream::Sample).below(i, 256) as u8).collect();
+        let pixels: Vec<u8> = (0..n)
+            .map(|i| Key::new(9, 0, Stream::Sample).below(i, NonZero::new(256).unwrap()) as u8)
+            .collect();
         Arc::new(InMemory::new("noise", ImageShape { c: 1, h: 8, w: 8 }, pixels, None, 0).unwrap())
     }
 
@@ -125,6 +129,7 @@ impl Setting {
         };
         TrainPlan {
             seed: 5,
+            compute: Compute::F32,
             batch: 6,
             micro_batch: 4,
             flip: true,
