@@ -22,6 +22,8 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
     if args.n == 0 || args.batch == 0 {
         bail!("{}: must be at least 1", if args.n == 0 { "--n" } else { "--batch" });
     }
+    // Before anything is written, if only to try: what is asked to stop leaves nothing.
+    let stop = stop_flag()?;
     Out::try_place(&args.out)?;
     let file = ModelFile::load(&args.model)?;
     let labels = LabelRequest { class: args.class, flag: args.labels, usual: LabelChoice::Data };
@@ -44,7 +46,6 @@ pub(crate) fn run(args: &SampleArgs, bars: &MultiProgress) -> Result<ExitCode> {
         quantisation: Quantisation::HalfToEven,
     };
     let mut out = Out::create(&args.out, &file, args.first_seed)?;
-    let stop = stop_flag()?;
     let nfe = generate(&generator, request, ("sampling", bars, &stop), &mut |images| {
         out.push(images, |seeds| generator.labels(seeds, &labels))
     })?;
