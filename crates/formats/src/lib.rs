@@ -44,6 +44,8 @@ pub mod image;
 pub mod image_labels;
 pub mod image_zip;
 mod jpeg;
+mod jpeg_layout;
+mod jpeg_planes;
 mod msgpack;
 pub mod npy;
 mod npy_header;

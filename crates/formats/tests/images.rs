@@ -1,5 +1,5 @@
 //! Images by another program, and what is wrong with damaged ones.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
 
@@ -42,8 +42,41 @@ fn jpegs_are_decoded_as_by_pillow() {
 }
 
 #[test]
+fn jpegs_of_one_scan_a_colour_are_decoded_as_by_pillow() {
+    // `apart_420` is `rgb_420` in another order, which changes no pixel.
+    for (name, by_pillow) in
+        [("apart_420", "rgb_420"), ("apart_440", "apart_440"), ("apart_410", "apart_410")]
+    {
+        let jpeg = file(&format!("{name}.jpg"));
+        let image = read_image(&jpeg).unwrap();
+        assert_eq!(read_image_header(Cursor::new(&jpeg)).unwrap(), image.header);
+        let got = difference(&image, &read_image(&file(&format!("{by_pillow}.png"))).unwrap());
+        println!("{name}: differs from Pillow by {} at most, {:.3} in the mean", got.0, got.1);
+        assert!(got.0 <= 3 && got.1 <= 0.2, "{name}: {got:?}");
+    }
+}
+
+#[test]
+fn layouts_that_no_decoder_here_gets_right_are_refused_by_name() {
+    let partly = read_image(&file("partly_420.jpg")).unwrap_err().to_string();
+    assert!(partly.contains("3 colours sampled 2x2 1x1 1x1, a scan of 2 after one of 1"), "{partly}");
+    let jpeg = file("coarse_first.jpg");
+    let coarse = read_image(&jpeg).unwrap_err().to_string();
+    assert!(coarse.ends_with("3 colours sampled 1x1 2x2 2x2, 3 of them in the first scan"), "{coarse}");
+    // It is known before the pixels.
+    assert!(read_image_header(Cursor::new(&jpeg)).is_err());
+    // The same file with its second scan missing, or given twice.
+    let jpeg = file("apart_420.jpg");
+    let scans: Vec<usize> =
+        jpeg.windows(2).enumerate().filter(|(_, pair)| *pair == [0xff, 0xda]).map(|(at, _)| at).collect();
+    let &[first, second, third] = scans.as_slice() else { panic!("{scans:?}") };
+    assert!(first < second && read_image(&[&jpeg[..second], &jpeg[third..]].concat()).is_err());
+    assert!(read_image(&[&jpeg[..third], &jpeg[second..]].concat()).is_err());
+}
+
+#[test]
 fn jpegs_that_are_cut_short_are_refused() {
-    for name in ["grey.jpg", "rgb_420.jpg", "rgb_444_progressive.jpg"] {
+    for name in ["grey.jpg", "rgb_420.jpg", "apart_420.jpg", "rgb_444_progressive.jpg"] {
         let jpeg = file(name);
         let refused = (0..jpeg.len()).filter(|&len| read_image(&jpeg[..len]).is_err()).count();
         assert_eq!(refused, jpeg.len(), "{name}");
