@@ -42,6 +42,12 @@ pub trait Dataset: Send + Sync {
     /// Labels are `0..n_classes()`; 0 means that the data set has none.
     fn n_classes(&self) -> usize;
 
+    /// What the classes are called, by their numbers; empty if that is not known. Images in a folder a class know it: see
+    /// [`ImageSource::class_names`](crate::ImageSource::class_names) for their order.
+    fn class_names(&self) -> &[String] {
+        &[]
+    }
+
     /// Label of image `i`; `None` without labels or beyond the end.
     fn label(&self, i: usize) -> Option<usize>;
 

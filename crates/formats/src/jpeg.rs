@@ -11,7 +11,7 @@ use zune_jpeg::{
 
 use crate::{
     error::{Error, Format, Result},
-    image::{Image, ImageHeader, MAX_SIDE},
+    image::{Image, ImageHeader, MAX_BYTES, MAX_SIDE},
     jpeg_layout::Layout,
     jpeg_planes,
 };
@@ -26,11 +26,16 @@ const PIXELS_A_BYTE: u64 = 512;
 /// becomes RGB. Bytes after the image are passed over, as cameras write them.
 ///
 /// # Errors
-/// [`Error::Kind`] for an image beyond the limits of [`image`](crate::image) and for a layout of the colours that is not
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image beyond the limits of [`image`](crate::image), the former also for a layout of the colours that is not
 /// read (some of them in one scan, or the first not the finest), [`Error::Damaged`] for one that is cut
 /// short or that the decoder refuses, [`Error::Truncated`] for one that promises more pixels than its length can hold.
 pub fn read_jpeg(bytes: &[u8]) -> Result<Image> {
-    let (mut decoder, header, layout) = open(Cursor::new(bytes))?;
+    read_within(bytes, MAX_BYTES)
+}
+
+/// As [`read_jpeg`], of an image of up to `limit` bytes.
+pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
+    let (mut decoder, header, layout) = open(Cursor::new(bytes), limit)?;
     let n_pixels = u64::from(header.width) * u64::from(header.height);
     let most = (bytes.len() as u64).saturating_mul(PIXELS_A_BYTE);
     if n_pixels > most {
@@ -70,8 +75,8 @@ pub(crate) fn decode_grey(bytes: &[u8], n_values: usize) -> Result<Vec<u8>> {
 }
 
 /// Everything before the pixels.
-pub(crate) fn header(input: impl BufRead + Seek) -> Result<ImageHeader> {
-    open(input).map(|(_, header, _)| header)
+pub(crate) fn header(input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
+    open(input, limit).map(|(_, header, _)| header)
 }
 
 fn options() -> DecoderOptions {
@@ -79,7 +84,7 @@ fn options() -> DecoderOptions {
     DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side)
 }
 
-fn open<R: BufRead + Seek>(mut input: R) -> Result<(JpegDecoder<R>, ImageHeader, Layout)> {
+fn open<R: BufRead + Seek>(mut input: R, limit: u64) -> Result<(JpegDecoder<R>, ImageHeader, Layout)> {
     let layout = Layout::read(&mut input);
     input.rewind().map_err(|error| unread(&error))?;
     let mut decoder = JpegDecoder::new_with_options(input, options());
@@ -92,7 +97,7 @@ fn open<R: BufRead + Seek>(mut input: R) -> Result<(JpegDecoder<R>, ImageHeader,
         return Err(Error::Damaged { format: Format::Jpeg, reason: format!("its size is {size:?}") });
     };
     let header = ImageHeader { width, height, channels: if is_grey { 1 } else { 3 } };
-    header.check(Format::Jpeg)?;
+    header.check_within(Format::Jpeg, limit)?;
     let out = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options().jpeg_set_out_colorspace(out));
     Ok((decoder, header, layout))

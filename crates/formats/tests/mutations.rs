@@ -82,6 +82,9 @@ fn jpeg(bytes: &[u8]) -> Result<Checkpoint> {
 /// An archive may be in order and one of its images damaged.
 fn image_zip(bytes: &[u8]) -> Result<Checkpoint> {
     let zip = ImageZip::open(bytes)?;
+    if let Some(labels) = zip.find("dataset.json") {
+        zip.labels(labels)?;
+    }
     let read = |i| {
         assert!(zip.header(i).is_ok() || zip.read(i).is_err());
         Some(array(zip.name(i)?, zip.read(i).ok()?))
