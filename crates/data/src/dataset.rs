@@ -6,7 +6,10 @@
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::{error::Result, images::Skipped};
+use crate::{
+    error::{Error, Result},
+    images::Skipped,
+};
 
 /// The shape `[C, H, W]` of every image of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,8 +103,16 @@ pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
         hasher.update((extent as u64).to_le_bytes());
     }
     let n_values = shape.n_values();
+    if isize::try_from(n_values).is_err() {
+        return Err(Error::Invalid {
+            operation: format!("digest of {}", dataset.name()),
+            expected: "images that fit into memory".to_owned(),
+            got: format!("{shape:?}"),
+        });
+    }
     let a_time = (READ_A_TIME / n_values.max(1)).clamp(1, dataset.len().max(1));
-    let mut pixels = vec![0; a_time.saturating_mul(n_values)];
+    // No more than one image, or what is read a time.
+    let mut pixels = vec![0; a_time * n_values];
     for first in (0..dataset.len()).step_by(a_time) {
         let n = a_time.min(dataset.len() - first);
         let images = pixels.par_chunks_mut(n_values.max(1)).take(n);

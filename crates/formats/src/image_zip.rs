@@ -153,7 +153,7 @@ impl<W: io::Write + io::Seek> ImageZipWriter<W> {
     /// # Errors
     /// As [`Self::add`].
     pub fn finish(mut self, labels: Option<&ImageLabels>) -> io::Result<W> {
-        self.add(LABELS_FILE, &ImageLabels::to_json(labels))?;
+        self.add(LABELS_FILE, &ImageLabels::to_json(labels)?)?;
         self.zip.finish()
     }
 }

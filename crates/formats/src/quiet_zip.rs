@@ -22,6 +22,7 @@ pub(crate) struct QuietZip<W: Write + Seek> {
 }
 
 impl<W: Write + Seek> QuietZip<W> {
+    /// An archive in `out`, which is empty.
     pub(crate) fn new(out: W) -> Self {
         let out = Shared(Arc::new(Mutex::new(Output { out: Some(out), place: 0, end: 0, held: None })));
         Self { zip: ManuallyDrop::new(ZipWriter::new(out.clone())), out }
@@ -58,7 +59,7 @@ impl<W: Write + Seek> QuietZip<W> {
         let zip = std::mem::replace(&mut self.zip, ManuallyDrop::new(ZipWriter::new(empty)));
         ManuallyDrop::into_inner(zip).finish()?;
         let mut output = self.out.lock();
-        let held = output.held.take().unwrap_or_default();
+        let held = output.held.take().ok_or_else(given_up)?;
         let mut out = output.out.take().ok_or_else(given_up)?;
         for (place, bytes) in held {
             out.seek(SeekFrom::Start(place))?;

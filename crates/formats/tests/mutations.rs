@@ -7,7 +7,7 @@ mod made;
 use std::time::{Duration, Instant};
 
 use fewstep_formats::{
-    Checkpoint, DType, Format, Image, ImageLabels, ImageZip, NamedArray, Result, read_checkpoint,
+    Checkpoint, DType, Format, Image, ImageLabels, ImageZip, NamedArray, NpzArrays, Result, read_checkpoint,
     read_cifar10, read_digits, read_edm_pickle, read_flax, read_idx, read_jpeg, read_npy, read_npz, read_png,
     read_safetensors, read_torch_legacy, read_torch_zip,
 };
@@ -15,13 +15,14 @@ use proptest::{prelude::*, sample::Index};
 
 type Reader = fn(&[u8]) -> Result<Checkpoint>;
 
-const READERS: [(&str, Reader); 15] = [
+const READERS: [(&str, Reader); 16] = [
     ("torch_zip", read_torch_zip),
     ("torch_legacy", read_torch_legacy),
     ("edm_pickle", read_edm_pickle),
     ("flax", read_flax),
     ("safetensors", read_safetensors),
     ("npz", read_npz),
+    ("npz_arrays", npz_arrays),
     ("npy", npy),
     ("png", png),
     ("jpeg", jpeg),
@@ -69,6 +70,14 @@ fn cifar(bytes: &[u8]) -> Result<Checkpoint> {
 
 fn npy(bytes: &[u8]) -> Result<Checkpoint> {
     read_npy(bytes).map(|array| checkpoint(Format::Npy, vec![array]))
+}
+
+/// What `read_npz` reads whole, array by array.
+fn npz_arrays(bytes: &[u8]) -> Result<Checkpoint> {
+    let mut arrays = NpzArrays::open(bytes, 1 << 22)?;
+    let names: Vec<String> = arrays.names().map(str::to_owned).collect();
+    let read = names.iter().map(|name| arrays.read(name).map(Option::unwrap)).collect::<Result<_>>()?;
+    Ok(checkpoint(Format::Npz, read))
 }
 
 fn png(bytes: &[u8]) -> Result<Checkpoint> {
@@ -324,7 +333,11 @@ fn write_the_corpus() {
         seeds.push((name.to_owned(), std::fs::read(made::imports().join(name)).unwrap()));
     }
     for (target, reader) in READERS {
-        let target = if target == "sniff" { "model_file" } else { target };
+        let target = match target {
+            "sniff" => "model_file",
+            "npz_arrays" => "npz",
+            other => other,
+        };
         for (name, file) in seeds.iter().filter(|(name, _)| !name.contains('/')) {
             let is_own = match reader(file) {
                 Ok(_) => true,
