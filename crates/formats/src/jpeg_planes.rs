@@ -25,8 +25,8 @@ struct Plane {
 /// Decodes a file of three colours, each in a scan of its own, to the size that its header has been checked for.
 ///
 /// # Errors
-/// [[`Error::Damaged`]] for a colour without a scan or with two, or a scan that the decoder refuses; [`Kind`](crate::Error::Kind) for a
-/// scan of two colours.
+/// [`Damaged`](crate::Error::Damaged) for a colour without a scan or with two, or a scan that the decoder refuses;
+/// [`Kind`](crate::Error::Kind) for a scan of two colours.
 pub(crate) fn decode(bytes: &[u8], header: ImageHeader) -> Result<Image> {
     let mut walk =
         Walk { rest: Cursor::new(bytes), tables: Vec::new(), frame: None, marks: Marks::default() };

@@ -2,7 +2,7 @@
 //! says how much is too much.
 //!
 //! What a file says is not measured against the file's size: line drawings and sprites are honestly packed a hundred to
-//! one. Models have another rule, by their size (see the [crate](crate)).
+//! one. Models have another rule, by their size (see the [crate]).
 
 use crate::image;
 
