@@ -1,5 +1,7 @@
 //! Some of many, from all over.
 
+use std::num::NonZero;
+
 use fewstep_torch::keyed::{Key, Stream};
 
 /// `n` of the numbers below `len`, rising and spread evenly over all of them; all if there are no more than `n`.
@@ -22,7 +24,8 @@ pub fn evenly(len: usize, n: usize) -> impl Iterator<Item = usize> {
     let start = move |i: usize| (i as u128 * len as u128 / n as u128) as usize;
     (0..n).map(move |i| {
         let (from, to) = (start(i), start(i + 1));
-        from + key.below(i as u64, (to - from) as u64) as usize
+        // A stretch holds a number at least, since there are no more stretches than numbers.
+        NonZero::new((to - from) as u64).map_or(from, |width| from + key.below(i as u64, width) as usize)
     })
 }
 
