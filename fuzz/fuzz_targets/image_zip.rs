@@ -1,4 +1,4 @@
-//! A zip archive of images: its directory, its labels and every image.
+//! A zip archive of images: its directory, and every file of it as an image and as labels.
 #![no_main]
 
 use fewstep_fuzz::{check_error, check_image};
@@ -14,6 +14,9 @@ fuzz_target!(|bytes: &[u8]| {
                     assert_eq!(header.ok(), Some(image.header));
                 }
                 check_image(image);
+                if let Err(error) = zip.beginning(i, 32).and_then(|_| zip.labels(i)) {
+                    check_error(&error);
+                }
             }
         }
         Err(error) => check_error(&error),

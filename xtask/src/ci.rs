@@ -1,6 +1,7 @@
 //! `ci`: every check a change must pass, the cheap ones first. All of them build in release, so that the C++ half of
 //! the wrapper is compiled once.
 
+use std::ffi::OsString;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -34,6 +35,12 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     step("docs", || {
         let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
         process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    // Numbers and learning must not depend on the CPU: once with the kernels of the least one, then as the machine is.
+    step("parity and learning with SSE4 kernels", || {
+        let args = ["--test", "parity", "--test", "learning"].map(OsString::from);
+        let mut command = test::command(checkout, &libtorch, &args)?;
+        process::run(command.env("ATEN_CPU_CAPABILITY", "default").env("ONEDNN_MAX_CPU_ISA", "SSE41"))
     })?;
     // The tests come last and nothing is said after them: the log ends with cargo's own verdict and times. One failing
     // test does not hide the others.

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::time::Uptime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging and returns where progress bars are drawn. `RUST_LOG` chooses more.
 pub(crate) fn init(quiet: bool) -> MultiProgress {
@@ -12,18 +14,18 @@ pub(crate) fn init(quiet: bool) -> MultiProgress {
     if quiet {
         bars.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let default = if quiet { "warn" } else { "info" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let default = if quiet { LevelFilter::WARN } else { LevelFilter::INFO };
+    let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
     let writer = bars.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_timer(Uptime::default())
         .with_target(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         // What cannot be logged is lost: a closed terminal or a full disk must not end the run that wanted to say so.
         .log_internal_errors(false)
-        .with_writer(move || AboveBars(writer.clone()))
-        .init();
+        .with_writer(move || AboveBars(writer.clone()));
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(default));
+    tracing_subscriber::registry().with(lines).with(filter).init();
     bars
 }
 

@@ -1,5 +1,6 @@
 //! Places for what a command will write, tried before the work: a result that has nowhere to go is known at once.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -51,9 +52,11 @@ fn cannot(flag: &str, path: &Path) -> String {
 
 fn write_in(folder: &Path) -> io::Result<()> {
     let written = new_file(folder).and_then(|mut file| file.write_all(&TRIED).and_then(|()| file.flush()));
-    // Without the temporary file's name, which is gone.
-    written
-        .map_err(|e| e.raw_os_error().map_or_else(|| io::Error::from(e.kind()), io::Error::from_raw_os_error))
+    // The system's reason, without the temporary file's name.
+    written.map_err(|e| match e.get_ref().and_then(Error::source) {
+        Some(reason) => io::Error::new(e.kind(), reason.to_string()),
+        None => e,
+    })
 }
 
 #[cfg(test)]
@@ -75,6 +78,7 @@ mod tests {
                 assert!(told.contains(&format!("--out {}: cannot be written: ", place.display())), "{told}");
             }
         }
+        assert!(told(try_file("--out", &dir.path().join("no/x"))).contains("No such file or directory"));
         assert!(told(try_file("--out", dir.path())).contains("is a folder"));
         // A device would be replaced by a file.
         assert!(told(try_file("--out", Path::new("/dev/null"))).contains("is not a file"));

@@ -1,15 +1,13 @@
 //! CIFAR-10: a folder with the `.bin` batches of the authors' binary version.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use fewstep_formats::{cifar, read_cifar10};
 
 use crate::{
     dataset::ImageShape,
     error::{Error, Result},
+    found::find,
     in_memory::InMemory,
     published::{self, check_md5},
     split::Split,
@@ -49,11 +47,9 @@ pub fn open_cifar10(folder: &Path, split: Split, verify: bool) -> Result<InMemor
 }
 
 fn read(folder: &Path, file: &str) -> Result<(PathBuf, Vec<u8>)> {
-    for path in [folder.join(file), folder.join(ARCHIVE_FOLDER).join(file)] {
-        match fs_err::read(&path) {
-            Ok(bytes) => return Ok((path, bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::Read { path, source }),
+    for place in [folder.to_owned(), folder.join(ARCHIVE_FOLDER)] {
+        if let Some(found) = find(&place, &[file.to_owned()])? {
+            return Ok(found);
         }
     }
     let hint = "`cargo xtask fetch cifar10` puts the files into the cache; or unpack the authors' binary version \

@@ -6,7 +6,10 @@
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::{error::Result, images::Skipped};
+use crate::{
+    error::{Error, Result},
+    images::Skipped,
+};
 
 /// The shape `[C, H, W]` of every image of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +44,12 @@ pub trait Dataset: Send + Sync {
 
     /// Labels are `0..n_classes()`; 0 means that the data set has none.
     fn n_classes(&self) -> usize;
+
+    /// What the classes are called, by their numbers; empty if that is not known. Images in a folder a class know it: see
+    /// [`ImageSource::class_names`](crate::ImageSource::class_names) for their order.
+    fn class_names(&self) -> &[String] {
+        &[]
+    }
 
     /// Label of image `i`; `None` without labels or beyond the end.
     fn label(&self, i: usize) -> Option<usize>;
@@ -94,8 +103,16 @@ pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
         hasher.update((extent as u64).to_le_bytes());
     }
     let n_values = shape.n_values();
+    if isize::try_from(n_values).is_err() {
+        return Err(Error::Invalid {
+            operation: format!("digest of {}", dataset.name()),
+            expected: "images that fit into memory".to_owned(),
+            got: format!("{shape:?}"),
+        });
+    }
     let a_time = (READ_A_TIME / n_values.max(1)).clamp(1, dataset.len().max(1));
-    let mut pixels = vec![0; a_time.saturating_mul(n_values)];
+    // No more than one image, or what is read a time.
+    let mut pixels = vec![0; a_time * n_values];
     for first in (0..dataset.len()).step_by(a_time) {
         let n = a_time.min(dataset.len() - first);
         let images = pixels.par_chunks_mut(n_values.max(1)).take(n);

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use tch::TchError;
 
+use crate::limits::MAX_BYTES_VARIABLE;
+
 /// The result of an operation on data.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -33,6 +35,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Where it goes wrong.
+        source: fewstep_formats::Error,
+    },
+    /// The file, or an image or array in it, is larger than is allowed here.
+    #[error("{}: {source}; set {MAX_BYTES_VARIABLE} to as many bytes if it is meant to be so large", path.display())]
+    OverLimit {
+        /// The file.
+        path: PathBuf,
+        /// What is too large, and what the limit is.
         source: fewstep_formats::Error,
     },
     /// The file is well formed, but not the published one.
@@ -130,4 +140,14 @@ pub enum Error {
     /// A batch was asked of a prefetch that has already given an error.
     #[error("the prefetch has ended: an earlier call returned its error")]
     Ended,
+}
+
+impl Error {
+    /// What a reader finds wrong with the file at `path`.
+    pub(crate) fn of_format(path: PathBuf, source: fewstep_formats::Error) -> Self {
+        match source {
+            fewstep_formats::Error::OverLimit { .. } => Self::OverLimit { path, source },
+            _ => Self::Format { path, source },
+        }
+    }
 }

@@ -1,15 +1,13 @@
 //! MNIST and Fashion-MNIST: a folder with an idx file of images and one of labels for each split, plain or `.gz`.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use fewstep_formats::{IdxArray, read_idx};
 
 use crate::{
     dataset::ImageShape,
     error::{Error, Result},
+    found::find,
     in_memory::InMemory,
     published::{self, IdxPair, check_idx},
     split::Split,
@@ -18,6 +16,8 @@ use crate::{
 const N_CLASSES: usize = 10;
 
 /// MNIST in `folder`: `[1, 28, 28]`, ten classes.
+///
+/// Each file may be packed by gzip, and may lie in a folder of its own name, as some archives are unpacked.
 ///
 /// With `verify`, the contents must be the published ones; without, any idx pair of those names will do.
 ///
@@ -60,21 +60,20 @@ fn open(name: &str, folder: &Path, split: Split, pair: &IdxPair, verify: bool) -
     InMemory::new(format!("{name} {}", split.name()), shape, images.data, Some(labels), N_CLASSES)
 }
 
-/// The array of a file, under any of the names it goes by: some copies write `.idx3-ubyte` for `-idx3-ubyte`.
+/// The array of a file, under any of the names it goes by (some copies write `.idx3-ubyte` for `-idx3-ubyte`) and in the
+/// places where it is unpacked: in a folder of its own name, and where torchvision puts it.
 fn read(name: &str, folder: &Path, file: &str) -> Result<(PathBuf, IdxArray)> {
-    for file in [file.to_owned(), file.replace("-idx", ".idx")] {
-        for suffix in ["", ".gz"] {
-            let path = folder.join(format!("{file}{suffix}"));
-            match fs_err::read(&path) {
-                Ok(bytes) => {
-                    return match read_idx(&bytes) {
-                        Ok(array) => Ok((path, array)),
-                        Err(source) => Err(Error::Format { path, source }),
-                    };
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(Error::Read { path, source }),
-            }
+    let names: Vec<String> = [file.to_owned(), file.replace("-idx", ".idx")]
+        .into_iter()
+        .flat_map(|file| ["", ".gz"].map(|suffix| format!("{file}{suffix}")))
+        .collect();
+    let by_torchvision = if name == "mnist" { "MNIST/raw" } else { "FashionMNIST/raw" };
+    for place in ["", "raw", by_torchvision] {
+        if let Some((path, bytes)) = find(&folder.join(place), &names)? {
+            return match read_idx(&bytes) {
+                Ok(array) => Ok((path, array)),
+                Err(source) => Err(Error::Format { path, source }),
+            };
         }
     }
     let hint = format!(

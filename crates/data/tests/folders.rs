@@ -105,13 +105,38 @@ fn a_missing_file_is_named_with_what_to_do() {
         matches!(&error, Error::Missing { path, .. } if path.ends_with("train-labels-idx1-ubyte")),
         "{error}"
     );
-    // A folder where the file should be is there, and cannot be read.
+    // A folder where the file should be is a place to look in, and there is nothing in it.
     fs::create_dir(labels.path().join("train-labels-idx1-ubyte")).unwrap();
     let error = open_mnist(labels.path(), Split::Train, false).unwrap_err();
-    assert!(
-        matches!(&error, Error::Read { path, .. } if path.ends_with("train-labels-idx1-ubyte")),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Missing { .. }), "{error}");
+}
+
+/// Every file in a folder of its own name, as data portals unpack them, with others of dotted names beside them.
+#[test]
+fn files_in_folders_of_their_own_names_are_found() {
+    let plain = small_mnist();
+    let names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
+    for (inner, suffix) in [("-idx", ""), (".idx", ""), ("-idx", ".gz")] {
+        for place in ["", "raw", "MNIST/raw"] {
+            let dir = tempfile::tempdir().unwrap();
+            for name in names {
+                let folder = dir.path().join(place).join(format!("{name}{suffix}"));
+                fs::create_dir_all(&folder).unwrap();
+                let bytes = fs::read(plain.path().join(name)).unwrap();
+                let bytes = if suffix.is_empty() { bytes } else { pack(&bytes) };
+                fs::write(folder.join(format!("{}{suffix}", name.replace("-idx", inner))), bytes).unwrap();
+            }
+            let train = open_mnist(dir.path(), Split::Train, false).unwrap();
+            assert_eq!((train.len(), train.label(2)), (3, Some(9)), "{inner} {suffix} {place}");
+            // Where the dotted names lie beside them, these are read.
+            fs::write(dir.path().join("train-labels.idx1-ubyte"), idx(&[3], vec![1, 2, 3])).unwrap();
+            assert_eq!(open_mnist(dir.path(), Split::Train, false).unwrap().label(2), Some(3));
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("test_batch.bin")).unwrap();
+    fs::write(dir.path().join("test_batch.bin/test_batch.bin"), record(6)).unwrap();
+    assert_eq!(open_cifar10(dir.path(), Split::Test, false).unwrap().label(0), Some(6));
 }
 
 #[test]

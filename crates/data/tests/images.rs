@@ -136,8 +136,9 @@ fn folders_are_classes_and_a_flat_folder_has_none() {
     ]);
     let images = open_images(dir.path(), OnBad::Refuse).unwrap();
     let labels: Vec<_> = (0..3).map(|i| (images.image_name(i), images.label(i).unwrap())).collect();
-    let want = [("ant/0.png", 0), ("ant/x/1.PNG", 0), ("cat/2.png", 2)].map(|(n, l)| (n.to_owned(), l));
-    assert_eq!((labels.as_slice(), images.n_classes()), (&want[..], 3));
+    let want = [("ant/0.png", 0), ("ant/x/1.PNG", 0), ("cat/2.png", 1)].map(|(n, l)| (n.to_owned(), l));
+    assert_eq!((labels.as_slice(), images.n_classes()), (&want[..], 2));
+    assert_eq!(images.class_names(), ["ant", "cat"]);
 
     fs::write(dir.path().join("0.png"), &one).unwrap();
     assert!(refused(dir.path()).contains("1 images in it and 3 below it"), "{}", refused(dir.path()));
@@ -357,7 +358,7 @@ fn paths_without_images_are_named() {
     let path = |name: &str| dir.path().join(name);
     for (name, want) in [
         ("none", "is missing: give a folder of images, or a .zip or .npz of them"),
-        ("empty", "expected at least one image (.png, .jpg, .jpeg), got none"),
+        ("empty", "expected at least one image (PNG or JPEG), got none"),
         ("file.tar", "expected a folder, a .zip or a .npz, got another file"),
     ] {
         let error = refused(&path(name));

@@ -45,6 +45,16 @@ impl Default for BtdConfig {
     }
 }
 
+impl BtdConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        Ok(self.weighting.validate()?)
+    }
+}
+
 /// The target of BTD's step to `s = 0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

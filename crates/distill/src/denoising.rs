@@ -67,6 +67,15 @@ impl Default for DenoisingConfig {
 }
 
 impl DenoisingConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        self.weighting.validate()?;
+        self.noise.validate()
+    }
+
     /// The options of EDM's code (arXiv 2206.00364): log-normal noise, its weight, the mean over pixels.
     pub fn edm(sigma_data: f64) -> Self {
         Self {

@@ -61,6 +61,14 @@ impl TractConfig {
         }
     }
 
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        Ok(self.weighting.validate()?)
+    }
+
     /// The options of phase `phase`, counted from 0.
     ///
     /// Heun's method averages the slopes of a denoiser. From the second phase on the teacher is a student of the phase

@@ -17,19 +17,32 @@ pub(crate) struct Allowance {
     format: Format,
     limit: u64,
     left: u64,
+    /// Whether the limit comes from the file's size, or was set.
+    is_of_size: bool,
 }
 
 impl Allowance {
     /// The allowance of a file with `len` bytes.
     pub(crate) fn new(format: Format, len: u64) -> Self {
         let limit = len.saturating_mul(TIMES).saturating_add(FLOOR);
-        Self { format, limit, left: limit }
+        Self { format, limit, left: limit, is_of_size: true }
+    }
+
+    /// An allowance of so many bytes, whatever the file.
+    pub(crate) fn set(format: Format, limit: u64) -> Self {
+        Self { format, limit, left: limit, is_of_size: false }
     }
 
     /// Pays for `bytes`, before they are allocated.
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<()> {
-        self.left =
-            self.left.checked_sub(bytes).ok_or(Error::Unfolds { format: self.format, limit: self.limit })?;
+        let (format, limit) = (self.format, self.limit);
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            if self.is_of_size {
+                return Error::Unfolds { format, limit };
+            }
+            let needed = (limit - self.left).saturating_add(bytes);
+            Error::OverLimit { format, part: "what is asked of it".to_owned(), needed, limit }
+        })?;
         Ok(())
     }
 

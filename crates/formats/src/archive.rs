@@ -3,9 +3,14 @@
 //! The crate reserves no more than the file has room for, and its consistency check finds entries that share bytes or
 //! names, and local headers that say something else than the directory. It would still accept archives behind or before
 //! other data, which other readers take for other archives; those are refused. Stored entries are slices of the file, and
-//! deflated ones are unpacked no further than they claim, if that is possible at all.
+//! deflated ones are unpacked no further than they claim, if that is possible at all and within the limit of whoever reads
+//! them.
+//!
+//! Two doors, for two promises: a model ([`Archive::open`]) may unpack to a multiple of its size, and each of its entries
+//! must be one that is read. Of a collection ([`Archive::directory`]) each entry is bounded when it is read, and one that is
+//! packed in another way harms only itself.
 
-use std::{borrow::Cow, collections::BTreeMap, io, ops::Range};
+use std::{borrow::Cow, io, ops::Range};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use zip::{CompressionMethod, ZipArchive, result::ZipResult};
@@ -15,9 +20,9 @@ use crate::{
     gzip::MAX_RATIO,
 };
 
-/// Small archives of zeros are packed a thousand to one; so much may be unpacked from any archive.
+/// Small archives of zeros are packed a thousand to one; so much may be unpacked from any model.
 const UNPACKED_FLOOR: u64 = 4 << 20;
-/// And so many times its own size from a larger one; black and white drawings are packed four to one.
+/// And so many times its own size from a larger one.
 const UNPACKED_TIMES: u64 = 8;
 
 /// Whether the bytes begin as an archive with entries does.
@@ -29,7 +34,8 @@ pub(crate) fn is_archive(bytes: &[u8]) -> bool {
 pub(crate) struct Archive<'a> {
     format: Format,
     bytes: &'a [u8],
-    entries: BTreeMap<String, Entry>,
+    /// Sorted by name. Two of one name are possible only of those that are not in UTF-8.
+    entries: Vec<(String, Entry)>,
     /// Bytes of all entries, unpacked.
     pub(crate) unpacked_len: u64,
 }
@@ -37,7 +43,7 @@ pub(crate) struct Archive<'a> {
 /// What the directory says of an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    deflated: bool,
+    packing: Packing,
     /// Where it lies in the file.
     packed: Range<usize>,
     /// A claim still, if the entry is deflated.
@@ -45,17 +51,20 @@ pub(crate) struct Entry {
     crc: u32,
 }
 
+#[derive(Clone, Debug)]
+enum Packing {
+    Stored,
+    Deflated,
+    /// In words: not one that is read.
+    Other(String),
+}
+
 impl<'a> Archive<'a> {
+    /// The archive of a model.
     pub(crate) fn open(format: Format, bytes: &'a [u8]) -> Result<Self> {
-        let mut zip = directory(bytes).map_err(|error| damaged(format, error.to_string()))?;
-        if zip.offset() != 0 || !ends_with_directory(bytes, zip.comment()) {
-            return Err(damaged(format, "one before or behind other data".to_owned()));
-        }
-        let mut archive = Self { format, bytes, entries: BTreeMap::new(), unpacked_len: 0 };
-        for i in 0..zip.len() {
-            let (name, entry) = entry(format, bytes.len(), &mut zip, i)?;
-            archive.unpacked_len = archive.unpacked_len.saturating_add(entry.unpacked_len);
-            archive.entries.insert(name, entry);
+        let archive = Self::directory(format, bytes)?;
+        for (name, entry) in &archive.entries {
+            entry.packing.check(format, name)?;
         }
         let limit = UNPACKED_FLOOR.max(UNPACKED_TIMES.saturating_mul(bytes.len() as u64));
         if archive.unpacked_len > limit {
@@ -64,9 +73,25 @@ impl<'a> Archive<'a> {
         Ok(archive)
     }
 
+    /// A collection of files, each of which is bounded when it is read.
+    pub(crate) fn directory(format: Format, bytes: &'a [u8]) -> Result<Self> {
+        let mut zip = directory(bytes).map_err(|error| damaged(format, error.to_string()))?;
+        if zip.offset() != 0 || !ends_with_directory(bytes, zip.comment()) {
+            return Err(damaged(format, "one before or behind other data".to_owned()));
+        }
+        let mut archive = Self { format, bytes, entries: Vec::with_capacity(zip.len()), unpacked_len: 0 };
+        for i in 0..zip.len() {
+            let (name, entry) = entry(format, bytes.len(), &mut zip, i)?;
+            archive.unpacked_len = archive.unpacked_len.saturating_add(entry.unpacked_len);
+            archive.entries.push((name, entry));
+        }
+        archive.entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(archive)
+    }
+
     /// The entries' names, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+        self.entries.iter().map(|(name, _)| name.as_str())
     }
 
     /// The entries, sorted by name; each lies in the bytes that the archive was opened on.
@@ -74,20 +99,49 @@ impl<'a> Archive<'a> {
         self.entries.into_iter()
     }
 
-    /// The contents of an entry, checked against its checksum; nothing if there is no such entry.
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        let at = self.entries.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
+        self.entries.get(at).map(|(_, entry)| entry)
+    }
+
+    /// The contents of an entry, checked against its checksum; nothing if there is no such entry. All of a model's have
+    /// been counted when it was opened.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>> {
-        self.entries.get(name).map(|entry| entry.read(self.format, name, self.bytes)).transpose()
+        self.entry(name).map(|entry| entry.read(self.format, name, self.bytes, u64::MAX)).transpose()
+    }
+}
+
+impl Packing {
+    fn check(&self, format: Format, name: &str) -> Result<()> {
+        match self {
+            Self::Stored | Self::Deflated => Ok(()),
+            Self::Other(other) => Err(wrong(format, name, "a stored or deflated entry", other.as_str())),
+        }
     }
 }
 
 impl Entry {
-    /// The contents, checked against the checksum. `file` is the archive's bytes.
-    pub(crate) fn read<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    /// Bytes of the contents, which are a claim if they are packed.
+    pub(crate) fn unpacked_len(&self) -> u64 {
+        self.unpacked_len
+    }
+
+    /// The contents, checked against the checksum. `file` is the archive's bytes; what is packed may unpack to `most`.
+    pub(crate) fn read<'a>(
+        &self,
+        format: Format,
+        name: &str,
+        file: &'a [u8],
+        most: u64,
+    ) -> Result<Cow<'a, [u8]>> {
         let packed = self.packed(format, name, file)?;
-        let contents = if self.deflated {
-            Cow::Owned(self.inflate(format, name, packed)?)
-        } else {
-            Cow::Borrowed(packed)
+        let contents = match self.packing {
+            Packing::Stored => Cow::Borrowed(packed),
+            _ if self.unpacked_len > most => {
+                let (part, needed) = (format!("`{}`", shown_name(name)), self.unpacked_len);
+                return Err(Error::OverLimit { format, part, needed, limit: most });
+            }
+            _ => Cow::Owned(self.inflate(format, name, packed)?),
         };
         let mut crc = Crc::new();
         crc.update(&contents);
@@ -98,13 +152,33 @@ impl Entry {
         Ok(contents)
     }
 
+    /// The first `most` bytes of the contents, or all; the checksum is of the whole and not looked at.
+    pub(crate) fn beginning<'a>(
+        &self,
+        format: Format,
+        name: &str,
+        file: &'a [u8],
+        most: usize,
+    ) -> Result<Cow<'a, [u8]>> {
+        let packed = self.packed(format, name, file)?;
+        if matches!(self.packing, Packing::Stored) {
+            return Ok(Cow::Borrowed(&packed[..packed.len().min(most)]));
+        }
+        let mut out = Vec::with_capacity(most);
+        let status = Decompress::new(false).decompress_vec(packed, &mut out, FlushDecompress::None);
+        status.map_err(|_| wrong(format, name, "a deflate stream", "a damaged one"))?;
+        Ok(Cow::Owned(out))
+    }
+
     /// The contents without a look at the checksum, if they can be had without unpacking: for who needs their beginning.
     pub(crate) fn stored<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<Option<&'a [u8]>> {
-        if self.deflated { Ok(None) } else { self.packed(format, name, file).map(Some) }
+        let packed = self.packed(format, name, file)?;
+        Ok(matches!(self.packing, Packing::Stored).then_some(packed))
     }
 
     /// The file may be another than it was: a mapped one, changed by somebody.
     fn packed<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<&'a [u8]> {
+        self.packing.check(format, name)?;
         file.get(self.packed.clone())
             .ok_or_else(|| wrong(format, name, "the file that was opened", "a shorter one"))
     }
@@ -144,30 +218,43 @@ fn ends_with_directory(bytes: &[u8], comment: &[u8]) -> bool {
 
 fn entry<'a>(format: Format, file_len: usize, zip: &mut Directory<'a>, i: usize) -> Result<(String, Entry)> {
     let file = zip.by_index_raw(i).map_err(|error| damaged(format, error.to_string()))?;
-    let name = str::from_utf8(file.name_raw()).map_err(|_| damaged(format, shown(file.name_raw())))?;
+    let name = match str::from_utf8(file.name_raw()) {
+        Ok(name) => Cow::Borrowed(name),
+        Err(_) if format == Format::ImageZip => {
+            Cow::Owned(foreign(file.name_raw(), file.name().ok().as_deref()))
+        }
+        Err(_) => return Err(damaged(format, shown(file.name_raw()))),
+    };
     let (packed_len, unpacked_len) = (file.compressed_size(), file.size());
     let start = file.data_start().unwrap_or(u64::MAX);
     let span = || Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(packed_len)?).ok()?);
     let packed = span().filter(|span| span.end <= file_len).ok_or_else(|| Error::PastEnd {
         format,
         offset: start,
-        what: format!("entry `{}`", shown_name(name)),
+        what: format!("entry `{}`", shown_name(&name)),
         claimed: packed_len,
         left: (file_len as u64).saturating_sub(start),
     })?;
-    if file.encrypted() {
-        return Err(wrong(format, name, "a plain entry", "an encrypted one"));
-    }
-    let deflated = match file.compression() {
-        CompressionMethod::Stored if packed_len == unpacked_len => false,
+    let packing = match file.compression() {
+        _ if file.encrypted() => Packing::Other("an encrypted one".to_owned()),
+        CompressionMethod::Stored if packed_len == unpacked_len => Packing::Stored,
         CompressionMethod::Stored => {
             let got = format!("{packed_len} and {unpacked_len}");
-            return Err(wrong(format, name, "one size, as it is stored", got));
+            return Err(wrong(format, &name, "one size, as it is stored", got));
         }
-        CompressionMethod::Deflated => true,
-        other => return Err(wrong(format, name, "a stored or deflated entry", other.to_string())),
+        CompressionMethod::Deflated => Packing::Deflated,
+        other => Packing::Other(other.to_string()),
     };
-    Ok((name.to_owned(), Entry { deflated, packed, unpacked_len, crc: file.crc32() }))
+    Ok((name.into_owned(), Entry { packing, packed, unpacked_len, crc: file.crc32() }))
+}
+
+/// A name that is not in UTF-8. Archives are in code page 437 unless they say otherwise, and are unpacked so; one that says
+/// UTF-8 and is not so has its bytes shown. Either way other bytes are another name.
+fn foreign(raw: &[u8], by_code_page: Option<&str>) -> String {
+    match by_code_page {
+        Some(name) if !name.contains(char::REPLACEMENT_CHARACTER) => name.to_owned(),
+        _ => raw.escape_ascii().to_string(),
+    }
 }
 
 fn damaged(format: Format, got: String) -> Error {

@@ -205,6 +205,18 @@ pub enum Error {
         /// The most that is accepted, in bytes.
         limit: u64,
     },
+    /// A part of the file that is in order and larger than whoever reads it has allowed.
+    #[error("{format}: {part} would take {needed} bytes, more than the limit of {limit}")]
+    OverLimit {
+        /// The format that was being read.
+        format: Format,
+        /// What it is, in words.
+        part: String,
+        /// The bytes that it claims (`u64::MAX` stands for any more than that).
+        needed: u64,
+        /// The most that is allowed.
+        limit: u64,
+    },
     /// An image that its decoder refuses: cut short, a wrong checksum, pixels that do not unpack.
     #[error("{format}: damaged: {reason}")]
     Damaged {

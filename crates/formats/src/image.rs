@@ -1,7 +1,7 @@
 //! 8-bit images, grey or RGB: PNG and JPEG, told apart by their first bytes and not by their names.
 //!
-//! What a header claims is compared with [`MAX_SIDE`] and [`MAX_BYTES`] before anything is allocated, and with what a
-//! file of that length can hold. Images that would have to be changed to fit (16 bits a channel, transparency, frames of
+//! What a header claims is compared with [`MAX_SIDE`] and [`MAX_BYTES`], or another limit, before anything is allocated, and
+//! with what a file of that length can hold. Images that would have to be changed to fit (16 bits a channel, transparency, frames of
 //! an animation) are refused by name: whoever made them decides how.
 
 use std::{
@@ -17,7 +17,7 @@ use crate::{
 /// The longest side of an image that is read, in pixels.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// The most bytes that an image may have when decoded.
+/// The most bytes that an image may have when decoded, if nobody sets another limit.
 pub const MAX_BYTES: u64 = 1 << 28;
 
 /// What an image says of itself before its pixels.
@@ -38,21 +38,29 @@ impl ImageHeader {
         pixels.saturating_mul(usize::from(self.channels))
     }
 
-    /// Whether images of this size are read and written.
+    /// Whether images of this size are read and written if no other limit is set.
     ///
     /// # Errors
-    /// [`Error::Kind`] unless there are one or three channels and the limits of this module are kept.
+    /// As [`Self::check_within`].
     pub fn check(&self, format: Format) -> Result<()> {
+        self.check_within(format, MAX_BYTES)
+    }
+
+    /// Whether images of this size are read and written, when up to `limit` bytes are.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] unless there are one or three channels and sides up to [`MAX_SIDE`], [`Error::OverLimit`] for more
+    /// than `limit` bytes.
+    pub fn check_within(&self, format: Format, limit: u64) -> Result<()> {
         let sides = 1..=MAX_SIDE;
         let fits = sides.contains(&self.width) && sides.contains(&self.height);
-        if !matches!(self.channels, 1 | 3) || !fits || self.n_bytes() as u64 > MAX_BYTES {
-            return Err(Error::Kind {
-                format,
-                expected: format!(
-                    "1 or 3 channels, sides from 1 to {MAX_SIDE} and at most {MAX_BYTES} bytes decoded"
-                ),
-                got: self.to_string(),
-            });
+        if !matches!(self.channels, 1 | 3) || !fits {
+            let expected = format!("1 or 3 channels and sides from 1 to {MAX_SIDE}");
+            return Err(Error::Kind { format, expected, got: self.to_string() });
+        }
+        let needed = self.n_bytes() as u64;
+        if needed > limit {
+            return Err(Error::OverLimit { format, part: format!("an image of {self}"), needed, limit });
         }
         Ok(())
     }
@@ -118,59 +126,47 @@ impl Image {
     }
 }
 
-/// What a file in a folder or an archive of images is, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// An image that this crate reads.
-    Image,
-    /// An image of another kind: leaving it out in silence would change the data set.
-    OtherImage,
-    /// Something else.
-    NoImage,
-}
-
-/// What a file of this name is: `.png`, `.jpg` and `.jpeg` are read, in any case of letters; hidden files are no images.
-pub fn named(name: &str) -> Named {
-    const READ: [&str; 3] = ["png", "jpg", "jpeg"];
-    const OTHER: [&str; 12] =
-        ["apng", "avif", "bmp", "gif", "heic", "jp2", "jxl", "pgm", "ppm", "tif", "tiff", "webp"];
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let extension = file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty() && !stem.starts_with('.'));
-    let is_any = |of: &[&str]| extension.is_some_and(|(_, e)| of.iter().any(|o| e.eq_ignore_ascii_case(o)));
-    if is_any(&READ) {
-        Named::Image
-    } else if is_any(&OTHER) {
-        Named::OtherImage
-    } else {
-        Named::NoImage
-    }
-}
-
-/// Decodes a PNG or JPEG file.
+/// Decodes a PNG or JPEG file of up to [`MAX_BYTES`].
 ///
 /// # Errors
-/// [`Error::Unrecognised`] for another kind of file, otherwise those of [`read_png`](crate::read_png) and
+/// [`Error::NotAnImage`] for another kind of file, otherwise those of [`read_png`](crate::read_png) and
 /// [`read_jpeg`](crate::read_jpeg).
 pub fn read_image(bytes: &[u8]) -> Result<Image> {
+    read_image_within(bytes, MAX_BYTES)
+}
+
+/// Decodes a PNG or JPEG file of up to `limit` bytes when decoded.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_image_within(bytes: &[u8], limit: u64) -> Result<Image> {
     match sniff(bytes)? {
-        Format::Png => png::read_png(bytes),
-        _ => jpeg::read_jpeg(bytes),
+        Format::Png => png::read_within(bytes, limit),
+        _ => jpeg::read_within(bytes, limit),
     }
 }
 
-/// What a PNG or JPEG file says before its pixels; no more of it is read.
+/// What a PNG or JPEG file of up to [`MAX_BYTES`] says before its pixels; no more of it is read.
 ///
 /// # Errors
 /// As [`read_image`], for what can be known without decoding the pixels.
-pub fn read_image_header(mut input: impl BufRead + Seek) -> Result<ImageHeader> {
+pub fn read_image_header(input: impl BufRead + Seek) -> Result<ImageHeader> {
+    read_image_header_within(input, MAX_BYTES)
+}
+
+/// As [`read_image_header`], of a file of up to `limit` bytes when decoded.
+///
+/// # Errors
+/// As [`read_image_header`].
+pub fn read_image_header_within(mut input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
     let start = input.fill_buf();
     let start = start.map_err(|error| Error::Damaged {
         format: Format::Png,
         reason: format!("cannot be read: {error}"),
     })?;
     match sniff(start)? {
-        Format::Png => png::header(input),
-        _ => jpeg::header(input),
+        Format::Png => png::header(input, limit),
+        _ => jpeg::header(input, limit),
     }
 }
 
@@ -208,17 +204,6 @@ mod tests {
         let rgb = grey.into_rgb();
         assert_eq!((rgb.header, rgb.pixels.as_slice()), (HEADER, &[7, 7, 7, 9, 9, 9][..]));
         assert_eq!(rgb.clone().into_rgb(), rgb);
-    }
-
-    #[test]
-    fn names_say_what_is_read() {
-        for name in ["a.png", "x/y.JPEG", "a.b.jpg"] {
-            assert_eq!(named(name), Named::Image, "{name}");
-        }
-        assert_eq!((named("a.bmp"), named("x/a.WebP")), (Named::OtherImage, Named::OtherImage));
-        for name in ["", "png", ".png", "x/.a.png", "dataset.json", "x/", "a.png/b"] {
-            assert_eq!(named(name), Named::NoImage, "{name}");
-        }
     }
 
     #[test]

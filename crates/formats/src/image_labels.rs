@@ -7,6 +7,8 @@
 //! Here the number of classes may stand beside them as `n_classes`, which EDM passes over; without it, it is one more than
 //! the largest label.
 
+use std::io;
+
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
@@ -97,24 +99,33 @@ impl ImageLabels {
             reason: error.to_string().chars().take(300).collect(),
         })?;
         let Some(labels) = read.labels else { return Ok(None) };
-        let below = read.n_classes.unwrap_or(i64::from(MAX_CLASSES)).clamp(0, i64::from(MAX_CLASSES));
-        let largest = labels.iter().map(|(_, label)| *label).max();
-        let n_classes = read.n_classes.or(largest.map(|l| l.saturating_add(1))).unwrap_or(0);
-        if let Some((name, label)) = labels.iter().find(|(_, label)| !(0..below).contains(label)) {
-            return Err(wrong(name, format!("a label from 0 to below {below}"), label.to_string()));
-        }
-        let n_classes = u32::try_from(n_classes).unwrap_or(u32::MAX);
-        // As EDM does: archives made on Windows.
-        let of = labels.into_iter().map(|(name, label)| (name.replace('\\', "/"), label as u32));
-        Self::new(n_classes, of.collect()).map(Some)
+        let stated = read.n_classes.map(|n| {
+            u32::try_from(n).ok().filter(|n| *n <= MAX_CLASSES).ok_or_else(|| Error::Kind {
+                format: Format::ImageLabels,
+                expected: format!("at most {MAX_CLASSES} classes"),
+                got: n.to_string(),
+            })
+        });
+        let stated = stated.transpose()?;
+        let below = stated.unwrap_or(MAX_CLASSES);
+        let label = |(name, label): (String, i64)| match u32::try_from(label).ok().filter(|l| *l < below) {
+            // As EDM does: archives made on Windows.
+            Some(label) => Ok((name.replace('\\', "/"), label)),
+            None => Err(wrong(&name, format!("a label from 0 to below {below}"), label.to_string())),
+        };
+        let of = labels.into_iter().map(label).collect::<Result<Vec<_>>>()?;
+        let n_used = of.iter().map(|(_, label)| label + 1).max();
+        Self::new(stated.or(n_used).unwrap_or(0), of).map(Some)
     }
 
     /// The file of these labels, or of none. The same labels give the same bytes.
-    pub fn to_json(labels: Option<&Self>) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// Never in practice: texts and numbers always become JSON.
+    pub fn to_json(labels: Option<&Self>) -> io::Result<Vec<u8>> {
         let written =
             Written { labels: labels.map(|l| l.of.as_slice()), n_classes: labels.map(|l| l.n_classes) };
-        // Texts and numbers always become JSON.
-        serde_json::to_vec(&written).unwrap_or_default()
+        Ok(serde_json::to_vec(&written)?)
     }
 
     /// The label of an image.
@@ -149,11 +160,11 @@ mod tests {
     #[test]
     fn labels_round_trip() {
         let labels = ImageLabels::new(10, vec![("b.png".to_owned(), 3), ("a.png".to_owned(), 0)]).unwrap();
-        let json = ImageLabels::to_json(Some(&labels));
+        let json = ImageLabels::to_json(Some(&labels)).unwrap();
         assert_eq!(json, br#"{"labels":[["a.png",0],["b.png",3]],"n_classes":10}"#);
         assert_eq!(ImageLabels::parse(&json).unwrap().unwrap(), labels);
         assert_eq!((labels.get("b.png"), labels.get("c.png")), (Some(3), None));
-        assert_eq!(ImageLabels::parse(&ImageLabels::to_json(None)).unwrap(), None);
+        assert_eq!(ImageLabels::parse(&ImageLabels::to_json(None).unwrap()).unwrap(), None);
     }
 
     #[test]
@@ -169,7 +180,8 @@ mod tests {
             (r#"{"labels": [["a.png", -1]]}"#, "`a.png`: expected a label from 0 to below"),
             (r#"{"labels": [["a.png", 9999999999]]}"#, "got 9999999999"),
             (r#"{"labels": [["a.png", 4]], "n_classes": 4}"#, "expected a label from 0 to below 4, got 4"),
-            (r#"{"labels": [["a.png", 1]], "n_classes": -4}"#, "from 0 to below 0, got 1"),
+            (r#"{"labels": [["a.png", 1]], "n_classes": 0}"#, "from 0 to below 0, got 1"),
+            (r#"{"labels": [], "n_classes": -4}"#, "at most 1048576 classes, got -4"),
             (r#"{"labels": [], "n_classes": 99999999}"#, "at most 1048576 classes"),
             (r#"{"labels": [["a.png", 1], ["a.png", 2]]}"#, "expected one label, got two, 1 and 2"),
             (r#"{"labels": [["a.png", 1.5]]}"#, "a whole number"),

@@ -1,16 +1,19 @@
-//! JPEG images, read strictly: a scan that ends early is an error and not a grey rectangle.
+//! JPEG images, read strictly: a scan that ends early is an error and not a grey rectangle, and a layout that the decoder
+//! is known to get wrong is not given to it.
 
-use std::io::{BufRead, Cursor, Seek};
+use std::io::{self, BufRead, Cursor, Seek};
 
 use zune_jpeg::{
     JpegDecoder,
     errors::DecodeErrors,
-    zune_core::{bytestream::ZByteReaderTrait, colorspace::ColorSpace, options::DecoderOptions},
+    zune_core::{colorspace::ColorSpace, options::DecoderOptions},
 };
 
 use crate::{
     error::{Error, Format, Result},
-    image::{Image, ImageHeader, MAX_SIDE},
+    image::{Image, ImageHeader, MAX_BYTES, MAX_SIDE},
+    jpeg_layout::Layout,
+    jpeg_planes,
 };
 
 pub(crate) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
@@ -19,14 +22,20 @@ pub(crate) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
 /// 64, and a sequential one has two.
 const PIXELS_A_BYTE: u64 = 512;
 
-/// Decodes a JPEG file, sequential or progressive: grey stays grey, everything else becomes RGB. Bytes after the image are
-/// passed over, as cameras write them.
+/// Decodes a JPEG file, sequential or progressive, its colours in one scan or in one each: grey stays grey, everything else
+/// becomes RGB. Bytes after the image are passed over, as cameras write them.
 ///
 /// # Errors
-/// [`Error::Kind`] for an image beyond the limits of [`image`](crate::image), [`Error::Damaged`] for one that is cut
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image beyond the limits of [`image`](crate::image), the former also for a layout of the colours that is not
+/// read (some of them in one scan, or the first not the finest), [`Error::Damaged`] for one that is cut
 /// short or that the decoder refuses, [`Error::Truncated`] for one that promises more pixels than its length can hold.
 pub fn read_jpeg(bytes: &[u8]) -> Result<Image> {
-    let (mut decoder, header) = open(Cursor::new(bytes))?;
+    read_within(bytes, MAX_BYTES)
+}
+
+/// As [`read_jpeg`], of an image of up to `limit` bytes.
+pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
+    let (mut decoder, header, layout) = open(Cursor::new(bytes), limit)?;
     let n_pixels = u64::from(header.width) * u64::from(header.height);
     let most = (bytes.len() as u64).saturating_mul(PIXELS_A_BYTE);
     if n_pixels > most {
@@ -34,6 +43,10 @@ pub fn read_jpeg(bytes: &[u8]) -> Result<Image> {
     }
     if !has_end(bytes) {
         return Err(Error::Damaged { format: Format::Jpeg, reason: "cut short".to_owned() });
+    }
+    if layout == Layout::Apart {
+        drop(decoder);
+        return jpeg_planes::decode(bytes, header);
     }
     let pixels = decoder.decode().map_err(damaged)?;
     if pixels.len() != header.n_bytes() {
@@ -50,29 +63,48 @@ fn has_end(bytes: &[u8]) -> bool {
     last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
-/// Everything before the pixels.
-pub(crate) fn header(input: impl BufRead + Seek) -> Result<ImageHeader> {
-    open(input).map(|(_, header)| header)
+/// The values of a grey file that was made here of a part of another.
+pub(crate) fn decode_grey(bytes: &[u8], n_values: usize) -> Result<Vec<u8>> {
+    let options = options().jpeg_set_out_colorspace(ColorSpace::Luma);
+    let values = JpegDecoder::new_with_options(Cursor::new(bytes), options).decode().map_err(damaged)?;
+    if values.len() != n_values {
+        let reason = format!("{} values in a colour of {n_values}", values.len());
+        return Err(Error::Damaged { format: Format::Jpeg, reason });
+    }
+    Ok(values)
 }
 
-fn open<R: ZByteReaderTrait>(input: R) -> Result<(JpegDecoder<R>, ImageHeader)> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE as usize)
-        .set_max_height(MAX_SIDE as usize);
-    let mut decoder = JpegDecoder::new_with_options(input, options);
+/// Everything before the pixels.
+pub(crate) fn header(input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
+    open(input, limit).map(|(_, header, _)| header)
+}
+
+fn options() -> DecoderOptions {
+    let side = MAX_SIDE as usize;
+    DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side)
+}
+
+fn open<R: BufRead + Seek>(mut input: R, limit: u64) -> Result<(JpegDecoder<R>, ImageHeader, Layout)> {
+    let layout = Layout::read(&mut input);
+    input.rewind().map_err(|error| unread(&error))?;
+    let mut decoder = JpegDecoder::new_with_options(input, options());
     decoder.decode_headers().map_err(damaged)?;
+    // What is wrong with the file otherwise has been said by now.
+    let layout = layout?;
     let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let (width, height) = decoder.dimensions().unwrap_or((0, 0));
-    let header = ImageHeader {
-        width: u32::try_from(width).unwrap_or(u32::MAX),
-        height: u32::try_from(height).unwrap_or(u32::MAX),
-        channels: if is_grey { 1 } else { 3 },
+    let size = decoder.dimensions().map(|(width, height)| (u32::try_from(width), u32::try_from(height)));
+    let Some((Ok(width), Ok(height))) = size else {
+        return Err(Error::Damaged { format: Format::Jpeg, reason: format!("its size is {size:?}") });
     };
-    header.check(Format::Jpeg)?;
+    let header = ImageHeader { width, height, channels: if is_grey { 1 } else { 3 } };
+    header.check_within(Format::Jpeg, limit)?;
     let out = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(options.jpeg_set_out_colorspace(out));
-    Ok((decoder, header))
+    decoder.set_options(options().jpeg_set_out_colorspace(out));
+    Ok((decoder, header, layout))
+}
+
+fn unread(error: &io::Error) -> Error {
+    Error::Damaged { format: Format::Jpeg, reason: format!("cannot be read: {error}") }
 }
 
 fn damaged(error: DecodeErrors) -> Error {

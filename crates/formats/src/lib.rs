@@ -5,12 +5,12 @@
 //!
 //! - no input makes a reader panic;
 //! - a size that a file claims is computed without overflow and compared with what is there before anything is
-//!   allocated, so that memory stays within a small multiple of the input; packed input is unpacked no further than one
-//!   byte past the size its own header promises;
+//!   allocated, so that memory stays within a small multiple of the input, or for images within a limit; packed input is
+//!   unpacked no further than one byte past the size its own header promises;
 //! - what is accepted is accepted whole: a file with bytes missing or left over is an error.
 //!
 //! In numbers, beyond the input: a model takes its arrays and a few per cent. A hostile model file takes at most eight
-//! times its size and 3 MiB, however it is made. What is built out of a file (the values of a pickle, what an archive
+//! times its size and 3 MiB, however it is made. What is built out of a file (the values of a pickle, what its archive
 //! unpacks to, arrays that share what is stored, options) may be six times the file and 2 MiB, and is paid for before it
 //! exists; a file that asks for more is refused ([`Error::Unfolds`]). The same holds of the labels of images.
 //!
@@ -18,8 +18,10 @@
 //! [`read_checkpoint`] tells which it is. A pickle is a program, and none of it is run here: only the globals that tensors
 //! need are known, as data, and any other is refused by name.
 //!
-//! Images (PNG, JPEG, alone or in a zip archive with EDM's `dataset.json`) are decoded one at a time, to at most 256 MiB;
-//! [`read_image`] and [`ImageZip`] are their doors.
+//! Images (PNG, JPEG, alone or in a zip archive) are decoded one at a time, and images in an npz archive are one array. Each
+//! is bounded by what its own header says and by a limit that can be set ([`Limits`]: 256 MiB an image, 4 GiB of arrays),
+//! not by the file's size, as drawings are packed a hundred to one. Nothing is unpacked that claims more than the limit.
+//! [`read_image`], [`ImageZip`] and [`NpzArrays`] are their doors.
 //!
 //! The crate knows neither libtorch nor what the arrays are for.
 //!
@@ -41,15 +43,20 @@ pub mod flax;
 pub mod gzip;
 pub mod idx;
 pub mod image;
+pub mod image_kind;
 pub mod image_labels;
 pub mod image_zip;
 mod jpeg;
+mod jpeg_layout;
+mod jpeg_planes;
+pub mod limits;
 mod msgpack;
 pub mod npy;
 mod npy_header;
 pub mod npz;
 mod pickle;
 mod png;
+mod quiet_zip;
 pub mod safetensors;
 mod safetensors_header;
 pub mod sniff;
@@ -65,12 +72,15 @@ pub use edm_pickle::{read_edm_pickle, read_edm_pickle_entry};
 pub use error::{Error, Format, Result};
 pub use flax::read_flax;
 pub use idx::{IdxArray, read_idx};
-pub use image::{Image, ImageHeader, read_image, read_image_header};
+pub use image::{
+    Image, ImageHeader, read_image, read_image_header, read_image_header_within, read_image_within,
+};
 pub use image_labels::ImageLabels;
 pub use image_zip::{ImageZip, ImageZipWriter};
 pub use jpeg::read_jpeg;
+pub use limits::Limits;
 pub use npy::{read_npy, write_npy};
-pub use npz::{NpzWriter, read_npz, write_npz};
+pub use npz::{NpzArrays, NpzWriter, read_npz, write_npz};
 pub use png::{read_png, write_png};
 pub use safetensors::read_safetensors;
 pub use sniff::{read_checkpoint, sniff};

@@ -61,42 +61,14 @@ pub(crate) fn parse(
     file: Cow<'_, [u8]>,
     allowance: &mut Allowance,
 ) -> Result<NamedArray> {
-    let mut stream = Cursor::new(format, &file, 0);
-    let magic: [u8; 6] = stream.array("numpy's magic string")?;
-    if magic != *MAGIC {
-        return Err(stream.malformed(0, "numpy's magic string", shown(&magic)));
-    }
-    let len = match stream.array("the version")? {
-        [1, 0] => u64::from(u16::from_le_bytes(stream.array("the length of the header")?)),
-        [2 | 3, 0] => u64::from(u32::from_le_bytes(stream.array("the length of the header")?)),
-        [major, minor] => {
-            return Err(stream.malformed(6, "version 1.0, 2.0 or 3.0", format!("{major}.{minor}")));
-        }
-    };
-    let at = stream.offset();
-    let header = stream.claimed(len, "the header")?;
-    if len > LONGEST_HEADER {
-        return Err(stream.malformed(at, "a header of at most 10000 bytes", len.to_string()));
-    }
-    let header = npy_header::parse(header)
-        .map_err(|(expected, place, got)| stream.malformed(at + place as u64, expected, got))?;
-    let dtype = dtype(&header.descr).ok_or_else(|| {
-        stream.malformed(
-            at,
-            "an element type of numbers, little-endian",
-            format!("`{}`", shown_name(&header.descr)),
-        )
-    })?;
-    let start = stream.pos();
-    let expected = byte_len(dtype, &header.shape).map_or(u64::MAX, |len| len as u64);
-    let whole = expected.saturating_add(start as u64);
+    let Head { dtype, shape, fortran_order, start, whole } = Head::parse(format, &file)?;
     if whole > file.len() as u64 {
         return Err(Error::Truncated { format, expected: whole, got: file.len() as u64 });
     }
     if whole < file.len() as u64 {
         return Err(Error::Excess { format, expected: whole });
     }
-    let Header { shape, fortran_order, .. } = header;
+    let expected = whole.saturating_sub(start as u64);
     let data = if fortran_order && shape.len() > 1 {
         // For as long as it takes, the array is there in both orders.
         allowance.lend(|allowance| allowance.spend(expected))?;
@@ -115,6 +87,57 @@ pub(crate) fn parse(
         }
     };
     Ok(NamedArray { name: name.to_owned(), dtype, shape, data })
+}
+
+/// What a file says before its elements.
+pub(crate) struct Head {
+    dtype: DType,
+    shape: Vec<usize>,
+    fortran_order: bool,
+    /// Where the elements begin.
+    start: usize,
+    /// Bytes of the whole file; `u64::MAX` for any more than that.
+    pub(crate) whole: u64,
+}
+
+/// As much of a file as holds all that comes before the elements.
+pub(crate) const LONGEST_HEAD: usize = LONGEST_HEADER as usize + 12;
+
+impl Head {
+    /// Of a file's bytes no more is looked at than the header.
+    pub(crate) fn parse(format: Format, file: &[u8]) -> Result<Self> {
+        let mut stream = Cursor::new(format, file, 0);
+        let magic: [u8; 6] = stream.array("numpy's magic string")?;
+        if magic != *MAGIC {
+            return Err(stream.malformed(0, "numpy's magic string", shown(&magic)));
+        }
+        let len = match stream.array("the version")? {
+            [1, 0] => u64::from(u16::from_le_bytes(stream.array("the length of the header")?)),
+            [2 | 3, 0] => u64::from(u32::from_le_bytes(stream.array("the length of the header")?)),
+            [major, minor] => {
+                return Err(stream.malformed(6, "version 1.0, 2.0 or 3.0", format!("{major}.{minor}")));
+            }
+        };
+        let at = stream.offset();
+        let header = stream.claimed(len, "the header")?;
+        if len > LONGEST_HEADER {
+            return Err(stream.malformed(at, "a header of at most 10000 bytes", len.to_string()));
+        }
+        let header = npy_header::parse(header)
+            .map_err(|(expected, place, got)| stream.malformed(at + place as u64, expected, got))?;
+        let dtype = dtype(&header.descr).ok_or_else(|| {
+            stream.malformed(
+                at,
+                "an element type of numbers, little-endian",
+                format!("`{}`", shown_name(&header.descr)),
+            )
+        })?;
+        let start = stream.pos();
+        let elements = byte_len(dtype, &header.shape).map_or(u64::MAX, |len| len as u64);
+        let whole = elements.saturating_add(start as u64);
+        let Header { shape, fortran_order, .. } = header;
+        Ok(Self { dtype, shape, fortran_order, start, whole })
+    }
 }
 
 fn dtype(descr: &str) -> Option<DType> {

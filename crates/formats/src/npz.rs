@@ -1,18 +1,21 @@
 //! npz, numpy's archives of arrays: a zip archive with an npy file an array, stored or deflated.
+//!
+//! [`read_npz`] is for models: all arrays, which may be a multiple of the file. [`NpzArrays`] is for images: those that are
+//! asked for, of any ratio, up to a limit.
 
 use std::io;
-
-use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use crate::{
     allowance::Allowance,
     archive::{Archive, wrong},
     error::{Error, Format, Result},
     npy,
+    quiet_zip::QuietZip,
     tensor::{Checkpoint, DType, NamedArray, byte_len},
     value::Value,
 };
 
+const KIND: Format = Format::Npz;
 const SUFFIX: &str = ".npy";
 
 /// The arrays of an archive, sorted by name. They may be six times the file and 2 MiB, unpacked.
@@ -21,23 +24,88 @@ const SUFFIX: &str = ".npy";
 /// What an archive and its npy files can be wrong in: an entry that is no npy file is an [`Error::Part`], and arrays
 /// that are more than they may be are an [`Error::Unfolds`].
 pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint> {
-    let kind = Format::Npz;
-    let archive = Archive::open(kind, bytes)?;
-    let mut allowance = Allowance::new(kind, bytes.len() as u64);
+    let archive = Archive::open(KIND, bytes)?;
+    let mut allowance = Allowance::new(KIND, bytes.len() as u64);
     allowance.spend(archive.unpacked_len)?;
     let mut arrays = Vec::new();
     for entry in archive.names() {
         let name = entry.strip_suffix(SUFFIX);
-        let name = name.ok_or_else(|| wrong(kind, entry, "an npy file", "a file of another name"))?;
+        let name = name.ok_or_else(|| wrong(KIND, entry, "an npy file", "a file of another name"))?;
         let file = archive.read(entry)?.unwrap_or_default();
-        let array = npy::parse(kind, name, file, &mut allowance).map_err(|error| match error {
-            known @ (Error::Part { .. } | Error::Unfolds { .. }) => known,
-            other => wrong(kind, entry, "an npy file", format!("a wrong one: {other}")),
-        })?;
+        let array = npy::parse(KIND, name, file, &mut allowance).map_err(|error| in_entry(entry, error))?;
         allowance.spend(NamedArray::memory(0, name, &array.shape))?;
         arrays.push(array);
     }
-    Ok(Checkpoint { kind, class_name: None, arrays, options: Value::Null })
+    Ok(Checkpoint { kind: KIND, class_name: None, arrays, options: Value::Null })
+}
+
+/// The arrays of an archive one by one, each unpacked when it is asked for, and all of them within a limit.
+///
+/// What else lies in the archive is not looked at. An array is unpacked only after its own header has said what it takes,
+/// which must be what the archive says; so a hostile file takes no more than the limit, or the size that it has itself.
+pub struct NpzArrays<'a> {
+    bytes: &'a [u8],
+    archive: Archive<'a>,
+    allowance: Allowance,
+}
+
+impl<'a> NpzArrays<'a> {
+    /// Reads the directory. The arrays may take `limit` bytes together, or as many as the archive has if that is more.
+    ///
+    /// # Errors
+    /// [`Error::Part`] for what an archive can be wrong in.
+    pub fn open(bytes: &'a [u8], limit: u64) -> Result<Self> {
+        let allowance = Allowance::set(KIND, limit.max(bytes.len() as u64));
+        Ok(Self { bytes, archive: Archive::directory(KIND, bytes)?, allowance })
+    }
+
+    /// The names of the arrays, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.archive.names().filter_map(|entry| entry.strip_suffix(SUFFIX))
+    }
+
+    /// The array of a name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::OverLimit`] when it takes more than is left of the limit, before anything is unpacked; [`Error::Part`] for
+    /// an entry that is not what the directory says, or no npy file.
+    pub fn read(&mut self, name: &str) -> Result<Option<NamedArray>> {
+        let entry_name = format!("{name}{SUFFIX}");
+        let Some(entry) = self.archive.entry(&entry_name) else { return Ok(None) };
+        let of_entry = |error| in_entry(&entry_name, error);
+        let beginning = entry.beginning(KIND, &entry_name, self.bytes, npy::LONGEST_HEAD)?;
+        let (whole, there) =
+            (npy::Head::parse(KIND, &beginning).map_err(of_entry)?.whole, entry.unpacked_len());
+        if whole > there {
+            return Err(of_entry(Error::Truncated { format: KIND, expected: whole, got: there }));
+        }
+        if whole < there {
+            return Err(of_entry(Error::Excess { format: KIND, expected: whole }));
+        }
+        let allowance = &mut self.allowance;
+        allowance.spend(whole).map_err(|error| of_array(name, error))?;
+        let file = entry.read(KIND, &entry_name, self.bytes, whole)?;
+        let array =
+            npy::parse(KIND, name, file, allowance).map_err(|error| of_array(name, of_entry(error)))?;
+        Ok(Some(array))
+    }
+}
+
+fn in_entry(entry: &str, error: Error) -> Error {
+    match error {
+        known @ (Error::Part { .. } | Error::Unfolds { .. } | Error::OverLimit { .. }) => known,
+        other => wrong(KIND, entry, "an npy file", format!("a wrong one: {other}")),
+    }
+}
+
+/// Names the array that is too large.
+fn of_array(name: &str, error: Error) -> Error {
+    match error {
+        Error::OverLimit { format, needed, limit, .. } => {
+            Error::OverLimit { format, part: format!("`{}`", crate::error::shown_name(name)), needed, limit }
+        }
+        other => other,
+    }
 }
 
 /// Writes arrays as numpy's `savez` would: stored, and the same bytes whenever the arrays are the same.
@@ -57,13 +125,13 @@ pub fn write_npz<'a>(
 
 /// Writes an archive array by array, for arrays that do not lie in memory.
 pub struct NpzWriter<W: io::Write + io::Seek> {
-    zip: ZipWriter<W>,
+    zip: QuietZip<W>,
 }
 
 impl<W: io::Write + io::Seek> NpzWriter<W> {
     /// An archive without arrays.
     pub fn new(out: W) -> Self {
-        Self { zip: ZipWriter::new(out) }
+        Self { zip: QuietZip::new(out) }
     }
 
     /// Adds an array, whose elements are all that `data` gives.
@@ -81,11 +149,8 @@ impl<W: io::Write + io::Seek> NpzWriter<W> {
         let invalid = |got: String| io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}`: {got}"));
         let header = npy::header(name, dtype, shape)?;
         let len = byte_len(dtype, shape).ok_or_else(|| invalid(format!("too large: {shape:?}")))? as u64;
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::default())
-            .large_file(len.saturating_add(header.len() as u64) >= u64::from(u32::MAX));
-        self.zip.start_file(format!("{name}{SUFFIX}"), options)?;
+        let entry_len = len.saturating_add(header.len() as u64);
+        self.zip.start(&format!("{name}{SUFFIX}"), entry_len)?;
         io::Write::write_all(&mut self.zip, &header)?;
         let written = io::copy(&mut data, &mut self.zip)?;
         if written != len {
@@ -99,7 +164,7 @@ impl<W: io::Write + io::Seek> NpzWriter<W> {
     /// # Errors
     /// What `out` fails with.
     pub fn finish(self) -> io::Result<W> {
-        Ok(self.zip.finish()?)
+        self.zip.finish()
     }
 }
 

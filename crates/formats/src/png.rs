@@ -17,12 +17,17 @@ pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Decodes a PNG file: grey of up to 8 bits (spread over 0 to 255), RGB of 8 bits, or a palette (which becomes RGB).
 ///
 /// # Errors
-/// [`Error::Kind`] for an image of another kind or beyond the limits of [`image`](crate::image), [`Error::Damaged`] for
-/// one that is cut short or has a wrong checksum, [`Error::Truncated`] for one that promises more pixels than its length
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image of another kind or beyond the limits of [`image`](crate::image),
+/// [`Error::Damaged`] for one that is cut short or has a wrong checksum, [`Error::Truncated`] for one that promises more pixels than its length
 /// can hold, [`Error::Excess`] for bytes after its end.
 pub fn read_png(bytes: &[u8]) -> Result<Image> {
+    read_within(bytes, MAX_BYTES)
+}
+
+/// As [`read_png`], of an image of up to `limit` bytes.
+pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
     let mut input = Cursor::new(bytes);
-    let (mut reader, header) = open(&mut input)?;
+    let (mut reader, header) = open(&mut input, limit)?;
     let most = (bytes.len() as u64).saturating_mul(MAX_RATIO);
     let packed = reader.info().raw_bytes() as u64;
     if packed > most {
@@ -43,11 +48,11 @@ pub fn read_png(bytes: &[u8]) -> Result<Image> {
 }
 
 /// Everything before the pixels.
-pub(crate) fn header(input: impl BufRead + Seek) -> Result<ImageHeader> {
-    open(input).map(|(_, header)| header)
+pub(crate) fn header(input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
+    open(input, limit).map(|(_, header)| header)
 }
 
-fn open<R: BufRead + Seek>(input: R) -> Result<(Reader<R>, ImageHeader)> {
+fn open<R: BufRead + Seek>(input: R, limit: u64) -> Result<(Reader<R>, ImageHeader)> {
     // Profiles and texts are packed, and nobody here reads them.
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
@@ -56,12 +61,12 @@ fn open<R: BufRead + Seek>(input: R) -> Result<(Reader<R>, ImageHeader)> {
     options.set_ignore_adler32(false);
     let mut decoder = Decoder::new_with_options(input, options);
     // Of rows and chunks; the pixels are not counted.
-    decoder.set_limits(Limits { bytes: MAX_BYTES as usize });
+    decoder.set_limits(Limits { bytes: usize::try_from(limit.max(MAX_BYTES)).unwrap_or(usize::MAX) });
     decoder.set_transformations(Transformations::EXPAND);
     let info = decoder.read_header_info().map_err(damaged)?;
     let claimed =
         ImageHeader { width: info.width, height: info.height, channels: channels(info.color_type)? };
-    claimed.check(Format::Png)?;
+    claimed.check_within(Format::Png, limit)?;
     if info.bit_depth == BitDepth::Sixteen {
         return Err(other_kind("8 bits a channel", "16"));
     }
@@ -242,9 +247,11 @@ mod tests {
     #[test]
     fn sizes_are_believed_only_as_far_as_the_file_goes() {
         assert!(matches!(read_png(&claiming(8000, 8000)), Err(Error::Truncated { .. })));
-        for (width, height) in [(70_000, 1), (1, u32::MAX), (60_000, 60_000), (0, 5)] {
+        for (width, height) in [(70_000, 1), (1, u32::MAX), (0, 5)] {
             let error = message(&claiming(width, height));
             assert!(error.contains("sides from 1 to 65535") || error.contains("dimensions"), "{error}");
         }
+        let error = message(&claiming(60_000, 60_000));
+        assert!(error.ends_with("more than the limit of 268435456"), "{error}");
     }
 }

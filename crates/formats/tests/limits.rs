@@ -10,7 +10,10 @@ use std::{
     collections::BTreeMap,
 };
 
-use fewstep_formats::{ImageLabels, ImageZip, Result, read_checkpoint};
+use fewstep_formats::{
+    DType, Error, Image, ImageHeader, ImageLabels, ImageZip, Limits, NamedArray, NpzArrays, Result,
+    read_checkpoint, write_npy, write_png,
+};
 use made::{greedy::greedy, *};
 use zip::CompressionMethod;
 
@@ -112,8 +115,8 @@ fn labels_of_images_keep_to_the_same_bound() {
         let (stored, deflated) = (zip(CompressionMethod::Stored), zip(CompressionMethod::Deflated));
         for (len, (most, _)) in [
             (json.len(), most_of(|| ImageLabels::parse(&json))),
-            (stored.len(), most_of(|| ImageZip::open(&stored))),
-            (deflated.len(), most_of(|| ImageZip::open(&deflated))),
+            (stored.len(), most_of(|| ImageZip::open(&stored)?.labels(0))),
+            (deflated.len(), most_of(|| ImageZip::open(&deflated)?.labels(0))),
         ] {
             shares.push(most as f64 / (TIMES * len + FLOOR) as f64);
         }
@@ -157,6 +160,76 @@ fn a_packed_bomb_takes_no_more_than_its_limit() {
     drop(zeros);
     let (most, read) = most(&bomb);
     assert!(!read && most < 1 << 20, "{most} for {}", bomb.len());
+}
+
+/// Line drawings and sprites: nearly nothing packed, and not refused for it.
+#[test]
+fn images_that_pack_well_are_read_and_take_what_they_are() {
+    let header = ImageHeader { width: 128, height: 128, channels: 1 };
+    let white = write_png(&Image { header, pixels: vec![255; header.n_bytes()] }).unwrap();
+    // As a tool that does not pack would write it: the archive does.
+    let plain = [&white[..], &vec![0; 64 << 10]].concat();
+    let names: Vec<String> = (0..200).map(|i| format!("{i:03}.png")).collect();
+    let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &white[..])).collect();
+    let zip = archive(&entries, CompressionMethod::Deflated);
+    let zip = ImageZip::open(zip).unwrap();
+    assert!((0..zip.len()).all(|i| zip.read(i).unwrap().pixels == [255; 128 * 128]));
+    let limits = Limits { image: 40_000, ..Limits::default() };
+    let zip = ImageZip::open_within(archive(&[("a.png", &plain)], CompressionMethod::Deflated), limits);
+    let (most, read) = most_of(|| zip.as_ref().unwrap().read(0));
+    assert!(!read && most < 10_000, "{most}");
+    let error = zip.unwrap().read(0).unwrap_err();
+    assert!(matches!(error, Error::OverLimit { limit: 40_000, needed: 65_000.., .. }), "{error}");
+
+    let n = 4000;
+    let sprites = npy(&[n, 32, 32, 3], &vec![7; n * 3072]);
+    let npz = archive(&[("images.npy", &sprites), ("notes.txt", b"no array")], CompressionMethod::Deflated);
+    assert!(npz.len() * 100 < sprites.len(), "{}", npz.len());
+    let (most, read) = most_of(|| NpzArrays::open(&npz, 1 << 30)?.read("images"));
+    assert!(read && most < sprites.len() + (1 << 20), "{most}");
+    let read = NpzArrays::open(&npz, 1 << 30).unwrap().read("images").unwrap().unwrap();
+    assert_eq!((read.shape, read.data), (vec![n, 32, 32, 3], vec![7; n * 3072]));
+}
+
+#[test]
+fn arrays_beyond_the_limit_are_refused_before_they_are_unpacked() {
+    let zeros = vec![0; 32 << 20];
+    let whole = npy(&[32 << 20], &zeros);
+    let (short, long) = (npy(&[1 << 20], &zeros), npy(&[64 << 20], &zeros));
+    let file = |contents: &[u8]| archive(&[("a.npy", contents)], CompressionMethod::Deflated);
+    for (contents, limit, want) in [
+        (&whole, 16 << 20, "`a` would take 33554560 bytes, more than the limit of 16777216"),
+        (&short, 1 << 30, "expected the end after 1048704 bytes, got more"),
+        (&long, 1 << 30, "expected 67108992 bytes, got 33554560"),
+    ] {
+        let file = file(contents);
+        let (most, read) = most_of(|| NpzArrays::open(&file, limit)?.read("a"));
+        assert!(!read && most < 1 << 20, "{most}");
+        let error = NpzArrays::open(&file, limit).unwrap().read("a").unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+    // Two arrays share one limit; in Fortran's order an array is there twice for a while.
+    let two = archive(&[("a.npy", &whole), ("b.npy", &whole)], CompressionMethod::Deflated);
+    let mut arrays = NpzArrays::open(&two, 48 << 20).unwrap();
+    assert!(arrays.read("a").unwrap().is_some() && arrays.read("c").unwrap().is_none());
+    assert!(matches!(arrays.read("b"), Err(Error::OverLimit { .. })));
+    let fortran = String::from_utf8_lossy(&npy(&[2, 16 << 20], &[])).replace("False", "True ");
+    let fortran = [&[0x93], fortran.trim_start_matches('\u{fffd}').as_bytes(), &zeros].concat();
+    let fortran = file(&fortran);
+    assert!(matches!(NpzArrays::open(&fortran, 48 << 20).unwrap().read("a"), Err(Error::OverLimit { .. })));
+    assert!(NpzArrays::open(&fortran, 80 << 20).unwrap().read("a").unwrap().is_some());
+    // What is not packed is there already.
+    let stored = archive(&[("a.npy", &whole)], CompressionMethod::Stored);
+    assert!(NpzArrays::open(&stored, 0).unwrap().read("a").unwrap().is_some());
+}
+
+/// A file of bytes, whatever their number.
+fn npy(shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let array =
+        NamedArray { name: "a".to_owned(), dtype: DType::U8, shape: shape.to_vec(), data: data.to_vec() };
+    let mut file = Vec::new();
+    write_npy(&array, &mut file).unwrap();
+    file
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod made;
 use std::time::{Duration, Instant};
 
 use fewstep_formats::{
-    Checkpoint, DType, Format, Image, ImageLabels, ImageZip, NamedArray, Result, read_checkpoint,
+    Checkpoint, DType, Format, Image, ImageLabels, ImageZip, NamedArray, NpzArrays, Result, read_checkpoint,
     read_cifar10, read_digits, read_edm_pickle, read_flax, read_idx, read_jpeg, read_npy, read_npz, read_png,
     read_safetensors, read_torch_legacy, read_torch_zip,
 };
@@ -15,13 +15,14 @@ use proptest::{prelude::*, sample::Index};
 
 type Reader = fn(&[u8]) -> Result<Checkpoint>;
 
-const READERS: [(&str, Reader); 15] = [
+const READERS: [(&str, Reader); 16] = [
     ("torch_zip", read_torch_zip),
     ("torch_legacy", read_torch_legacy),
     ("edm_pickle", read_edm_pickle),
     ("flax", read_flax),
     ("safetensors", read_safetensors),
     ("npz", read_npz),
+    ("npz_arrays", npz_arrays),
     ("npy", npy),
     ("png", png),
     ("jpeg", jpeg),
@@ -71,6 +72,14 @@ fn npy(bytes: &[u8]) -> Result<Checkpoint> {
     read_npy(bytes).map(|array| checkpoint(Format::Npy, vec![array]))
 }
 
+/// What `read_npz` reads whole, array by array.
+fn npz_arrays(bytes: &[u8]) -> Result<Checkpoint> {
+    let mut arrays = NpzArrays::open(bytes, 1 << 22)?;
+    let names: Vec<String> = arrays.names().map(str::to_owned).collect();
+    let read = names.iter().map(|name| arrays.read(name).map(Option::unwrap)).collect::<Result<_>>()?;
+    Ok(checkpoint(Format::Npz, read))
+}
+
 fn png(bytes: &[u8]) -> Result<Checkpoint> {
     read_png(bytes).map(|image| checkpoint(Format::Png, vec![array("image", image)]))
 }
@@ -82,6 +91,9 @@ fn jpeg(bytes: &[u8]) -> Result<Checkpoint> {
 /// An archive may be in order and one of its images damaged.
 fn image_zip(bytes: &[u8]) -> Result<Checkpoint> {
     let zip = ImageZip::open(bytes)?;
+    if let Some(labels) = zip.find("dataset.json") {
+        zip.labels(labels)?;
+    }
     let read = |i| {
         assert!(zip.header(i).is_ok() || zip.read(i).is_err());
         Some(array(zip.name(i)?, zip.read(i).ok()?))
@@ -321,7 +333,11 @@ fn write_the_corpus() {
         seeds.push((name.to_owned(), std::fs::read(made::imports().join(name)).unwrap()));
     }
     for (target, reader) in READERS {
-        let target = if target == "sniff" { "model_file" } else { target };
+        let target = match target {
+            "sniff" => "model_file",
+            "npz_arrays" => "npz",
+            other => other,
+        };
         for (name, file) in seeds.iter().filter(|(name, _)| !name.contains('/')) {
             let is_own = match reader(file) {
                 Ok(_) => true,

@@ -27,8 +27,8 @@ pub(crate) struct BlockInputs<'a> {
 }
 
 impl BlockInputs<'_> {
-    /// Drops values of `h`, before the layer of this number.
-    pub(crate) fn dropped(&self, h: Tensor, layer: usize) -> Result<Tensor> {
+    /// Drops values of `h`, before the layer of this key.
+    pub(crate) fn dropped(&self, h: Tensor, layer: u64) -> Result<Tensor> {
         match self.dropout {
             Some(dropout) => dropout.apply(&h, layer),
             None => Ok(h),

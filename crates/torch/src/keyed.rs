@@ -28,7 +28,7 @@ pub enum Stream {
     Substep = 5,
     /// Diffusion time of the denoising objective.
     Time = 6,
-    /// Initial parameters (`n` is the parameter's number).
+    /// Initial parameters (`n` is the [`name_key`] of the parameter's name).
     Init = 7,
     /// Initial noise of a generated sample (`n` is the sample's own seed).
     Sample = 8,
@@ -40,6 +40,13 @@ pub enum Stream {
     Evaluation = 11,
     /// Noise added back while sampling (the stage is the grid index, `n` the sample's own seed).
     Churn = 12,
+}
+
+/// A number for a name, to key its draws with: FNV-1a in 64 bits. What is drawn for one name does not depend on which other
+/// names there are.
+pub fn name_key(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The key of one family of draws.
@@ -146,6 +153,13 @@ mod tests {
         assert_ne!(p, key.permutation(1, 101));
         p.sort_unstable();
         assert_eq!(p, (0..101).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn names_have_the_published_hashes() {
+        // From the test vectors of FNV-1a.
+        assert_eq!(name_key(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(name_key("foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]

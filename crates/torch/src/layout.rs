@@ -19,7 +19,7 @@ use tch::{Kind, Tensor};
 pub use builder::LayoutBuilder;
 
 use crate::error::{Error, Result};
-use crate::keyed::{Key, Stream};
+use crate::keyed::{Key, Stream, name_key};
 
 /// How far a file's copy of a computed entry may be off, relative to the larger of 1 and its value: rounding in f32.
 const COMPUTED_TOLERANCE: f64 = 1e-5;
@@ -52,12 +52,20 @@ pub enum Role {
 
 /// Handle of a parameter in its [`Layout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ParamId(usize);
+pub struct ParamId {
+    index: usize,
+    key: u64,
+}
 
 impl ParamId {
     /// Position in the layout's order.
     pub fn index(self) -> usize {
-        self.0
+        self.index
+    }
+
+    /// The [`name_key`] of its full name.
+    pub fn key(self) -> u64 {
+        self.key
     }
 }
 
@@ -164,7 +172,7 @@ impl Layout {
 
     /// A fresh flat buffer on the CPU, initialised from `seed`.
     ///
-    /// Entry `k` is drawn from its own key, so that the start of one does not depend on the others. It is f32 whatever the
+    /// An entry's draws are keyed by its name, so that they do not depend on which other entries there are. They are f32 whatever the
     /// network is to compute in: runs of two kinds start at the same point.
     ///
     /// # Shapes
@@ -175,8 +183,8 @@ impl Layout {
     pub fn initial(&self, seed: u64) -> Result<Tensor> {
         let key = Key::new(seed, 0, Stream::Init);
         let mut flat = vec![0f32; self.total];
-        for (k, p) in self.params.iter().enumerate() {
-            p.start(&mut key.rng(k as u64), &mut flat[p.range()]);
+        for p in &self.params {
+            p.start(&mut key.rng(name_key(&p.name)), &mut flat[p.range()]);
         }
         Ok(Tensor::f_from_slice(&flat)?)
     }

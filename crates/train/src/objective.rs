@@ -75,6 +75,22 @@ impl Objective {
         })
     }
 
+    /// Checks its numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Denoising(d) => {
+                d.schedule.validate()?;
+                d.config.validate()?;
+            }
+            Self::Tract { tract, .. } => tract.config.validate()?,
+            Self::Btd { btd, .. } => btd.weighting().validate()?,
+        }
+        Ok(())
+    }
+
     /// Whether it asks a teacher.
     pub fn has_teacher(&self) -> bool {
         !matches!(self, Self::Denoising(_))

@@ -96,6 +96,7 @@ impl TrainPlan {
                     problem: format!("stage `{}` has no steps", stage.name),
                 });
             }
+            stage.objective.validate()?;
             stage.learning_rate.validate()?;
             if !(0.0..1.0).contains(&stage.dropout) {
                 let problem = format!("must be at least 0 and below 1, is {}", stage.dropout);

@@ -87,11 +87,10 @@ impl Results {
             return None;
         }
         let mut line = format!(
-            "the student at {} step{} is at {:.2} times the teacher's distance at {} steps",
-            student.steps,
-            if student.steps == 1 { "" } else { "s" },
+            "the student at {} is at {:.2} times the teacher's distance at {}",
+            steps(student.steps),
             value(student) / value(best),
-            best.steps
+            steps(best.steps)
         );
         if let Some(same) = same.filter(|same| value(same) > 0.0) {
             line += &format!(
@@ -101,6 +100,10 @@ impl Results {
         }
         Some(line)
     }
+}
+
+fn steps(n: usize) -> String {
+    if n == 1 { "1 step".to_owned() } else { format!("{n} steps") }
 }
 
 /// A distance beside another, so that "better than" or the like can be followed by whose the other is.

@@ -30,10 +30,9 @@ impl Outline {
             bail!("name: `{}` cannot be the name of a folder", config.name);
         }
         config.schedule.validate().context("schedule")?;
-        config.distill.tract.weighting.validate().context("distill.tract.weighting")?;
-        config.distill.btd.weighting.validate().context("distill.btd.weighting")?;
-        config.teacher.objective.weighting.validate().context("teacher.objective.weighting")?;
-        config.teacher.objective.noise.validate().context("teacher.objective.noise")?;
+        config.distill.tract.validate().context("distill.tract")?;
+        config.distill.btd.validate().context("distill.btd")?;
+        config.teacher.objective.validate().context("teacher.objective")?;
         let model = Model::new(config.model.clone()).map_err(|e| in_section("model", e))?;
         let other = config.student.as_ref().map(|student| other_student(student, &model)).transpose()?;
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;

@@ -1,144 +1,146 @@
-//! A folder of images, in one of three layouts:
-//!
-//! - with a `dataset.json` in it, as EDM's tools write: images anywhere below, labels from that file;
-//! - with one folder a class: the classes are numbered in the order of their names, empty ones too;
-//! - flat: images in the folder itself, without labels.
-//!
-//! Images are sorted by their path in the folder, by bytes and with `/` in it.
+//! The files in a folder and in the folders below it; [`layout`](super::layout) says what they are as images.
 
 use std::{
-    fs::Metadata,
-    io::{self, BufReader},
+    fs::{File, FileType},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use fewstep_formats::{
-    Image, ImageHeader, ImageLabels,
-    image::{Named, named},
-    image_labels::LABELS_FILE,
-    read_image, read_image_header,
+    Image, ImageHeader, ImageLabels, Limits, image_kind::BEGINNING, read_image_header_within,
+    read_image_within,
 };
 
+use super::{
+    OnBad, Skipped,
+    layout::{Tree, is_passed_over, shown},
+};
 use crate::error::{Error, Result};
 
 /// Deeper than any layout; a link that leads back up ends here.
 const DEEPEST: usize = 16;
 
-/// The names of the images in a folder.
+/// The files in a folder.
 pub(super) struct Folder {
     root: PathBuf,
     /// Sorted.
-    pub(super) names: Vec<String>,
-    /// Images of kinds that are not read.
-    pub(super) others: Vec<String>,
-    pub(super) labels: Option<ImageLabels>,
+    paths: Vec<Vec<u8>>,
+    limits: Limits,
 }
 
 impl Folder {
-    pub(super) fn open(root: &Path) -> Result<Self> {
-        let mut found = Found::default();
-        walk(root, "", 0, &mut found)?;
-        let Found { mut names, mut others, mut folders } = found;
-        names.sort_unstable();
-        others.sort_unstable();
-        folders.sort_unstable();
-        let path = root.join(LABELS_FILE);
-        let labels = match fs_err::read(&path) {
-            Ok(json) => ImageLabels::parse(&json).map_err(|source| Error::Format { path, source })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => classes(root, &names, &folders)?,
-            Err(source) => return Err(Error::Read { path, source }),
-        };
-        Ok(Self { root: root.to_owned(), names, others, labels })
+    /// The files, and the folders that could not be read, which are errors unless they may be skipped.
+    pub(super) fn open(root: &Path, on_bad: OnBad, limits: Limits) -> Result<(Self, Vec<Skipped>)> {
+        let mut walk = Walk { on_bad, paths: Vec::new(), unread: Vec::new() };
+        walk.add(root, b"", 0)?;
+        let Walk { mut paths, unread, .. } = walk;
+        paths.sort_unstable();
+        Ok((Self { root: root.to_owned(), paths, limits }, unread))
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+    fn path(&self, file: usize) -> PathBuf {
+        self.root.join(path_of(&self.paths[file]))
     }
 
-    pub(super) fn header(&self, name: &str) -> Result<ImageHeader> {
-        let path = self.path(name);
-        match fs_err::File::open(&path) {
-            Ok(file) => {
-                read_image_header(BufReader::new(file)).map_err(|source| Error::Format { path, source })
-            }
-            Err(source) => Err(Error::Read { path, source }),
-        }
-    }
-
-    pub(super) fn image(&self, name: &str) -> Result<Image> {
-        let path = self.path(name);
+    fn read<T>(&self, file: usize, parse: impl Fn(&[u8]) -> fewstep_formats::Result<T>) -> Result<T> {
+        let path = self.path(file);
         match fs_err::read(&path) {
-            Ok(bytes) => read_image(&bytes).map_err(|source| Error::Format { path, source }),
+            Ok(bytes) => parse(&bytes).map_err(|source| Error::of_format(path, source)),
             Err(source) => Err(Error::Read { path, source }),
         }
     }
 }
 
-#[derive(Default)]
-struct Found {
-    names: Vec<String>,
-    others: Vec<String>,
-    /// Directly in the root.
-    folders: Vec<String>,
+impl Tree for Folder {
+    fn paths(&self) -> &[Vec<u8>] {
+        &self.paths
+    }
+
+    fn beginning(&self, file: usize) -> Option<Vec<u8>> {
+        let mut start = Vec::with_capacity(BEGINNING);
+        File::open(self.path(file)).ok()?.take(BEGINNING as u64).read_to_end(&mut start).ok()?;
+        Some(start)
+    }
+
+    fn labels(&self, file: usize) -> Result<Option<ImageLabels>> {
+        self.read(file, ImageLabels::parse)
+    }
+
+    fn header(&self, file: usize) -> Result<ImageHeader> {
+        let path = self.path(file);
+        match fs_err::File::open(&path) {
+            Ok(open) => read_image_header_within(BufReader::new(open), self.limits.image)
+                .map_err(|source| Error::of_format(path, source)),
+            Err(source) => Err(Error::Read { path, source }),
+        }
+    }
+
+    fn image(&self, file: usize) -> Result<Image> {
+        self.read(file, |bytes| read_image_within(bytes, self.limits.image))
+    }
 }
 
-/// Adds what is below `folder`, whose name from the root on is `prefix`.
-fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found) -> Result<()> {
-    let read = |source| Error::Read { path: folder.to_owned(), source };
-    if depth > DEEPEST {
-        return Err(Error::File {
-            path: folder.to_owned(),
-            expected: format!("folders nested at most {DEEPEST} deep"),
-            got: "more, or a link that leads back up".to_owned(),
-        });
-    }
-    for entry in fs_err::read_dir(folder).map_err(read)? {
-        let path = entry.map_err(read)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            let (expected, got) = ("a name in UTF-8".to_owned(), "another".to_owned());
-            return Err(Error::File { path, expected, got });
+struct Walk {
+    on_bad: OnBad,
+    paths: Vec<Vec<u8>>,
+    unread: Vec<Skipped>,
+}
+
+impl Walk {
+    /// Adds what is in and below `folder`, whose path from the root on is `prefix`.
+    fn add(&mut self, folder: &Path, prefix: &[u8], depth: usize) -> Result<()> {
+        if depth > DEEPEST {
+            return Err(Error::File {
+                path: folder.to_owned(),
+                expected: format!("folders nested at most {DEEPEST} deep"),
+                got: "more, or a link that leads back up".to_owned(),
+            });
+        }
+        let entries = fs_err::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) if depth > 0 && self.on_bad == OnBad::Skip => {
+                let name = shown(prefix).into_owned();
+                self.unread.push(Skipped { name, reason: error.to_string() });
+                return Ok(());
+            }
+            Err(source) => return Err(Error::Read { path: folder.to_owned(), source }),
         };
-        if name.starts_with('.') {
-            continue;
-        }
-        let name = format!("{prefix}{name}");
-        // Links count as what they lead to.
-        let is_folder = fs_err::metadata(&path).as_ref().is_ok_and(Metadata::is_dir);
-        if is_folder {
-            walk(&path, &format!("{name}/"), depth + 1, found)?;
-            if depth == 0 {
-                found.folders.push(name);
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.as_encoded_bytes();
+            if is_passed_over(name) {
+                continue;
             }
-        } else {
-            match named(&name) {
-                Named::Image => found.names.push(name),
-                Named::OtherImage => found.others.push(name),
-                Named::NoImage => {}
+            let name = [prefix, name].concat();
+            // Links count as what they lead to; one that leads nowhere is a file that cannot be read.
+            let of_link = || fs_err::metadata(&path).map(|metadata| metadata.file_type());
+            let kind =
+                entry.file_type().and_then(|kind| if kind.is_symlink() { of_link() } else { Ok(kind) });
+            match kind {
+                Ok(kind) if kind.is_dir() => self.add(&path, &[&name, &b"/"[..]].concat(), depth + 1)?,
+                Ok(kind) if !is_file(kind) => {}
+                _ => self.paths.push(name),
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// The labels of a folder without a file of them: none if it is flat.
-fn classes(root: &Path, names: &[String], folders: &[String]) -> Result<Option<ImageLabels>> {
-    let class = |name: &String| {
-        let (folder, _) = name.split_once('/')?;
-        folders.binary_search_by(|other| other.as_str().cmp(folder)).ok()
-    };
-    let of: Vec<(String, u32)> =
-        names.iter().filter_map(|name| Some((name.clone(), u32::try_from(class(name)?).ok()?))).collect();
-    if of.is_empty() {
-        return Ok(None);
-    }
-    if of.len() < names.len() {
-        return Err(Error::File {
-            path: root.to_owned(),
-            expected: format!("images in the folder itself, or in one folder a class, or a {LABELS_FILE}"),
-            got: format!("{} images in it and {} below it", names.len() - of.len(), of.len()),
-        });
-    }
-    let n_classes = u32::try_from(folders.len()).unwrap_or(u32::MAX);
-    let labels = ImageLabels::new(n_classes, of);
-    labels.map(Some).map_err(|source| Error::Format { path: root.to_owned(), source })
+/// Pipes and devices are no files to read images from, and opening one may wait for ever.
+fn is_file(kind: FileType) -> bool {
+    kind.is_file()
+}
+
+/// The path whose bytes these are.
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> &Path {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// The path whose bytes these are. A name that is not in Unicode has none here: its file is then missing by name.
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }

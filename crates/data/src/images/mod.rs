@@ -1,10 +1,12 @@
-//! Images in files: a folder, a zip archive as EDM's tools write, or an npz archive.
+//! Images in files: a folder, a zip archive (as EDM's tools write, or of any folder), or an npz archive.
 //!
 //! An [`ImageSource`] is what lies there, of any sizes; [`Images`] is a data set of it, all of one size. Images are decoded
 //! when they are read, so that a folder or a zip may be larger than memory; an npz lies in memory whole.
 
+mod archive;
 mod common;
 mod folder;
+mod layout;
 mod npz;
 mod one_size;
 mod source;
@@ -12,7 +14,7 @@ mod source;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use npz::N_CLASSES;
-pub use one_size::{Images, open_images};
+pub use one_size::{Images, open_images, open_images_within};
 pub use source::ImageSource;
 pub(crate) use source::header_of;
 

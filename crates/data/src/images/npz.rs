@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use fewstep_formats::{DType, NamedArray, image_labels::MAX_CLASSES, read_npz};
+use fewstep_formats::{DType, Limits, NamedArray, NpzArrays, image_labels::MAX_CLASSES};
 
 use crate::{
     dataset::ImageShape,
@@ -15,22 +15,23 @@ use crate::{
 /// The array that says how many classes there are, if the labels alone do not.
 pub(crate) const N_CLASSES: &str = "n_classes";
 
-pub(super) fn open(path: &Path) -> Result<InMemory> {
-    let file = read_npz(&map(path)?).map_err(|source| Error::Format { path: path.to_owned(), source })?;
-    let mut arrays = file.arrays;
-    let mut take = |name: &str| {
-        let at = arrays.iter().position(|array| array.name == name)?;
-        Some(arrays.swap_remove(at))
-    };
-    let (images, labels) = match (take("images"), take("arr_0")) {
-        (Some(images), _) => (images, take("labels")),
-        (None, Some(images)) => (images, take("labels").or_else(|| take("arr_1"))),
-        (None, None) => {
-            let names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).take(10).collect();
-            return Err(wrong(path, "an array `images` or `arr_0`", format!("{names:?}")));
+pub(super) fn open(path: &Path, limits: Limits) -> Result<InMemory> {
+    let file = map(path)?;
+    let of_format = |source| Error::of_format(path.to_owned(), source);
+    let mut arrays = NpzArrays::open(&file, limits.arrays).map_err(of_format)?;
+    let names: Vec<String> = arrays.names().take(10).map(str::to_owned).collect();
+    let mut take = |name: &str| arrays.read(name).map_err(of_format);
+    let (images, labels) = match take("images")? {
+        Some(images) => (images, take("labels")?),
+        None => {
+            let images = take("arr_0")?;
+            let images =
+                images.ok_or_else(|| wrong(path, "an array `images` or `arr_0`", format!("{names:?}")))?;
+            let labels = take("labels")?;
+            (images, if labels.is_some() { labels } else { take("arr_1")? })
         }
     };
-    let n_classes = take(N_CLASSES).map(|array| number(path, &array)).transpose()?;
+    let n_classes = take(N_CLASSES)?.map(|array| number(path, &array)).transpose()?;
     let (shape, n, pixels) = planes(path, images)?;
     let labels = labels.map(|array| classes(path, &array, n, n_classes)).transpose()?;
     let n_classes = match &labels {
@@ -81,9 +82,9 @@ fn classes(path: &Path, array: &NamedArray, n: usize, n_classes: Option<u32>) ->
         return Err(wrong(&path, &format!("{n} labels, one an image"), format!("{:?}", array.shape)));
     }
     let below = n_classes.unwrap_or(MAX_CLASSES);
-    let labels = whole_numbers(&path, array)?.into_iter().enumerate().map(|(i, label)| {
-        let fits = label >= 0.0 && label < f64::from(below);
-        fits.then_some(label as u32).ok_or_else(|| {
+    let labels = whole_numbers(&path, array)?.enumerate().map(|(i, label)| {
+        let fits = u32::try_from(label).ok().filter(|label| *label < below);
+        fits.ok_or_else(|| {
             wrong(&path, &format!("labels from 0 to below {below}"), format!("{label} at image {i}"))
         })
     });
@@ -92,29 +93,28 @@ fn classes(path: &Path, array: &NamedArray, n: usize, n_classes: Option<u32>) ->
 
 fn number(path: &Path, array: &NamedArray) -> Result<u32> {
     let path = path.join(&array.name);
-    let numbers = whole_numbers(&path, array)?;
-    match numbers[..] {
-        [n] if (0.0..=f64::from(MAX_CLASSES)).contains(&n) => Ok(n as u32),
-        _ => {
-            let got = format!("{:?}", &numbers[..numbers.len().min(4)]);
-            Err(wrong(&path, &format!("one number up to {MAX_CLASSES}"), got))
-        }
-    }
+    let numbers: Vec<i128> = whole_numbers(&path, array)?.take(4).collect();
+    let number = match numbers[..] {
+        [n] => u32::try_from(n).ok().filter(|n| *n <= MAX_CLASSES),
+        _ => None,
+    };
+    number.ok_or_else(|| wrong(&path, &format!("one number up to {MAX_CLASSES}"), format!("{numbers:?}")))
 }
 
-/// Exact as far as labels go.
-fn whole_numbers(path: &Path, array: &NamedArray) -> Result<Vec<f64>> {
-    match array.dtype {
-        DType::U8
-        | DType::I8
-        | DType::U16
-        | DType::I16
-        | DType::U32
-        | DType::I32
-        | DType::U64
-        | DType::I64 => Ok(array.to_f64()),
-        other => Err(wrong(path, "whole numbers", format!("{other:?}"))),
-    }
+/// One by one: there may be as many as images, and they lie in memory already.
+fn whole_numbers<'a>(path: &Path, array: &'a NamedArray) -> Result<impl Iterator<Item = i128> + use<'a>> {
+    let of: fn(&[u8]) -> Option<i128> = match array.dtype {
+        DType::U8 => |b| Some(u8::from_le_bytes(*b.as_array()?).into()),
+        DType::I8 => |b| Some(i8::from_le_bytes(*b.as_array()?).into()),
+        DType::U16 => |b| Some(u16::from_le_bytes(*b.as_array()?).into()),
+        DType::I16 => |b| Some(i16::from_le_bytes(*b.as_array()?).into()),
+        DType::U32 => |b| Some(u32::from_le_bytes(*b.as_array()?).into()),
+        DType::I32 => |b| Some(i32::from_le_bytes(*b.as_array()?).into()),
+        DType::U64 => |b| Some(u64::from_le_bytes(*b.as_array()?).into()),
+        DType::I64 => |b| Some(i64::from_le_bytes(*b.as_array()?).into()),
+        other => return Err(wrong(path, "whole numbers", format!("{other:?}"))),
+    };
+    Ok(array.data.chunks_exact(array.dtype.size()).filter_map(of))
 }
 
 fn wrong(path: &Path, expected: &str, got: String) -> Error {

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use fewstep_formats::ImageHeader;
+use fewstep_formats::{ImageHeader, Limits};
 use rayon::prelude::*;
 
 use super::{ImageSource, OnBad, Skipped, common::most_frequent};
 use crate::{
     dataset::{Dataset, ImageShape},
     error::{Error, Result},
+    limits::limits,
 };
 
 /// A data set in a folder, a zip or an npz, whose images are decoded when they are read.
@@ -31,7 +32,15 @@ pub struct Images {
 /// Those of [`ImageSource::open`]. With [`OnBad::Refuse`], what is wrong with the first image that is damaged or of
 /// another size than image 0; with [`OnBad::Skip`], [`Error::File`] when no image is left.
 pub fn open_images(path: &Path, on_bad: OnBad) -> Result<Images> {
-    let source = ImageSource::open(path, on_bad)?;
+    open_images_within(path, on_bad, limits()?)
+}
+
+/// As [`open_images`], with other limits than those of [`limits`].
+///
+/// # Errors
+/// As [`open_images`].
+pub fn open_images_within(path: &Path, on_bad: OnBad, limits: Limits) -> Result<Images> {
+    let source = ImageSource::open_within(path, on_bad, limits)?;
     let headers: Vec<Result<ImageHeader>> = (0..source.len())
         .into_par_iter()
         .map(|i| match on_bad {
@@ -91,6 +100,10 @@ impl Dataset for Images {
 
     fn n_classes(&self) -> usize {
         self.source.n_classes()
+    }
+
+    fn class_names(&self) -> &[String] {
+        self.source.class_names()
     }
 
     fn label(&self, i: usize) -> Option<usize> {

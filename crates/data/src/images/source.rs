@@ -7,41 +7,57 @@ use std::{
     sync::Arc,
 };
 
-use fewstep_formats::{Image, ImageHeader, ImageLabels, ImageZip, image_labels::LABELS_FILE};
-use memmap2::Mmap;
+use fewstep_formats::{Image, ImageHeader, Limits, image_labels::LABELS_FILE};
 
-use super::{OnBad, Skipped, folder::Folder, npz};
+use super::{
+    OnBad, Skipped,
+    archive::Archive,
+    folder::Folder,
+    layout::{Classes, Layout, Tree, shown},
+    npz,
+};
 use crate::{
     dataset::{Dataset, ImageShape},
     error::{Error, Result},
-    mapped::map,
+    limits::limits,
 };
 
 /// Images as they lie in files: of any sizes, decoded one at a time.
 pub struct ImageSource {
     path: PathBuf,
     files: Files,
-    /// The images that are used, by their number in `files`.
+    /// The images that are used, by their number among the images.
     used: Vec<usize>,
     skipped: Vec<Skipped>,
 }
 
 enum Files {
-    Folder(Folder),
-    Zip(ImageZip<Mmap>),
+    Tree(Box<dyn Tree>, Layout),
     Decoded(Arc<dyn Dataset>),
 }
 
 impl ImageSource {
-    /// Opens a folder, a `.zip` or a `.npz`; of folders and zips only names and labels are read.
+    /// Opens a folder, a `.zip` or a `.npz`; of folders and zips only names and labels are read, and the first bytes of
+    /// files whose names do not tell what they are. Images and arrays may be as large as [`limits`] says.
+    ///
+    /// A folder or a zip has labels by its `dataset.json`, or by a folder a class: see [`Self::class_names`].
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Read`] and [`Error::Format`] name the file; [`Error::File`] for a path that is none of
-    /// these, without a single image, or an npz whose arrays have another type or shape. With [`OnBad::Refuse`] also for
-    /// an image without a label where others have one, a label without an image, and an image of a kind that is not read.
+    /// [`Error::Missing`], [`Error::Read`] and [`Error::Format`] name the file; [`Error::OverLimit`] for an npz whose arrays
+    /// are larger than they may be; [`Error::File`] for a path that is none of these, without a single image, or an npz
+    /// whose arrays have another type or shape. With [`OnBad::Refuse`] also for an image without a label where others have
+    /// one, a label without an image, an image of a kind that is not read, and a folder that cannot be looked into.
     pub fn open(path: &Path, on_bad: OnBad) -> Result<Self> {
-        let files = open(path)?;
-        let mut source = Self { path: path.to_owned(), used: Vec::new(), files, skipped: Vec::new() };
+        Self::open_within(path, on_bad, limits()?)
+    }
+
+    /// As [`Self::open`], with other limits.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_within(path: &Path, on_bad: OnBad, limits: Limits) -> Result<Self> {
+        let (files, skipped) = open(path, on_bad, limits)?;
+        let mut source = Self { path: path.to_owned(), used: Vec::new(), files, skipped };
         source.used = (0..source.files.len()).collect();
         source.check_names(on_bad)?;
         if source.used.is_empty() {
@@ -51,7 +67,7 @@ impl ImageSource {
                 }
                 None => "none".to_owned(),
             };
-            let expected = "at least one image (.png, .jpg, .jpeg)".to_owned();
+            let expected = "at least one image (PNG or JPEG)".to_owned();
             return Err(Error::File { path: source.path, expected, got });
         }
         Ok(source)
@@ -88,7 +104,19 @@ impl ImageSource {
     pub fn n_classes(&self) -> usize {
         match &self.files {
             Files::Decoded(array) => array.n_classes(),
-            files => files.labels().map_or(0, |labels| labels.n_classes() as usize),
+            Files::Tree(_, layout) => layout.classes.as_ref().map_or(0, |classes| classes.n),
+        }
+    }
+
+    /// The folder of each class, by its number; empty if the labels do not come from folders.
+    ///
+    /// The first folder on the way to an image is its class, counted from the folder that all images have in common.
+    /// Folders without images are no classes. Classes are numbered in the order of their names, by bytes; if all names are
+    /// whole numbers, in the order of the numbers: of folders "0" to "n-1", each is the class that its name says.
+    pub fn class_names(&self) -> &[String] {
+        match &self.files {
+            Files::Decoded(array) => array.class_names(),
+            Files::Tree(_, layout) => layout.classes.as_ref().map_or(&[], |classes| &classes.names),
         }
     }
 
@@ -97,7 +125,7 @@ impl ImageSource {
         let &at = self.used.get(i)?;
         match &self.files {
             Files::Decoded(array) => array.label(at),
-            files => Some(files.labels()?.get(&files.name(at))? as usize),
+            Files::Tree(_, layout) => Some((*layout.classes.as_ref()?.of.get(at)?)? as usize),
         }
     }
 
@@ -113,9 +141,8 @@ impl ImageSource {
     pub fn header(&self, i: usize) -> Result<ImageHeader> {
         let at = self.at(i)?;
         match &self.files {
-            Files::Folder(folder) => folder.header(&folder.names[at]),
-            Files::Zip(zip) => zip.header(at).map_err(|source| self.in_file(at, source)),
-            Files::Decoded(array) => Ok(header_of(array.shape())),
+            Files::Tree(tree, layout) => tree.header(layout.images[at]),
+            Files::Decoded(array) => header_of(array.shape()),
         }
     }
 
@@ -126,13 +153,13 @@ impl ImageSource {
     pub fn image(&self, i: usize) -> Result<Image> {
         let at = self.at(i)?;
         match &self.files {
-            Files::Folder(folder) => folder.image(&folder.names[at]),
-            Files::Zip(zip) => zip.read(at).map_err(|source| self.in_file(at, source)),
+            Files::Tree(tree, layout) => tree.image(layout.images[at]),
             Files::Decoded(array) => {
                 let mut planes = vec![0; array.shape().n_values()];
                 array.read(at, &mut planes)?;
-                Image::from_planes(header_of(array.shape()), &planes)
-                    .map_err(|source| self.in_file(at, source))
+                let path = || self.path.join(&*self.files.name(at));
+                Image::from_planes(header_of(array.shape())?, &planes)
+                    .map_err(|source| Error::of_format(path(), source))
             }
         }
     }
@@ -143,8 +170,9 @@ impl ImageSource {
             return array.read(self.at(i)?, out);
         }
         let image = self.image(i)?;
-        if image.header != header_of(shape) {
-            return Err(self.another_size(i, header_of(shape), "as it was", image.header));
+        let expected = header_of(shape)?;
+        if image.header != expected {
+            return Err(self.another_size(i, expected, "as it was", image.header));
         }
         image.write_planes(out);
         Ok(())
@@ -166,40 +194,33 @@ impl ImageSource {
         })
     }
 
-    fn in_file(&self, at: usize, source: fewstep_formats::Error) -> Error {
-        Error::Format { path: self.path.join(&*self.files.name(at)), source }
-    }
-
     /// Leaves out, or refuses, what is wrong by its name.
     fn check_names(&mut self, on_bad: OnBad) -> Result<()> {
-        let mut bad: Vec<(&str, String, String)> = Vec::new();
-        for name in self.files.others() {
+        let Files::Tree(tree, layout) = &self.files else { return Ok(()) };
+        let mut bad: Vec<(String, String, String)> = Vec::new();
+        for &file in &layout.others {
+            let name = shown(&tree.paths()[file]).into_owned();
             bad.push((name, "a PNG or JPEG image".to_owned(), "an image of another kind".to_owned()));
         }
-        let mut unlabelled = Vec::new();
-        if let (Some(labels), Some(names)) = (self.files.labels(), self.files.names()) {
-            let has = |name: &str| names.binary_search(&name).is_ok();
-            for name in labels.names().filter(|name| !has(name)) {
+        if let Some(Classes { of, absent, .. }) = &layout.classes {
+            for name in absent {
                 let expected = format!("the image, as {LABELS_FILE} has a label for it");
-                bad.push((name, expected, "none".to_owned()));
+                bad.push((name.clone(), expected, "none".to_owned()));
             }
-            for (at, &name) in names.iter().enumerate().filter(|(_, name)| labels.get(name).is_none()) {
+            for (at, _) in of.iter().enumerate().filter(|(_, label)| label.is_none()) {
+                let name = self.files.name(at).into_owned();
                 bad.push((name, format!("a label in {LABELS_FILE}"), "none".to_owned()));
-                unlabelled.push(at);
             }
+            self.used.retain(|&at| of.get(at).is_some_and(Option::is_some));
         }
         if let (OnBad::Refuse, Some((name, expected, got))) = (on_bad, bad.first()) {
             let path = self.path.join(name);
             return Err(Error::File { path, expected: expected.clone(), got: got.clone() });
         }
-        self.skipped = bad
-            .into_iter()
-            .map(|(name, expected, got)| Skipped {
-                name: name.to_owned(),
-                reason: format!("expected {expected}, got {got}"),
-            })
-            .collect();
-        self.used.retain(|at| unlabelled.binary_search(at).is_err());
+        self.skipped.extend(bad.into_iter().map(|(name, expected, got)| Skipped {
+            name,
+            reason: format!("expected {expected}, got {got}"),
+        }));
         Ok(())
     }
 }
@@ -207,47 +228,24 @@ impl ImageSource {
 impl Files {
     fn len(&self) -> usize {
         match self {
-            Self::Folder(folder) => folder.names.len(),
-            Self::Zip(zip) => zip.len(),
+            Self::Tree(_, layout) => layout.images.len(),
             Self::Decoded(array) => array.len(),
         }
     }
 
     fn name(&self, at: usize) -> Cow<'_, str> {
         match self {
-            Self::Folder(folder) => folder.names.get(at).map_or("", String::as_str).into(),
-            Self::Zip(zip) => zip.name(at).unwrap_or_default().into(),
+            Self::Tree(tree, layout) => {
+                let path = layout.images.get(at).and_then(|&file| tree.paths().get(file));
+                shown(path.map_or(&[], Vec::as_slice))
+            }
             Self::Decoded(_) => format!("image {at}").into(),
-        }
-    }
-
-    /// Sorted; what lies decoded has none.
-    fn names(&self) -> Option<Vec<&str>> {
-        match self {
-            Self::Folder(folder) => Some(folder.names.iter().map(String::as_str).collect()),
-            Self::Zip(zip) => Some((0..zip.len()).filter_map(|at| zip.name(at)).collect()),
-            Self::Decoded(_) => None,
-        }
-    }
-
-    fn others(&self) -> &[String] {
-        match self {
-            Self::Folder(folder) => &folder.others,
-            Self::Zip(zip) => zip.others(),
-            Self::Decoded(_) => &[],
-        }
-    }
-
-    fn labels(&self) -> Option<&ImageLabels> {
-        match self {
-            Self::Folder(folder) => folder.labels.as_ref(),
-            Self::Zip(zip) => zip.labels(),
-            Self::Decoded(_) => None,
         }
     }
 }
 
-fn open(path: &Path) -> Result<Files> {
+/// The files, and what could not be looked into.
+fn open(path: &Path, on_bad: OnBad, limits: Limits) -> Result<(Files, Vec<Skipped>)> {
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -256,27 +254,41 @@ fn open(path: &Path) -> Result<Files> {
         }
         Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
     };
-    if metadata.is_dir() {
-        return Folder::open(path).map(Files::Folder);
-    }
     let extension = path.extension().unwrap_or_default();
-    if extension.eq_ignore_ascii_case("zip") {
-        let zip = ImageZip::open(map(path)?);
-        zip.map(Files::Zip).map_err(|source| Error::Format { path: path.to_owned(), source })
+    let (tree, skipped): (Box<dyn Tree>, _) = if metadata.is_dir() {
+        let (folder, unread) = Folder::open(path, on_bad, limits)?;
+        (Box::new(folder), unread)
+    } else if extension.eq_ignore_ascii_case("zip") {
+        (Box::new(Archive::open(path, limits)?), Vec::new())
     } else if extension.eq_ignore_ascii_case("npz") {
-        Ok(Files::Decoded(Arc::new(npz::open(path)?)))
+        return Ok((Files::Decoded(Arc::new(npz::open(path, limits)?)), Vec::new()));
     } else {
-        Err(Error::File {
+        return Err(Error::File {
             path: path.to_owned(),
             expected: "a folder, a .zip or a .npz".to_owned(),
             got: "another file".to_owned(),
-        })
-    }
+        });
+    };
+    let layout = Layout::of(&*tree, path)?;
+    Ok((Files::Tree(tree, layout), skipped))
 }
 
-/// The header of an image of this shape; sides beyond what a header holds are beyond what is read, too.
-pub(crate) fn header_of(shape: ImageShape) -> ImageHeader {
-    let side = |extent: usize| u32::try_from(extent).unwrap_or(u32::MAX);
-    let channels = u8::try_from(shape.c).unwrap_or(u8::MAX);
-    ImageHeader { width: side(shape.w), height: side(shape.h), channels }
+/// The header of an image of this shape.
+///
+/// # Errors
+/// [`Error::Invalid`] for sides or channels beyond what any image has.
+pub(crate) fn header_of(shape: ImageShape) -> Result<ImageHeader> {
+    let side = |extent: usize| u32::try_from(extent).ok();
+    let header = || {
+        Some(ImageHeader {
+            width: side(shape.w)?,
+            height: side(shape.h)?,
+            channels: u8::try_from(shape.c).ok()?,
+        })
+    };
+    header().ok_or_else(|| Error::Invalid {
+        operation: "an image".to_owned(),
+        expected: "sides and channels that an image can have".to_owned(),
+        got: format!("{shape:?}"),
+    })
 }

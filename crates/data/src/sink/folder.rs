@@ -34,7 +34,8 @@ impl FolderSink {
     pub(super) fn finish(self, path: &Path, n_classes: usize) -> Result<()> {
         let labels = image_labels(path, self.labels, n_classes)?;
         let file = self.folder.path().join(LABELS_FILE);
-        fs_err::write(&file, ImageLabels::to_json(labels.as_ref())).map_err(cannot_write(&file))?;
+        let json = ImageLabels::to_json(labels.as_ref()).map_err(cannot_write(&file))?;
+        fs_err::write(&file, json).map_err(cannot_write(&file))?;
         fs_err::rename(self.folder.path(), path).map_err(cannot_write(path))?;
         // There is nothing left under the temporary name.
         let _ = self.folder.keep();

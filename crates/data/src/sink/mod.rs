@@ -14,7 +14,7 @@ use std::{
 
 use fewstep_formats::{
     Format, Image, ImageLabels,
-    image::{Named, named},
+    image_kind::{Kind, named},
     write_png,
 };
 use rayon::prelude::*;
@@ -70,8 +70,9 @@ impl ImageSink {
     /// [`Error::Write`] when the folder that it is to lie in cannot be written to, [`Error::Invalid`] for another number of
     /// channels, an empty image or one that is beyond what can be read again.
     pub fn create(path: &Path, shape: ImageShape, n_classes: usize) -> Result<Self> {
-        let header = header_of(shape).check(Format::Png);
-        header.map_err(|source| invalid(path, "images that can be read again", source.to_string()))?;
+        let header = header_of(shape)?;
+        let readable = header.check(Format::Png);
+        readable.map_err(|source| invalid(path, "images that can be read again", source.to_string()))?;
         let is_named = |extension| path.extension().unwrap_or_default().eq_ignore_ascii_case(extension);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_empty =
@@ -80,7 +81,7 @@ impl ImageSink {
         let wrong = |expected: &str, got: &str| {
             Err(Error::File { path: path.to_owned(), expected: expected.to_owned(), got: got.to_owned() })
         };
-        if named(&name) != Named::NoImage {
+        if matches!(named(&name), Some(Kind::Image | Kind::OtherImage)) {
             return wrong("a folder, a .zip or a .npz to write to", "the name of one image");
         }
         if fs_err::symlink_metadata(path).is_ok() && (is_file || !is_empty(path)) {
@@ -165,9 +166,10 @@ impl ImageSink {
 
 /// Images as named PNG files.
 fn encode(shape: ImageShape, first: u64, pixels: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+    let header = header_of(shape)?;
     let images = pixels.par_chunks(shape.n_values()).enumerate().map(|(i, planes)| {
         let name = image_name(first + i as u64);
-        match Image::from_planes(header_of(shape), planes).and_then(|image| write_png(&image)) {
+        match Image::from_planes(header, planes).and_then(|image| write_png(&image)) {
             Ok(png) => Ok((name, png)),
             Err(source) => Err(Error::Format { path: name.into(), source }),
         }
@@ -180,8 +182,11 @@ fn image_labels(path: &Path, of: Vec<(String, usize)>, n_classes: usize) -> Resu
     if n_classes == 0 {
         return Ok(None);
     }
+    let too_many = || invalid(path, "as many classes as can be read again", n_classes.to_string());
+    let n_classes = u32::try_from(n_classes).map_err(|_| too_many())?;
+    // Each was below the number of classes when it came.
     let of = of.into_iter().map(|(name, label)| (name, label as u32)).collect();
-    let labels = ImageLabels::new(u32::try_from(n_classes).unwrap_or(u32::MAX), of);
+    let labels = ImageLabels::new(n_classes, of);
     labels.map(Some).map_err(|source| Error::Format { path: path.to_owned(), source })
 }
 

@@ -196,8 +196,8 @@ pub(crate) fn image_seeds() -> Vec<(String, Vec<u8>)> {
         ("made_deflated_images.zip".to_owned(), archive(&entries, CompressionMethod::Deflated)),
         ("dataset.json".to_owned(), labels.to_vec()),
     ];
-    for name in ["grey.jpg", "rgb_420.jpg", "rgb_444_progressive.jpg", "cmyk.jpg", "grey.png", "palette.png"]
-    {
+    let jpegs = ["grey.jpg", "rgb_420.jpg", "apart_420.jpg", "rgb_444_progressive.jpg", "cmyk.jpg"];
+    for name in jpegs.into_iter().chain(["grey.png", "palette.png"]) {
         seeds.push((name.to_owned(), file(name)));
     }
     seeds

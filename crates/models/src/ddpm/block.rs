@@ -74,7 +74,7 @@ impl ResBlock {
         } else {
             self.norm2.forward(p, &h.f_add(&time)?)?
         };
-        let h = told.dropped(h.f_silu()?, self.conv2.number())?;
+        let h = told.dropped(h.f_silu()?, self.conv2.key())?;
         let h = self.conv2.forward(p, &h)?;
         let x = self.resize.apply(x)?;
         let x = match &self.skip {

@@ -123,7 +123,7 @@ impl Block {
         } else {
             self.norm1.forward(p, &h.f_add(&emb)?)?
         };
-        let h = told.dropped(h.f_silu()?, self.conv1.number())?;
+        let h = told.dropped(h.f_silu()?, self.conv1.key())?;
         let h = self.conv1.forward(p, &h)?;
         let x = match &self.skip {
             Some(skip) => skip.forward(p, x)?,

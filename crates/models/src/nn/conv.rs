@@ -52,9 +52,9 @@ impl Conv2d {
         Ok(Self { weight, bias, stride: 1, padding: kernel / 2 })
     }
 
-    /// A number that no other layer of the network has.
-    pub(crate) fn number(&self) -> usize {
-        self.weight.index()
+    /// A number that goes with the layer's name.
+    pub(crate) fn key(&self) -> u64 {
+        self.weight.key()
     }
 
     /// The same with another stride; the padding stays on all sides.

@@ -40,8 +40,8 @@ impl Dropout {
         Ok(Self { rate, seeds })
     }
 
-    /// Drops values of `x` `[B, ...]` in the layer of this number.
-    pub(crate) fn apply(&self, x: &Tensor, layer: usize) -> Result<Tensor> {
+    /// Drops values of `x` `[B, ...]` before the layer of this key.
+    pub(crate) fn apply(&self, x: &Tensor, layer: u64) -> Result<Tensor> {
         if self.rate == 0.0 {
             return Ok(x.shallow_clone());
         }
@@ -50,7 +50,7 @@ impl Dropout {
     }
 
     /// Whether each value stays, bool of `size`.
-    fn kept(&self, size: &[i64], layer: usize) -> Result<Tensor> {
+    fn kept(&self, size: &[i64], layer: u64) -> Result<Tensor> {
         let n = size.first().copied().unwrap_or(0);
         if self.seeds.size()[0] != n {
             let expected = format!("{n} seeds of dropout, one a sample");
@@ -58,7 +58,7 @@ impl Dropout {
         }
         let values = size.iter().skip(1).product::<i64>();
         // Mixed before the places are added: samples and layers then start far apart.
-        let start = mixed(&self.seeds.add_number((layer as i64 + 1).wrapping_mul(GOLDEN))?)?;
+        let start = mixed(&self.seeds.add_number((layer as i64).wrapping_add(1).wrapping_mul(GOLDEN))?)?;
         let place = counted(values, self.seeds.device())?.mul_number(GOLDEN)?;
         let hash = mixed(&start.f_add(&place)?)?;
         let threshold = (self.rate * f64::from(1u32 << BITS)).round() as i64;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use fewstep_torch::Kind;
 
-    fn dropped(rate: f64, seeds: &[u64], layer: usize, size: &[i64]) -> Tensor {
+    fn dropped(rate: f64, seeds: &[u64], layer: u64, size: &[i64]) -> Tensor {
         let x = Tensor::ones(size, (Kind::Float, Device::Cpu));
         Dropout::new(rate, seeds, Device::Cpu).unwrap().apply(&x, layer).unwrap()
     }
@@ -101,8 +101,7 @@ mod tests {
         };
         let (seed, layer, rate) = (u64::MAX - 5, 7u64, 0.3);
         let start = mix(seed.wrapping_add((layer + 1).wrapping_mul(GOLDEN as u64)));
-        let got =
-            Vec::<f32>::try_from(dropped(rate, &[seed], layer as usize, &[1, 50, 2, 1]).view(-1)).unwrap();
+        let got = Vec::<f32>::try_from(dropped(rate, &[seed], layer, &[1, 50, 2, 1]).view(-1)).unwrap();
         for (place, got) in got.into_iter().enumerate() {
             let hash = mix(start.wrapping_add((place as u64).wrapping_mul(GOLDEN as u64)));
             let stays = (hash >> 33) as f64 >= (rate * 2f64.powi(31)).round();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Init, Layout, ParamId, ParamSpec, Role};
 use crate::error::{Error, Result};
+use crate::keyed::name_key;
 
 /// The most elements of all parameters: 4 TiB of f32.
 const MAX_TOTAL: usize = 1 << 40;
@@ -72,6 +73,7 @@ impl LayoutBuilder {
         let Some(total) = total.filter(|&total| total <= MAX_TOTAL) else {
             return Err(Error::Parameter { name: full, problem: "makes the network larger than any memory" });
         };
+        let key = name_key(&full);
         let spec = ParamSpec { name: full, shape: shape.to_vec(), offset: self.total, init, role };
         if matches!(&spec.init, Init::Values(values) if values.len() != spec.len()) {
             return Err(Error::Parameter { name: spec.name, problem: "has another number of values" });
@@ -82,7 +84,7 @@ impl LayoutBuilder {
         }
         self.total = total;
         self.params.push(spec);
-        Ok(ParamId(id))
+        Ok(ParamId { index: id, key })
     }
 
     /// The finished table.
