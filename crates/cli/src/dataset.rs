@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 use fewstep_data::{
     DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped,
-    cache_folder,
+    cache_folder, evenly,
 };
 use indicatif::MultiProgress;
 use rayon::prelude::*;
@@ -37,9 +37,10 @@ pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> 
     };
     let source = source.context("--from")?;
     let shaping = Shaping { side: args.resize.map(std::num::NonZero::get), rgb: args.channels.is_some() };
-    let n = args.limit.map_or(source.len(), |limit| limit.get().min(source.len()));
+    let limit = args.limit.map_or(source.len(), std::num::NonZero::get);
+    let chosen: Vec<usize> = evenly(source.len(), limit).collect();
     let stop = stop_flag()?;
-    let job = Job { source: &source, n, shaping, on_bad, stop: &stop };
+    let job = Job { source: &source, chosen: &chosen, shaping, on_bad, stop: &stop };
     report(&args.out, &source, &job.write(&args.out, bars)?);
     Ok(ExitCode::SUCCESS)
 }
@@ -47,8 +48,8 @@ pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> 
 /// What is to be written.
 struct Job<'a> {
     source: &'a ImageSource,
-    /// The first so many.
-    n: usize,
+    /// The images to write, by their number in the source.
+    chosen: &'a [usize],
     shaping: Shaping,
     on_bad: OnBad,
     stop: &'a AtomicBool,
@@ -64,23 +65,22 @@ struct Done {
 impl Job<'_> {
     /// All or nothing.
     fn write(&self, out: &Path, bars: &MultiProgress) -> Result<Done> {
-        let shape = self.source.common_header(self.n, self.shaping, self.on_bad).context("--from")?;
+        let shape =
+            self.source.common_header(self.source.len(), self.shaping, self.on_bad).context("--from")?;
         let [c, h, w] = [shape.channels.into(), shape.height as usize, shape.width as usize];
         let n_classes = self.source.n_classes();
         let mut sink = ImageSink::create(out, ImageShape { c, h, w }, n_classes).context("--out")?;
-        let mut progress = ImageProgress::new(bars, "writing", self.n as u64)?;
+        let mut progress = ImageProgress::new(bars, "writing", self.chosen.len() as u64)?;
         let mut skipped = self.source.skipped().to_vec();
         let a_time = (MADE_A_TIME / shape.n_bytes().max(1)).clamp(1, 1024);
-        for first in (0..self.n).step_by(a_time) {
+        for numbers in self.chosen.chunks(a_time) {
             if self.stop.load(Ordering::Relaxed) {
                 bail!(Stopped);
             }
-            let numbers = first..self.n.min(first + a_time);
-            let made: Vec<Result<Image>> =
-                numbers.clone().into_par_iter().map(|i| self.image(i, shape)).collect();
+            let made: Vec<Result<Image>> = numbers.par_iter().map(|&i| self.image(i, shape)).collect();
             progress.add(made.len());
             let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-            for (i, image) in numbers.zip(made) {
+            for (&i, image) in numbers.iter().zip(made) {
                 match image {
                     Ok(image) => {
                         let start = pixels.len();
@@ -132,5 +132,6 @@ fn report(out: &Path, source: &ImageSource, done: &Done) {
         n => format!("{n} classes"),
     };
     tracing::info!("wrote {}: {} images of {}, {classes}", out.display(), done.n, done.shape);
+    images::tell_classes(source.class_names());
     images::warn_of(&done.skipped);
 }

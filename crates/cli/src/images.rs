@@ -59,9 +59,22 @@ pub(crate) fn open(spec: &DatasetSpec) -> Result<(Arc<dyn Dataset>, u64)> {
         _ => Ok(spec.open(cache_folder().as_deref())?),
     }?;
     let skipped = dataset.skipped();
+    tell_classes(dataset.class_names());
     warn_of(skipped);
     let n = skipped.len() as u64;
     Ok((dataset, n))
+}
+
+/// Says which class has which number, where folders are classes.
+pub(crate) fn tell_classes(names: &[String]) {
+    const NAMED: usize = 20;
+    if names.is_empty() {
+        return;
+    }
+    let some: Vec<String> =
+        names.iter().take(NAMED).enumerate().map(|(i, name)| format!("{i} = {name}")).collect();
+    let rest = if names.len() > NAMED { format!(", ... ({} in all)", names.len()) } else { String::new() };
+    tracing::info!("classes by folder: {}{rest}", some.join(", "));
 }
 
 /// Warns of what was left out of a data set: the first with their reasons, and how many there are.

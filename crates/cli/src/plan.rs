@@ -125,6 +125,7 @@ pub(crate) fn explained(error: fewstep_train::Error) -> anyhow::Error {
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
     let dataset = config.data.open(fewstep_data::cache_folder().as_deref()).context("data")?;
+    crate::images::tell_classes(dataset.class_names());
     crate::images::warn_of(dataset.skipped());
     let [c, h, w] = config.model.image_shape();
     let shape = dataset.shape();

@@ -46,7 +46,8 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         ("distill.objective=\"btd\"", &["distill.schedule", "btd", "16", "4"]),
         ("training.adam.beta1=1.0", &["training.adam", "beta1 = 1", "below 1"]),
         ("training.gradient={kind='clip_norm', max_norm=-1.0}", &["training.gradient", "max_norm = -1"]),
-        ("distill.btd.weighting={kind='edm', sigma_data=0.0}", &["distill.btd", "sigma_data"]),
+        ("distill.tract.weighting={kind='edm', sigma_data=0.0}", &["distill.tract", "sigma_data"]),
+        ("distill.btd.clip=\"unit_range\"", &["distill.btd", "no effect", "distill.objective is `tract`"]),
         (
             "teacher.objective.noise={kind='log_normal', mean=0.0, std=-1.0}",
             &["teacher.objective", "std = -1"],

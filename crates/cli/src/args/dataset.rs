@@ -21,7 +21,7 @@ pub(crate) struct DatasetArgs {
     /// Make grey images RGB.
     #[arg(long, value_name = "3", value_parser = clap::value_parser!(u8).range(3..=3))]
     pub(crate) channels: Option<u8>,
-    /// Take only the first N images.
+    /// Take only N images, spread evenly over all.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZero<usize>>,
     /// Leave out images that cannot be used, and say which; otherwise the first one is an error.

@@ -50,7 +50,9 @@ pub(super) fn complete(config: &mut Value) -> Result<()> {
         if trained_here {
             complete_below(table, &["teacher", "objective"], &DenoisingConfig::edm(sigma_data))?;
         }
-        complete_below(table, &["distill", "tract"], &TractConfig::edm(sigma_data))?;
+        if is_tract(table) {
+            complete_below(table, &["distill", "tract"], &TractConfig::edm(sigma_data))?;
+        }
         let rule = GradientRule::ReplaceNonFinite { limit: EDM_GRADIENT_LIMIT };
         if let Some(training) = table.get_mut("training").and_then(Value::as_object_mut) {
             insert(training, "gradient", &rule)?;
@@ -70,6 +72,12 @@ fn edm_sigma_data(model: &ModelConfig) -> Option<f64> {
         Preconditioner::Edm { sigma_data } => sigma_data,
         _ => EDM_SIGMA_DATA,
     })
+}
+
+/// Whether the objective is TRACT, which it is where none is named.
+fn is_tract(table: &Map<String, Value>) -> bool {
+    let named = table.get("distill").and_then(|distill| distill.get("objective"));
+    named.is_none_or(|named| named == "tract")
 }
 
 /// Sets a key that is left out.

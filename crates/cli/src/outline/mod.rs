@@ -4,12 +4,12 @@ mod cost;
 mod text;
 
 use anyhow::{Context, Result, anyhow, bail};
-use fewstep_distill::{Btd, Denoising, Tract};
+use fewstep_distill::{Btd, BtdConfig, Denoising, Tract, TractConfig};
 use fewstep_models::{Model, ModelConfig};
 use fewstep_schedules::{NoiseGrid, Phase, PhasePlan};
 use fewstep_train::{Networks, Objective, Stage, StageStart, TrainPlan};
 
-use crate::config::{DistillObjective, PhaseChange, RunConfig, StudentConfig, StudentStart};
+use crate::config::{DistillConfig, DistillObjective, PhaseChange, RunConfig, StudentConfig, StudentStart};
 
 /// A config, checked as a whole and resolved.
 pub(crate) struct Outline {
@@ -30,6 +30,7 @@ impl Outline {
             bail!("name: `{}` cannot be the name of a folder", config.name);
         }
         config.schedule.validate().context("schedule")?;
+        only_used_options(&config.distill)?;
         config.distill.tract.validate().context("distill.tract")?;
         config.distill.btd.validate().context("distill.btd")?;
         config.teacher.objective.validate().context("teacher.objective")?;
@@ -77,6 +78,17 @@ fn in_training(error: fewstep_train::Error) -> anyhow::Error {
         fewstep_train::Error::Plan { key, problem } => anyhow!("training.{key}: {problem}"),
         other => other.into(),
     }
+}
+
+/// Passes when nothing is asked of an objective that the run does not use: it would say something that is not so, and make
+/// another run of the same.
+fn only_used_options(d: &DistillConfig) -> Result<()> {
+    let (unused, used) = match d.objective {
+        DistillObjective::Btd if d.tract != TractConfig::default() => ("tract", "btd"),
+        DistillObjective::Tract if d.btd != BtdConfig::default() => ("btd", "tract"),
+        _ => return Ok(()),
+    };
+    bail!("distill.{unused}: has no effect, because distill.objective is `{used}`; leave it out")
 }
 
 /// The network of `[student]`.
