@@ -10,6 +10,7 @@ use std::process::Command;
 use fewstep_data::{Dataset, OnBad, open_images};
 use fewstep_formats::{NamedArray, write_npz};
 use fewstep_samplers::X0Clip;
+use fewstep_torch::Tensor;
 use fewstep_train::ModelFile;
 use program::{brief, fail, fewstep, images, json, log, stdout, succeed};
 use serde_json::{Value, json};
@@ -49,15 +50,25 @@ fn labels_follow_the_data_and_the_record_says_so() {
     // The run and its model alone give the same number; another rule gives another one, and says so.
     let (model, at) = (folder.join("model.safetensors"), dir.path().join("one.json"));
     let (m, d, out) = (model.to_str().unwrap(), data.to_str().unwrap(), at.to_str().unwrap());
-    let measured = |more: &[&str]| {
-        let args = ["--model", m, "--dataset", d, "--n", "60", "--batch", "64", "--out", out];
+    let measured_of = |model: &str, more: &[&str]| {
+        let args = ["--model", model, "--dataset", d, "--n", "60", "--batch", "64", "--out", out];
         succeed(eval_fid(&[&args, more].concat()));
         json(&at)[0].clone()
     };
+    let measured = |more: &[&str]| measured_of(m, more);
     assert_eq!(&measured(&[]), record);
+    // A model of a second hardly heeds its labels; one with large parameters does.
+    let mut file = ModelFile::load(&model).unwrap();
+    let values: Vec<f32> = (0..file.flat.numel()).map(|i| 0.3 * (i as f32).sin()).collect();
+    file.flat = Tensor::from_slice(&values);
+    let strong = dir.path().join("strong.safetensors");
+    ModelFile::save(&strong, &file.card, &file.model, &file.flat).unwrap();
+    let value =
+        |more: &[&str]| measured_of(strong.to_str().unwrap(), more)["score"]["value"].as_f64().unwrap();
+    let (by_data, uniformly) = (value(&[]), value(&["--labels", "uniform"]));
+    assert!((by_data - uniformly).abs() > 1e-3 * by_data, "{by_data} {uniformly}");
     let uniform = measured(&["--labels", "uniform"]);
     assert_eq!(labels(&uniform), &json!("uniform"));
-    assert_ne!(uniform["score"]["value"], record["score"]["value"]);
     let one = measured(&["--class", "1"]);
     assert_eq!(labels(&one), &json!({"one": {"class": 1}}));
     let against = |path: &Path| {
@@ -204,7 +215,7 @@ fn some_images_of_a_set_are_taken_from_all_of_it() {
         json(&out)[0]["generated"]["images"].clone()
     };
     let (some, all) = (measured("30"), measured("150"));
-    assert!(some["description"].as_str().unwrap().ends_with("30 of 150 images, evenly spaced"), "{some}");
+    assert!(some["description"].as_str().unwrap().ends_with("30 of 150 images, spread evenly"), "{some}");
     assert!(all["description"].as_str().unwrap().ends_with("all 150 images"), "{all}");
     assert_ne!(some["digest"], all["digest"], "a digest is of the images that were scored");
 }
