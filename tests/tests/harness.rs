@@ -190,12 +190,15 @@ fn error_of(measured: &[Measured], quantity: &str) -> f64 {
     measured.iter().filter(|m| m.quantity == quantity).map(|m| m.error).fold(0.0, f64::max)
 }
 
+/// What is changed in a vector.
+type Change<'a> = &'a dyn Fn(&mut Vector);
+
 #[test]
 fn faults_of_the_program_are_noticed_far_above_a_millionth() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     // Each fault with what shows it most.
-    let cases: [(&str, Faults, &dyn Fn(&mut Vector), &str); 4] = [
+    let cases: [(&str, Faults, Change, &str); 4] = [
         (
             "vp_tract_uncond",
             Faults { average_off_by_one: true, ..Faults::default() },

@@ -3,7 +3,7 @@
 //!
 //! The run is the real one in miniature: data set, loop, checkpoints, a teacher by denoising and two phases of TRACT. An
 //! image of one pixel in two channels is a point of the plane.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::Arc;

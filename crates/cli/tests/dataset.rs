@@ -6,7 +6,7 @@ mod program;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fewstep_data::{Dataset, ImageShape, Images, OnBad, digits, open_images};
+use fewstep_data::{Dataset, ImageShape, Images, OnBad, digits, evenly, open_images};
 use program::{fail, fewstep, log, succeed};
 
 fn convert(from: &Path, out: &Path, more: &[&str]) -> Command {
@@ -43,7 +43,9 @@ fn digits_go_through_every_form_and_stay_the_same() {
     succeed(convert(&from, &out, &["--limit", "30", "--resize", "4", "--channels", "3"]));
     let few = open(&out);
     assert_eq!((few.len(), few.shape(), few.n_classes()), (30, ImageShape { c: 3, h: 4, w: 4 }, 10));
-    assert!((0..30).all(|i| few.label(i) == digits().unwrap().label(i)));
+    // From all over the set.
+    let digits = digits().unwrap();
+    assert!(evenly(digits.len(), 30).enumerate().all(|(i, at)| few.label(i) == digits.label(at)));
 }
 
 #[test]
@@ -63,8 +65,11 @@ fn a_broken_image_is_an_error_or_is_left_out_and_named() {
     }
     let images = open(&out);
     let labels: Vec<_> = (0..images.len()).map(|i| images.label(i).unwrap()).collect();
-    // The digits begin 0 to 9, twice; the label went with its image.
-    assert_eq!(labels, [0, 1, 2, 3, 4, 5, 6, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    // The label went with its image.
+    let digits = digits().unwrap();
+    let mut want: Vec<_> = evenly(digits.len(), 20).map(|at| digits.label(at).unwrap()).collect();
+    want.remove(7);
+    assert_eq!(labels, want);
 }
 
 #[test]
@@ -75,7 +80,11 @@ fn jpegs_of_many_sizes_become_squares() {
     for folder in ["formats", "data"] {
         for entry in std::fs::read_dir(pictures(folder)).unwrap() {
             let path = entry.unwrap().path();
-            std::fs::copy(&path, from.join(path.file_name().unwrap())).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            // Layouts that are refused by name.
+            if !name.starts_with("coarse_") && !name.starts_with("partly_") {
+                std::fs::copy(&path, from.join(name)).unwrap();
+            }
         }
     }
     let n = std::fs::read_dir(&from).unwrap().count() - 1;

@@ -60,6 +60,7 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         ("evaluation.grid=0", &["evaluation.grid", "at least 1"]),
         ("schedule.kind=\"linear\"", &["schedule", "linear_beta"]),
         ("device=\"gpu\"", &["device", "gpu"]),
+        ("compute=\"bf16\"", &["compute", "bf16", "f32", "f64"]),
         ("device=\"cuda:99\"", &["cuda:99", "not available"]),
         ("name=\"a/b\"", &["name", "a/b"]),
         ("teacher.from=\"nothing.safetensors\"", &["teacher.from", "nothing.safetensors"]),

@@ -3,7 +3,10 @@
 
 mod program;
 
+use fewstep_torch::{Compute, Kind};
+use fewstep_train::ModelFile;
 use program::{fail, fewstep, model, succeed, train};
+use serde_json::Value;
 
 #[test]
 fn a_run_writes_everything_it_promises() {
@@ -250,4 +253,41 @@ fn a_student_teaches_only_the_steps_that_it_knows() {
     );
     let text = succeed(from(&["--set=distill.schedule=[4, 1]"]));
     assert!(text.contains("phase 1 of 1: 4 -> 1 is done"), "{text}");
+}
+
+#[test]
+fn a_run_in_f64_says_so_wherever_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let f64_run = || {
+        let mut command = train(dir.path());
+        command.args(["--set=compute=f64", "--set=teacher.samples=160", "--set=distill.samples=320"]);
+        command
+    };
+    let text = succeed(f64_run());
+    assert!(text.contains("computes in f64"), "{text}");
+    let run = dir.path().join("tiny");
+    let results: Value = serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
+    for m in results["measured"].as_array().unwrap() {
+        assert_eq!(m["record"]["generated"]["model"]["kind"], "f64");
+    }
+    let file = ModelFile::load(&run.join("model.safetensors")).unwrap();
+    assert_eq!((file.card.compute, file.flat.kind()), (Compute::F64, Kind::Double));
+    // The checkpoints are of that kind too, and a run of another kind is another run.
+    succeed(f64_run());
+    fail(train(dir.path()), &["compute is \"f64\" there"]);
+    // A model may be asked in another kind than its own.
+    let image = |compute: &str| {
+        let out = dir.path().join(compute);
+        let mut command = fewstep();
+        command
+            .args(["sample", "--n", "3", "--compute", compute, "--model"])
+            .arg(run.join("model.safetensors"));
+        command.arg("--out").arg(&out);
+        succeed(command);
+        std::fs::read(out.join("00000/img00000002.png")).unwrap()
+    };
+    assert_eq!(image("f32"), image("f64"), "8 bits hide the difference");
+    let mut unknown = fewstep();
+    unknown.args(["sample", "--compute", "tf32", "--model"]).arg(run.join("model.safetensors"));
+    fail(unknown, &["tf32", "f32 or f64"]);
 }

@@ -2,8 +2,8 @@
 //!
 //! A difference forbids when it changes the number for the same images: metric, weights, protocol, reference,
 //! counts, rounding to 8 bits; when it changes which images are asked for: their classes; and when the same
-//! parameters were asked in another way: schedule, levels, clipping, prediction. It is the subject when it is
-//! what one compares: models, and with them how they are asked, samplers, steps, averages. The rest is worth a
+//! parameters were asked in another way: sampler, schedule, levels, clipping, prediction. It is the subject when it
+//! is what one compares: models, and with them how they are asked, numbers of steps, averages. The rest is worth a
 //! note: seeds, versions, devices, and what one side does not tell.
 
 use crate::error::{Error, Result};
@@ -185,12 +185,12 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
     ) = (ga, gb)
     {
         found.texts("weights of the model", Subject, Copy(*wa), Copy(*wb));
-        found.texts("sampler", Subject, ma, mb);
         found.add("sampling steps", Subject, ta, tb);
         found.add("network evaluations", Subject, na, nb);
         found.add("kind of the computation", Subject, ka, kb);
         found.add("seeds", Note, ea, eb);
         let way = if da == db { Forbids } else { Subject };
+        found.texts("sampler", way, ma, mb);
         match (ha, hb) {
             (Some(a), Some(b)) => making(a, b, (way, ta == tb), found),
             _ => found.texts("how the model was asked", Note, Told(ha.is_some()), Told(hb.is_some())),

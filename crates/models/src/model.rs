@@ -229,13 +229,13 @@ mod tests {
     fn a_resolution_that_cannot_be_halved_is_named() {
         let network = Architecture::DdpmUnet(DdpmConfig { resolution: 30, ..DdpmConfig::cifar10() });
         let e = model(network, Prediction::X0).unwrap_err().to_string();
-        assert!(e.contains("model.resolution") && e.contains("30") && e.contains("multiple of 4"), "{e}");
+        assert!(e.contains("resolution") && e.contains("30") && e.contains("multiple of 4"), "{e}");
     }
 
     #[test]
     fn a_prediction_beside_a_preconditioner_is_refused_by_name() {
         let network = Architecture::SongUnet(SongConfig::cifar10_ddpmpp());
         let e = model(network, Prediction::V).unwrap_err().to_string();
-        assert!(e.contains("model.prediction") && e.contains("song_unet"), "{e}");
+        assert!(e.contains("prediction") && e.contains("song_unet"), "{e}");
     }
 }

@@ -194,7 +194,7 @@ fn descriptions_that_cannot_be_built_name_their_key() {
     for (error, parts) in [
         (of_song(SongConfig { resample_filter: vec![1.0, 2.0, 1.0], ..song() }), ["resample_filter", "even"]),
         (of_song(SongConfig { resample_filter: vec![1.0, -1.0], ..song() }), ["resample_filter", "sum"]),
-        (of_song(SongConfig { resolution: 9, ..song() }), ["model.resolution", "9"]),
+        (of_song(SongConfig { resolution: 9, ..song() }), ["resolution", "9"]),
         (of_song(SongConfig { attention_resolutions: vec![5], ..song() }), ["attention_resolutions", "5"]),
         (of_song(SongConfig { channels: 2, ..song() }), ["channels", "2"]),
         (of_song(SongConfig { channel_mult_noise: 0, ..song() }), ["channel_mult_noise", "0"]),

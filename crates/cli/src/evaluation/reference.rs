@@ -48,6 +48,9 @@ impl ReferenceSet {
         bars: &MultiProgress,
         stop: &AtomicBool,
     ) -> Result<Self> {
+        if dataset.len() < 2 {
+            bail!("{}: a reference needs at least 2 images, not {}", dataset.name(), dataset.len());
+        }
         let files = match wanted.extractor.space() {
             FeatureSpace::Pixels(_) => None,
             _ => Files::of(dataset, wanted)?,

@@ -212,10 +212,10 @@ fn models_are_what_is_compared() {
     let subject = [
         "scored",
         "weights of the model",
-        "sampler",
         "sampling steps",
         "network evaluations",
         "kind of the computation",
+        "sampler",
         "network",
         "prediction",
         "schedule",
