@@ -3,6 +3,29 @@
 //! Everything above this crate sees tensors, flat parameter buffers with a name table, an Adam whose state is ours, keyed
 //! noise, and safetensors files; no panic of the wrapper, no C++ exception and no global generator reaches it. It knows
 //! nothing about networks or diffusion.
+//!
+//! A parameter that learns to be 3, and the average of the way there:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use fewstep_torch::{Adam, AdamConfig, Ema, Init, Kind, LayoutBuilder, Params, ScalarOps, Tensor};
+//!
+//! let mut b = LayoutBuilder::new();
+//! let w = b.param("w", &[1], Init::Zeros)?;
+//! let layout = Arc::new(b.build());
+//! let flat = layout.initial(0)?;
+//! let (mut adam, mut ema) = (Adam::new(AdamConfig::default(), &flat)?, Ema::of(&flat)?);
+//! for _ in 0..300 {
+//!     let p = Params::with_grad(Arc::clone(&layout), &flat)?;
+//!     let loss = p[w].sub_number(3.0)?.f_square()?.f_sum(Kind::Float)?;
+//!     let gradient = Tensor::f_run_backward(&[loss], &[p.flat()], false, false)?.remove(0);
+//!     adam.step(&flat, &gradient, 0.1)?;
+//!     ema.update(&flat, 0.9)?;
+//! }
+//! assert!((ema.flat.f_double_value(&[0])? - 3.0).abs() < 0.05);
+//! # Ok::<(), fewstep_torch::Error>(())
+//! ```
 
 mod adam;
 mod compute;
