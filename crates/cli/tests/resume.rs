@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use program::{brief, fail, interrupt, log, model, signal, snapshot, succeed, terminate, train};
+use program::{
+    brief, fail, hearing_hangups, interrupt, log, model, signal, snapshot, succeed, terminate, train,
+};
 use serde_json::Value;
 
 /// A number from the environment.
@@ -38,7 +40,7 @@ impl Random {
 
 /// Interrupts the run in `runs` by a signal, after `delay`; whether it was still running.
 fn interrupted(runs: &Path, name: &str, delay: Duration) -> bool {
-    let mut child = brief(runs).spawn().unwrap();
+    let mut child = hearing_hangups(&brief(runs)).spawn().unwrap();
     std::thread::sleep(delay);
     let ended = child.try_wait().unwrap().is_some();
     if !ended {
@@ -116,7 +118,7 @@ fn a_terminal_that_is_gone_does_not_cost_the_checkpoint() {
     // Nobody reads what is logged: every line fails, as on a closed terminal.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = brief(dir.path());
+    let mut command = hearing_hangups(&brief(dir.path()));
     command.stderr(writer);
     let output = interrupt(command, "HUP", ready);
     assert_eq!(output.status.code(), Some(130));

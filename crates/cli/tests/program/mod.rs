@@ -53,6 +53,21 @@ pub fn fewstep() -> Command {
     command
 }
 
+/// The same command with hangups heard: whoever runs the tests may do so with hangups ignored, which the program would
+/// inherit and respect.
+pub fn hearing_hangups(command: &Command) -> Command {
+    let mut heard = Command::new("env");
+    heard.arg("--default-signal=HUP").arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => heard.env(key, value),
+            None => heard.env_remove(key),
+        };
+    }
+    heard.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    heard
+}
+
 /// `fewstep train` of the tiny run in `runs`.
 pub fn train(runs: &Path) -> Command {
     let mut command = fewstep();
