@@ -10,13 +10,12 @@ use lexopt::{Parser, ValueExt};
 
 use crate::bench::eval::{self, Part};
 use crate::fetch;
+use crate::nearest::nearest;
 use crate::reproduce::{self, Scale};
+use crate::setup::probe::LOAD;
 use crate::setup::{Flavour, Request};
 
 pub(crate) const HELP: &str = include_str!("help.txt");
-
-/// How `setup` calls this program again to load a library where a crash does no harm; see [`crate::setup::probe`].
-pub(crate) const LOAD: &str = "__load";
 
 const NAMES: [&str; 16] = [
     "setup",
@@ -195,16 +194,6 @@ fn reproduce(mut parser: Parser) -> Result<Command> {
 
 fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
     Ok(parser.raw_args()?.collect())
-}
-
-/// The name a typing error may have meant; none when nothing is near.
-pub(crate) fn nearest(unknown: &str, names: &[&'static str]) -> Option<&'static str> {
-    names
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(unknown, name), *name))
-        .filter(|(distance, name)| *distance <= name.len().div_ceil(2))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

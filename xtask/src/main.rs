@@ -12,6 +12,7 @@ mod clients;
 mod fetch;
 mod layers;
 mod metadata;
+mod nearest;
 mod process;
 mod program;
 mod reproduce;

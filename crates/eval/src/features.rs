@@ -166,6 +166,13 @@ impl Pixels {
     }
 }
 
+pub(crate) fn same_space(operation: &'static str, expected: &FeatureSpace, got: &FeatureSpace) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::Space { operation, expected: expected.to_string(), got: got.to_string() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

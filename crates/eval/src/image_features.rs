@@ -3,8 +3,8 @@
 
 use crate::digest::Hasher;
 use crate::error::{During, Error, Result};
-use crate::features::{Extractor, FeatureSpace};
-use crate::image_moments::{ImageMoments, same_space};
+use crate::features::{Extractor, FeatureSpace, same_space};
+use crate::image_moments::ImageMoments;
 use crate::kernel::{KernelSubsets, kernel_distance_subsets};
 use crate::metric::Statistic;
 use crate::moments::Moments;

@@ -2,11 +2,10 @@
 //! was done. Images are never held; 50,000 of them leave a mean and a covariance.
 
 use crate::error::{Error, Result};
-use crate::features::{Extractor, FeatureSpace};
+use crate::features::{Extractor, FeatureSpace, same_space};
 use crate::frechet::frechet_distance;
 use crate::metric::Statistic;
 use crate::moments::Moments;
-use crate::reference::ReferenceStats;
 use crate::score::{Estimate, Images, ReferenceCount, Score};
 use tch::{Device, Tensor};
 
@@ -97,34 +96,18 @@ impl ImageMoments {
         self.score(value, ReferenceCount::Measured(reference.moments.count()))
     }
 
-    /// Frechet distance of these (generated) images from a stored reference.
-    ///
-    /// # Errors
-    /// When the reference is of another space (other weights, or another protocol), or there are fewer than two
-    /// images.
-    pub fn frechet_against(&self, reference: &ReferenceStats) -> Result<Score> {
-        reference.require_space("ImageMoments::frechet_against", &self.space)?;
-        let value = frechet_distance(&self.moments.gaussian()?, reference.gaussian())?;
-        self.score(value, reference.count())
-    }
-
-    fn score(&self, value: f64, n_reference: ReferenceCount) -> Result<Score> {
+    /// A distance of these images as a score.
+    pub(crate) fn score(&self, value: f64, n_reference: ReferenceCount) -> Result<Score> {
         let images = Images { count: self.moments.count(), n_grey: self.n_grey };
         Score::new(Statistic::Frechet, &self.space, (value, Estimate::Whole), images, n_reference)
     }
-}
-
-pub(crate) fn same_space(operation: &'static str, expected: &FeatureSpace, got: &FeatureSpace) -> Result<()> {
-    if expected == got {
-        return Ok(());
-    }
-    Err(Error::Space { operation, expected: expected.to_string(), got: got.to_string() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::features::ImageShape;
+    use crate::reference::ReferenceStats;
     use tch::Kind;
 
     fn square(side: u32) -> Extractor {

@@ -23,7 +23,8 @@
 //! not by the file's size, as drawings are packed a hundred to one. Nothing is unpacked that claims more than the limit.
 //! [`read_image`], [`ImageZip`] and [`NpzArrays`] are their doors.
 //!
-//! The crate knows neither libtorch nor what the arrays are for.
+//! The readers of images are in [`images`], those of model files in [`checkpoints`], and beside them what both use: archives,
+//! numpy's arrays, gzip. The crate knows neither libtorch nor what the arrays are for.
 //!
 //! ```
 //! let file = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 10, 20, 30];
@@ -34,57 +35,39 @@
 
 mod allowance;
 mod archive;
-pub mod cifar;
+pub mod checkpoints;
 mod cursor;
-pub mod digits;
-pub mod edm_pickle;
 mod error;
-pub mod flax;
 pub mod gzip;
-pub mod idx;
-pub mod image;
-pub mod image_kind;
-pub mod image_labels;
-pub mod image_zip;
-mod jpeg;
-mod jpeg_layout;
-mod jpeg_planes;
+pub mod images;
 pub mod limits;
-mod msgpack;
 pub mod npy;
 mod npy_header;
 pub mod npz;
-mod pickle;
-mod png;
 mod quiet_zip;
-pub mod safetensors;
-mod safetensors_header;
-pub mod sniff;
 mod strided;
 pub mod tensor;
-pub mod torch_legacy;
-pub mod torch_zip;
 pub mod value;
 
-pub use cifar::{Cifar10, read_cifar10};
-pub use digits::{Digits, read_digits};
-pub use edm_pickle::{read_edm_pickle, read_edm_pickle_entry};
+pub use checkpoints::edm_pickle::{read_edm_pickle, read_edm_pickle_entry};
+pub use checkpoints::flax::read_flax;
+pub use checkpoints::safetensors::read_safetensors;
+pub use checkpoints::sniff::{read_checkpoint, sniff};
+pub use checkpoints::torch_legacy::read_torch_legacy;
+pub use checkpoints::torch_zip::read_torch_zip;
 pub use error::{Error, Format, Result};
-pub use flax::read_flax;
-pub use idx::{IdxArray, read_idx};
-pub use image::{
-    Image, ImageHeader, read_image, read_image_header, read_image_header_within, read_image_within,
-};
-pub use image_labels::ImageLabels;
-pub use image_zip::{ImageZip, ImageZipWriter};
-pub use jpeg::read_jpeg;
+pub use images::cifar::{Cifar10, read_cifar10};
+pub use images::digits::{Digits, read_digits};
+pub use images::idx::{IdxArray, read_idx};
+pub use images::image::{Image, ImageHeader};
+pub use images::image_file::{read_image, read_image_header, read_image_header_within, read_image_within};
+pub use images::image_labels::ImageLabels;
+pub use images::image_zip::{ImageZip, ImageZipWriter};
+pub use images::jpeg::read_jpeg;
+pub use images::png::{read_png, write_png};
+pub use images::{cifar, digits, image, image_kind, image_labels};
 pub use limits::Limits;
 pub use npy::{read_npy, write_npy};
 pub use npz::{NpzArrays, NpzWriter, read_npz, write_npz};
-pub use png::{read_png, write_png};
-pub use safetensors::read_safetensors;
-pub use sniff::{read_checkpoint, sniff};
 pub use tensor::{Checkpoint, DType, NamedArray};
-pub use torch_legacy::read_torch_legacy;
-pub use torch_zip::read_torch_zip;
 pub use value::Value;

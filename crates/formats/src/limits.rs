@@ -4,7 +4,7 @@
 //! What a file says is not measured against the file's size: line drawings and sprites are honestly packed a hundred to
 //! one. Models have another rule, by their size (see the [crate]).
 
-use crate::image;
+use crate::images::image;
 
 /// The limits of a reader of data sets, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 
 use crate::error::{Error, Result, Unsaid};
-use crate::evidence::{Shapes, most_common};
+use crate::evidence::Shapes;
 use crate::hints::Hints;
+use crate::vote::most_common;
 
 /// What one module of the down path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@ mod fit;
 mod flax;
 mod hints;
 mod source;
+mod vote;
 
 use std::fmt;
 

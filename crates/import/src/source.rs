@@ -4,8 +4,8 @@ use fewstep_formats::{DType, NamedArray};
 use fewstep_torch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::evidence::most_common;
 use crate::shown_name;
+use crate::vote::most_common;
 
 /// From another program's layout to ours. Dimensions: `C` in, `D` out, `H` heads of width `W`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

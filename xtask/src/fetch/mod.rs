@@ -7,13 +7,14 @@ mod cifar;
 mod obtain;
 mod published;
 mod source;
+mod unpack;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::args::nearest;
 use crate::cache::Cache;
+use crate::nearest::nearest;
 use obtain::obtain;
 use published::{ASSETS, Asset};
 

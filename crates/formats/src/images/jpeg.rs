@@ -11,9 +11,11 @@ use zune_jpeg::{
 
 use crate::{
     error::{Error, Format, Result},
-    image::{Image, ImageHeader, MAX_BYTES, MAX_SIDE},
-    jpeg_layout::Layout,
-    jpeg_planes,
+    images::{
+        image::{Image, ImageHeader, MAX_BYTES, MAX_SIDE},
+        jpeg_layout::Layout,
+        jpeg_planes,
+    },
 };
 
 pub(crate) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
@@ -26,7 +28,7 @@ const PIXELS_A_BYTE: u64 = 512;
 /// becomes RGB. Bytes after the image are passed over, as cameras write them.
 ///
 /// # Errors
-/// [`Error::Kind`] and [`Error::OverLimit`] for an image beyond the limits of [`image`](crate::image), the former also for a layout of the colours that is not
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image beyond the limits of [`image`](crate::images::image), the former also for a layout of the colours that is not
 /// read (some of them in one scan, or the first not the finest), [`Error::Damaged`] for one that is cut
 /// short or that the decoder refuses, [`Error::Truncated`] for one that promises more pixels than its length can hold.
 pub fn read_jpeg(bytes: &[u8]) -> Result<Image> {

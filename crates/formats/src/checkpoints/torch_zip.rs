@@ -5,12 +5,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 use crate::{
     allowance::Allowance,
     archive::{Archive, wrong},
-    cursor::Cursor,
-    error::{Error, Format, Result, shown},
-    pickle::{
+    checkpoints::pickle::{
         self,
         walk::{Storages, Walk},
     },
+    cursor::Cursor,
+    error::{Error, Format, Result, shown},
     tensor::Checkpoint,
 };
 

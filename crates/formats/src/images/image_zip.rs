@@ -14,8 +14,11 @@ use crate::{
     allowance::Allowance,
     archive::{Archive, Entry},
     error::{Error, Format, Result},
-    image::{Image, ImageHeader, read_image_header_within, read_image_within},
-    image_labels::{ImageLabels, LABELS_FILE},
+    images::{
+        image::{Image, ImageHeader},
+        image_file::{read_image_header_within, read_image_within},
+        image_labels::{ImageLabels, LABELS_FILE},
+    },
     limits::Limits,
     quiet_zip::QuietZip,
 };

@@ -2,15 +2,17 @@
 
 use crate::{
     archive::{Archive, is_archive},
-    edm_pickle::read_edm_pickle,
+    checkpoints::{
+        edm_pickle::read_edm_pickle,
+        flax::{is_msgpack_map, read_flax},
+        safetensors::{is_safetensors, read_safetensors},
+        torch_legacy::{is_torch_legacy, read_torch_legacy},
+        torch_zip::{is_torch_zip, read_torch_zip},
+    },
     error::{Error, Format, Result, shown},
-    flax::{is_msgpack_map, read_flax},
     npy::{is_npy, read_npy},
     npz::read_npz,
-    safetensors::{is_safetensors, read_safetensors},
     tensor::Checkpoint,
-    torch_legacy::{is_torch_legacy, read_torch_legacy},
-    torch_zip::{is_torch_zip, read_torch_zip},
     value::Value,
 };
 

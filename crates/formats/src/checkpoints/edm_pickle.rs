@@ -7,12 +7,12 @@
 
 use crate::{
     allowance::Allowance,
-    cursor::Cursor,
-    error::{Error, Format, Result, shown_name},
-    pickle::{
+    checkpoints::pickle::{
         self, Id, Pickle,
         walk::{Storages, Walk},
     },
+    cursor::Cursor,
+    error::{Error, Format, Result, shown_name},
     tensor::Checkpoint,
 };
 

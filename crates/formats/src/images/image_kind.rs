@@ -3,7 +3,7 @@
 //! An image that is left out in silence changes a data set, so whatever looks like an image of a kind that is not read is
 //! told apart from files that are none.
 
-use crate::{jpeg, png};
+use crate::images::{jpeg, png};
 
 /// What a file in a folder or an archive of images is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

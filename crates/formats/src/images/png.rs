@@ -9,7 +9,7 @@ use ::png::{
 use crate::{
     error::{Error, Format, Result},
     gzip::MAX_RATIO,
-    image::{Image, ImageHeader, MAX_BYTES},
+    images::image::{Image, ImageHeader, MAX_BYTES},
 };
 
 pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -17,7 +17,7 @@ pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Decodes a PNG file: grey of up to 8 bits (spread over 0 to 255), RGB of 8 bits, or a palette (which becomes RGB).
 ///
 /// # Errors
-/// [`Error::Kind`] and [`Error::OverLimit`] for an image of another kind or beyond the limits of [`image`](crate::image),
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image of another kind or beyond the limits of [`image`](crate::images::image),
 /// [`Error::Damaged`] for one that is cut short or has a wrong checksum, [`Error::Truncated`] for one that promises more pixels than its length
 /// can hold, [`Error::Excess`] for bytes after its end.
 pub fn read_png(bytes: &[u8]) -> Result<Image> {
@@ -135,7 +135,7 @@ pub fn write_png(image: &Image) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{read_image, read_image_header};
+    use crate::images::image_file::{read_image, read_image_header};
 
     fn image(channels: u8) -> Image {
         let header = ImageHeader { width: 5, height: 3, channels };

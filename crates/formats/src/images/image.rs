@@ -1,18 +1,12 @@
-//! 8-bit images, grey or RGB: PNG and JPEG, told apart by their first bytes and not by their names.
+//! What an image is here: 8 bits, grey or RGB.
 //!
 //! What a header claims is compared with [`MAX_SIDE`] and [`MAX_BYTES`], or another limit, before anything is allocated, and
 //! with what a file of that length can hold. Images that would have to be changed to fit (16 bits a channel, transparency, frames of
 //! an animation) are refused by name: whoever made them decides how.
 
-use std::{
-    fmt,
-    io::{BufRead, Seek},
-};
+use std::fmt;
 
-use crate::{
-    error::{Error, Format, Result, shown},
-    jpeg, png,
-};
+use crate::error::{Error, Format, Result};
 
 /// The longest side of an image that is read, in pixels.
 pub const MAX_SIDE: u32 = 65_535;
@@ -126,60 +120,6 @@ impl Image {
     }
 }
 
-/// Decodes a PNG or JPEG file of up to [`MAX_BYTES`].
-///
-/// # Errors
-/// [`Error::NotAnImage`] for another kind of file, otherwise those of [`read_png`](crate::read_png) and
-/// [`read_jpeg`](crate::read_jpeg).
-pub fn read_image(bytes: &[u8]) -> Result<Image> {
-    read_image_within(bytes, MAX_BYTES)
-}
-
-/// Decodes a PNG or JPEG file of up to `limit` bytes when decoded.
-///
-/// # Errors
-/// As [`read_image`].
-pub fn read_image_within(bytes: &[u8], limit: u64) -> Result<Image> {
-    match sniff(bytes)? {
-        Format::Png => png::read_within(bytes, limit),
-        _ => jpeg::read_within(bytes, limit),
-    }
-}
-
-/// What a PNG or JPEG file of up to [`MAX_BYTES`] says before its pixels; no more of it is read.
-///
-/// # Errors
-/// As [`read_image`], for what can be known without decoding the pixels.
-pub fn read_image_header(input: impl BufRead + Seek) -> Result<ImageHeader> {
-    read_image_header_within(input, MAX_BYTES)
-}
-
-/// As [`read_image_header`], of a file of up to `limit` bytes when decoded.
-///
-/// # Errors
-/// As [`read_image_header`].
-pub fn read_image_header_within(mut input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
-    let start = input.fill_buf();
-    let start = start.map_err(|error| Error::Damaged {
-        format: Format::Png,
-        reason: format!("cannot be read: {error}"),
-    })?;
-    match sniff(start)? {
-        Format::Png => png::header(input, limit),
-        _ => jpeg::header(input, limit),
-    }
-}
-
-fn sniff(start: &[u8]) -> Result<Format> {
-    if start.starts_with(png::SIGNATURE) {
-        Ok(Format::Png)
-    } else if start.starts_with(jpeg::SIGNATURE) {
-        Ok(Format::Jpeg)
-    } else {
-        Err(Error::NotAnImage { start: shown(&start[..start.len().min(16)]) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,15 +144,5 @@ mod tests {
         let rgb = grey.into_rgb();
         assert_eq!((rgb.header, rgb.pixels.as_slice()), (HEADER, &[7, 7, 7, 9, 9, 9][..]));
         assert_eq!(rgb.clone().into_rgb(), rgb);
-    }
-
-    #[test]
-    fn other_files_are_named_by_their_beginning() {
-        for bytes in [&b""[..], b"BM", b"GIF89a", &[0x89, b'P', b'N']] {
-            let error = read_image(bytes).unwrap_err();
-            assert!(matches!(error, Error::NotAnImage { .. }), "{error}");
-            assert!(read_image_header(std::io::Cursor::new(bytes)).is_err());
-        }
-        assert!(read_image(b"BM..").unwrap_err().to_string().contains("\"BM..\""));
     }
 }

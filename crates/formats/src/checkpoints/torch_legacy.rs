@@ -3,12 +3,12 @@
 
 use crate::{
     allowance::Allowance,
-    cursor::Cursor,
-    error::{Format, Result},
-    pickle::{
+    checkpoints::pickle::{
         legacy,
         walk::{Storages, Walk},
     },
+    cursor::Cursor,
+    error::{Format, Result},
     tensor::Checkpoint,
 };
 

@@ -8,9 +8,11 @@ use std::io::Cursor;
 
 use crate::{
     error::Result,
-    image::{Image, ImageHeader},
-    jpeg::decode_grey,
-    jpeg_layout::{Colour, END, Frame, SCAN, Segment, cut_short, damaged, scan_colours},
+    images::{
+        image::{Image, ImageHeader},
+        jpeg::decode_grey,
+        jpeg_layout::{Colour, END, Frame, SCAN, Segment, cut_short, damaged, scan_colours},
+    },
 };
 
 const TABLES: [u8; 3] = [0xc4, 0xdb, 0xdd];
