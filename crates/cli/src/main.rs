@@ -7,6 +7,7 @@ mod config;
 mod dataset;
 mod eval_fid;
 mod evaluation;
+mod feasibility;
 mod images;
 mod import;
 mod logging;

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::args::ConfigArgs;
 use crate::config::{RunConfig, TEACHER_FROM};
 use crate::evaluation::{class_counts, levels};
-use crate::measuring::warnings;
+use crate::feasibility::warnings;
 use crate::outline::Outline;
 use crate::stdout::say;
 

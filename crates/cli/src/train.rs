@@ -15,7 +15,8 @@ use crate::config::EvaluationConfig;
 use crate::evaluation::{
     LabelRequest, Measured, Results, Subject, digest_of, labels as describe_labels, real_images,
 };
-use crate::measuring::{Measuring, possible, student_steps, teacher_steps};
+use crate::feasibility::possible;
+use crate::measuring::{Measuring, student_steps, teacher_steps};
 use crate::needs;
 use crate::observer::{GoingOn, TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};

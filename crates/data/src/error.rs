@@ -4,7 +4,8 @@ use std::{io, path::PathBuf};
 
 use tch::TchError;
 
-use crate::limits::MAX_BYTES_VARIABLE;
+/// The variable that sets how many bytes one image, or the arrays of one npz archive, may take.
+pub const MAX_BYTES_VARIABLE: &str = "FEWSTEP_MAX_BYTES";
 
 /// The result of an operation on data.
 pub type Result<T> = std::result::Result<T, Error>;

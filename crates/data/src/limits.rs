@@ -4,10 +4,7 @@ use std::env;
 
 use fewstep_formats::Limits;
 
-use crate::error::{Error, Result};
-
-/// The variable that sets how many bytes one image, or the arrays of one npz archive, may take.
-pub const MAX_BYTES_VARIABLE: &str = "FEWSTEP_MAX_BYTES";
+use crate::error::{Error, MAX_BYTES_VARIABLE, Result};
 
 /// The limits that hold where none are given: those of [`MAX_BYTES_VARIABLE`], else [`Limits::default`].
 ///

@@ -3,16 +3,13 @@
 
 use std::io::{self, BufRead, Cursor, Seek};
 
-use zune_jpeg::{
-    JpegDecoder,
-    errors::DecodeErrors,
-    zune_core::{colorspace::ColorSpace, options::DecoderOptions},
-};
+use zune_jpeg::{JpegDecoder, zune_core::colorspace::ColorSpace};
 
 use crate::{
     error::{Error, Format, Result},
     images::{
-        image::{Image, ImageHeader, MAX_BYTES, MAX_SIDE},
+        image::{Image, ImageHeader, MAX_BYTES},
+        jpeg_decoder::{damaged, options},
         jpeg_layout::Layout,
         jpeg_planes,
     },
@@ -65,25 +62,9 @@ fn has_end(bytes: &[u8]) -> bool {
     last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
-/// The values of a grey file that was made here of a part of another.
-pub(crate) fn decode_grey(bytes: &[u8], n_values: usize) -> Result<Vec<u8>> {
-    let options = options().jpeg_set_out_colorspace(ColorSpace::Luma);
-    let values = JpegDecoder::new_with_options(Cursor::new(bytes), options).decode().map_err(damaged)?;
-    if values.len() != n_values {
-        let reason = format!("{} values in a colour of {n_values}", values.len());
-        return Err(Error::Damaged { format: Format::Jpeg, reason });
-    }
-    Ok(values)
-}
-
 /// Everything before the pixels.
 pub(crate) fn header(input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
     open(input, limit).map(|(_, header, _)| header)
-}
-
-fn options() -> DecoderOptions {
-    let side = MAX_SIDE as usize;
-    DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side)
 }
 
 fn open<R: BufRead + Seek>(mut input: R, limit: u64) -> Result<(JpegDecoder<R>, ImageHeader, Layout)> {
@@ -107,8 +88,4 @@ fn open<R: BufRead + Seek>(mut input: R, limit: u64) -> Result<(JpegDecoder<R>, 
 
 fn unread(error: &io::Error) -> Error {
     Error::Damaged { format: Format::Jpeg, reason: format!("cannot be read: {error}") }
-}
-
-fn damaged(error: DecodeErrors) -> Error {
-    Error::Damaged { format: Format::Jpeg, reason: error.to_string() }
 }

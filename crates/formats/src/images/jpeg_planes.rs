@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     images::{
         image::{Image, ImageHeader},
-        jpeg::decode_grey,
+        jpeg_decoder::decode_grey,
         jpeg_layout::{Colour, END, Frame, SCAN, Segment, cut_short, damaged, scan_colours},
     },
 };

@@ -10,6 +10,7 @@ pub mod image_kind;
 pub mod image_labels;
 pub mod image_zip;
 pub(crate) mod jpeg;
+mod jpeg_decoder;
 mod jpeg_layout;
 mod jpeg_planes;
 pub(crate) mod png;
