@@ -5,21 +5,20 @@
 //! image of one pixel in two channels is a point of the plane.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use fewstep_data::{Dataset, ImageShape, InMemory};
-use fewstep_distill::{Denoising, DenoisingConfig, Tract, TractConfig};
+use fewstep_distill::{Denoising, DenoisingConfig, Objective, Tract, TractConfig};
 use fewstep_models::edm::SongConfig;
 use fewstep_models::exact::Mixture;
-use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
-use fewstep_samplers::{X0Clip, ddim, heun};
+use fewstep_models::{Architecture, Clipped, ModelConfig, Network, X0Clip};
+use fewstep_random::{Key, Stream};
+use fewstep_samplers::{Solver, ddim, heun};
 use fewstep_schedules::{Decay, LearningRate, LearningRateDecay, NoiseGrid, PhasePlan, Schedule};
-use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Key, Kind, Params, Stream, Tensor};
+use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Kind, Params, Tensor};
 use fewstep_train::{
-    CheckpointStore, Networks, Objective, Observer, Outcome, Progress, Result, Stage, StageStart, StepReport,
-    TrainPlan, TrainState, Trainer,
+    CheckpointStore, Observer, Outcome, Plan, Product, Result, Stage, StageStart, TrainState, Trainer,
 };
 
 /// Four clusters, unevenly placed, and their common standard deviation.
@@ -43,7 +42,7 @@ fn data(n: u64) -> Arc<dyn Dataset> {
 }
 
 /// A small DDPM++, whose norms see four channels at a time: those of a DDPM U-Net would see one pixel of one channel.
-fn network() -> Model {
+fn network() -> Arc<dyn Network> {
     let network = SongConfig {
         image_channels: 2,
         resolution: 1,
@@ -54,16 +53,20 @@ fn network() -> Model {
         augment_dim: 0,
         ..SongConfig::cifar10_ddpmpp()
     };
-    Model::new(ModelConfig { network: Architecture::SongUnet(network), prediction: Prediction::X0 }).unwrap()
+    ModelConfig::from(Architecture::SongUnet(network)).build().unwrap()
 }
 
 /// Two phases of TRACT, and a teacher before them.
-fn plan() -> TrainPlan {
+fn plan(network: &Arc<dyn Network>) -> Plan {
     let schedule = Schedule::default();
     let grid = schedule.grid(STEPS).unwrap();
-    let phases = PhasePlan::equal(&[STEPS, 8, 1]).unwrap();
-    let stage = |name: &str, objective, start, steps| Stage {
+    let indices = PhasePlan::equal(&[STEPS, 8, 1]).unwrap();
+    let phases = indices.on(&grid).unwrap();
+    let stage = |name: &str, makes, objective, start, steps| Stage {
         name: name.into(),
+        makes,
+        network: Arc::clone(network),
+        teacher: Arc::clone(network),
         objective,
         start,
         steps,
@@ -72,12 +75,15 @@ fn plan() -> TrainPlan {
         self_teacher_decay: 0.5,
         dropout: 0.0,
     };
-    let tract = |k: usize| Objective::Tract {
-        tract: Tract { grid: grid.clone(), config: TractConfig::default() },
-        phase: phases.phases()[k].clone(),
+    let tract = |k: usize, start, steps| {
+        let makes = Product::student(indices.phases()[k].student_indices());
+        let tract = Tract::new(phases[k].clone(), TractConfig::default()).unwrap();
+        stage(&format!("phase {}", k + 1), makes, Arc::new(tract), start, steps)
     };
-    let denoising = Objective::Denoising(Denoising { schedule, config: DenoisingConfig::default() });
-    TrainPlan {
+    let denoising: Arc<dyn Objective> =
+        Arc::new(Denoising::new(schedule, DenoisingConfig::default()).unwrap());
+    let makes = Product::teacher(STEPS, X0Clip::UnitRange, Solver::Ddim);
+    Plan {
         seed: 0,
         compute: Compute::F32,
         batch: 256,
@@ -86,9 +92,9 @@ fn plan() -> TrainPlan {
         adam: AdamConfig::default(),
         gradient: GradientRule::default(),
         stages: vec![
-            stage("teacher", denoising, StageStart::Fresh, 500),
-            stage("phase 1", tract(0), StageStart::FromTeacher, 300),
-            stage("phase 2", tract(1), StageStart::CarryOn, 400),
+            stage("teacher", makes, denoising, StageStart::Fresh, 500),
+            tract(0, StageStart::FromTeacher, 300),
+            tract(1, StageStart::CarryOn, 400),
         ],
         checkpoint_every: u64::MAX,
     }
@@ -98,16 +104,8 @@ fn plan() -> TrainPlan {
 struct KeepTeacher(Option<Tensor>);
 
 impl Observer for KeepTeacher {
-    fn on_step(&mut self, _: &Progress, _: &StepReport) -> Result<()> {
-        Ok(())
-    }
-
-    fn on_checkpoint(&mut self, _: &Path, _: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn on_stage_end(&mut self, _: &Stage, index: usize, state: &TrainState) -> Result<()> {
-        if index == 0 {
+    fn on_stage_end(&mut self, _: &Stage, state: &TrainState) -> Result<()> {
+        if state.stage == 0 {
             self.0 = Some(state.inference.flat.copy());
         }
         Ok(())
@@ -115,10 +113,10 @@ impl Observer for KeepTeacher {
 }
 
 /// Follows a plan to its end; returns the student, and the teacher if the first stage makes it.
-fn follow(model: &Model, plan: &TrainPlan, state: TrainState) -> (Tensor, Option<Tensor>) {
+fn follow(plan: &Plan, state: TrainState) -> (Tensor, Option<Tensor>) {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path(), "learning", 1).unwrap();
-    let trainer = Trainer { networks: Networks::from(model), plan, store: &store, device: Device::Cpu };
+    let trainer = Trainer { plan, store: &store, device: Device::Cpu };
     let mut watcher = KeepTeacher(None);
     let outcome = trainer.run(state, &data(20_000), &AtomicBool::new(false), &mut watcher).unwrap();
     let Outcome::Finished(state) = outcome else { panic!("nobody stopped it") };
@@ -143,7 +141,7 @@ impl Lab {
         let exact = Mixture { means, std: STD };
         let flow = |steps| {
             let grid = schedule.grid(steps).unwrap();
-            heun(&exact, &grid, &z, None, X0Clip::Off, None, &mut |_, _| {}).unwrap().x0
+            heun(&exact, &grid, &z, None, &mut |_, _| {}).unwrap().x0
         };
         let lab = Self { x0: flow(256), grid: schedule.grid(STEPS).unwrap(), z: z.shallow_clone() };
         // Half the steps give the same to a fraction of the errors that matter here.
@@ -158,12 +156,12 @@ impl Lab {
         square.sqrt() / self.x0.std(false).double_value(&[])
     }
 
-    /// The same for a model in `steps` steps.
-    fn error(&self, model: &Model, flat: &Tensor, steps: usize) -> f64 {
-        let params = Params::frozen(Arc::clone(model.layout()), flat).unwrap();
+    /// The same for a network in `steps` steps.
+    fn error(&self, network: &dyn Network, flat: &Tensor, steps: usize) -> f64 {
+        let params = Params::frozen(Arc::clone(network.layout()), flat).unwrap();
         let grid = self.grid.every(steps).unwrap();
-        let denoiser = model.denoiser(&params);
-        let sampled = ddim(&denoiser, &grid, &self.z, None, X0Clip::UnitRange, &mut |_, _| {}).unwrap();
+        let denoiser = Clipped::new(network.denoiser(&params), X0Clip::UnitRange);
+        let sampled = ddim(&denoiser, &grid, &self.z, &mut |_, _| {}).unwrap();
         self.distance(&sampled.x0)
     }
 }
@@ -171,12 +169,13 @@ impl Lab {
 #[test]
 fn a_student_comes_many_times_nearer_to_the_exact_map_than_its_teacher() {
     fewstep_torch::prepare().unwrap();
-    let (model, plan, lab) = (network(), plan(), Lab::new());
-    let fresh = TrainState::fresh(&model, plan.seed, plan.adam, plan.compute, Device::Cpu).unwrap();
-    let (student, teacher) = follow(&model, &plan, fresh);
+    let (network, lab) = (network(), Lab::new());
+    let (network, plan) = (network.as_ref(), plan(&network));
+    let fresh = TrainState::fresh(network, plan.seed, plan.adam, plan.compute, Device::Cpu).unwrap();
+    let (student, teacher) = follow(&plan, fresh);
     let teacher = teacher.unwrap();
-    let [one, eight, all] = [1, 8, STEPS].map(|steps| lab.error(&model, &teacher, steps));
-    let student = lab.error(&model, &student, 1);
+    let [one, eight, all] = [1, 8, STEPS].map(|steps| lab.error(network, &teacher, steps));
+    let student = lab.error(network, &student, 1);
     println!("teacher in 1, 8, {STEPS} steps {one:.3} {eight:.3} {all:.3}; student in one {student:.3}");
     // Measured with AVX-512, AVX2 and SSE4 kernels: 6.8 to 7.4 times.
     assert!(student * 5.0 < one, "the student gained {:.1} times", one / student);
@@ -188,6 +187,6 @@ fn a_student_comes_many_times_nearer_to_the_exact_map_than_its_teacher() {
         (stage.learning_rate, stage.steps) = (LearningRate::constant(1e-12), 10);
     }
     let state = TrainState::from_student(teacher, idle.adam).unwrap();
-    let idle = lab.error(&model, &follow(&model, &idle, state).0, 1);
+    let idle = lab.error(network, &follow(&idle, state).0, 1);
     assert!(idle * 1.1 > one, "{idle:.3} without learning, {one:.3} for the teacher");
 }

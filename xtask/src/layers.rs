@@ -28,11 +28,11 @@ enum Uses {
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 
 /// In the order of ARCHITECTURE.md, but for `xtask`, which nothing may use.
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
+    Layer { name: "fewstep-random", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-schedules", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-formats", uses: Uses::Only(&[]), libtorch: false },
-    // Of the schedules only the rates of moving averages, which are applied to its buffers.
-    Layer { name: "fewstep-torch", uses: Uses::Only(&["fewstep-schedules"]), libtorch: true },
+    Layer { name: "fewstep-torch", uses: Uses::Only(&["fewstep-random"]), libtorch: true },
     Layer {
         name: "fewstep-models",
         uses: Uses::Only(&["fewstep-schedules", "fewstep-torch"]),
@@ -40,16 +40,26 @@ const LAYERS: [Layer; 14] = [
     },
     Layer {
         name: "fewstep-samplers",
-        uses: Uses::Only(&["fewstep-schedules", "fewstep-torch", "fewstep-models"]),
+        uses: Uses::Only(&["fewstep-random", "fewstep-schedules", "fewstep-torch", "fewstep-models"]),
         libtorch: true,
     },
     Layer {
         name: "fewstep-distill",
-        uses: Uses::Only(&["fewstep-schedules", "fewstep-torch", "fewstep-models", "fewstep-samplers"]),
+        uses: Uses::Only(&[
+            "fewstep-random",
+            "fewstep-schedules",
+            "fewstep-torch",
+            "fewstep-models",
+            "fewstep-samplers",
+        ]),
         libtorch: true,
     },
-    Layer { name: "fewstep-data", uses: Uses::Only(&["fewstep-formats", "fewstep-torch"]), libtorch: true },
-    Layer { name: "fewstep-eval", uses: Uses::Only(&["fewstep-formats", "fewstep-torch"]), libtorch: true },
+    Layer { name: "fewstep-data", uses: Uses::Only(&["fewstep-random", "fewstep-formats"]), libtorch: false },
+    Layer {
+        name: "fewstep-eval",
+        uses: Uses::Only(&["fewstep-random", "fewstep-formats", "fewstep-torch"]),
+        libtorch: true,
+    },
     // Between files and networks, which do not know each other.
     Layer {
         name: "fewstep-import",
@@ -61,6 +71,7 @@ const LAYERS: [Layer; 14] = [
     Layer {
         name: "fewstep-train",
         uses: Uses::Only(&[
+            "fewstep-random",
             "fewstep-schedules",
             "fewstep-torch",
             "fewstep-models",

@@ -1,8 +1,6 @@
-//! What can go wrong between a file and a batch.
+//! What can go wrong between a file and an image.
 
 use std::{io, path::PathBuf};
-
-use tch::TchError;
 
 /// The variable that sets how many bytes one image, or the arrays of one npz archive, may take.
 pub const MAX_BYTES_VARIABLE: &str = "FEWSTEP_MAX_BYTES";
@@ -10,7 +8,7 @@ pub const MAX_BYTES_VARIABLE: &str = "FEWSTEP_MAX_BYTES";
 /// The result of an operation on data.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why there is no data set, or no batch.
+/// Why there is no data set, or no image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -118,29 +116,6 @@ pub enum Error {
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// libtorch could not make a tensor.
-    #[error("cannot make the tensor of {what}: {source}")]
-    Tensor {
-        /// What it was to hold.
-        what: &'static str,
-        /// What libtorch says.
-        source: TchError,
-    },
-    /// The system would not start the prefetch thread.
-    #[error("cannot start the prefetch thread: {source}")]
-    Thread {
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A data set panicked while the prefetch thread made a batch.
-    #[error("the prefetch thread panicked: {message}")]
-    Panicked {
-        /// What it said.
-        message: String,
-    },
-    /// A batch was asked of a prefetch that has already given an error.
-    #[error("the prefetch has ended: an earlier call returned its error")]
-    Ended,
 }
 
 impl Error {

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use fewstep_torch::keyed::{Key, Stream};
+use fewstep_random::{Key, Stream};
 
 /// `n` of the numbers below `len`, rising and spread evenly over all of them; all if there are no more than `n`.
 ///

@@ -1,28 +1,26 @@
-//! Data sets, deterministic order and draws, prefetch.
+//! Image data sets: where they come from, in which order a run shows them, and how they are written.
 //!
-//! A training batch here is a pure function of `(data set, seed, stage, sample numbers)`: sample number `n` decides which
-//! image is shown, whether it is mirrored and which noise meets it ([`make_batch`]), whoever asks, in whatever order,
-//! with however many threads. [`Prefetch`] makes the same batches ahead of time in the background; starting it at any
-//! sample number continues a run exactly.
+//! A [`Dataset`] is a fixed number of labelled 8-bit images of one shape; yours is a type that implements it. [`Order`]
+//! says which image sample number `n` of a run shows: each epoch shows every image once, in an order that is a function of
+//! the seed alone. Published sets are opened from a [`DatasetSpec`], which is what a config holds; [`digits`] needs no file.
 //!
 //! Images in a folder, a zip or an npz are an [`ImageSource`]; if they are of one size, [`open_images`] makes a data set of
 //! them, and if not, [`Shaping`] makes them so. An [`ImageSink`] writes them in any of these forms.
 //!
-//! Data sets are opened from a [`DatasetSpec`], which is what a config holds; [`digits`] needs no file. Files are parsed
-//! by `fewstep-formats`, draws come from `fewstep_torch::keyed`, and tensors appear only in a [`Batch`]. The crate knows
-//! no networks and no schedules.
+//! Files are parsed by `fewstep-formats`, draws come from `fewstep-random`. The crate knows no tensors, no networks and no
+//! schedules: `fewstep-train` makes batches of its images.
 //!
 //! ```
-//! use fewstep_data::{DrawConfig, digits, make_batch};
+//! use fewstep_data::{Dataset, Order, digits};
 //!
 //! let digits = digits()?;
-//! let draws = DrawConfig { seed: 1, stage: 0, flip: false };
-//! let batch = make_batch(&digits, &draws.order(&digits)?, &draws, 0, 16)?;
-//! assert_eq!(batch.x0.size(), [16, 1, 8, 8]);
+//! let order = Order::new(1, 0, digits.len())?;
+//! let mut pixels = vec![0; digits.shape().n_values()];
+//! digits.read(order.index(0), &mut pixels)?;
+//! assert_eq!(pixels.len(), 64);
 //! # Ok::<(), fewstep_data::Error>(())
 //! ```
 
-mod batch;
 mod cache;
 mod cifar10;
 mod dataset;
@@ -36,14 +34,12 @@ mod limits;
 mod mapped;
 mod mnist;
 mod order;
-mod prefetch;
 mod published;
 mod shaping;
 mod sink;
 mod spec;
 mod split;
 
-pub use batch::{Batch, DrawConfig, make_batch};
 pub use cache::cache_folder;
 pub use cifar10::open_cifar10;
 pub use dataset::{Dataset, ImageShape, content_digest};
@@ -56,7 +52,6 @@ pub use in_memory::InMemory;
 pub use limits::limits;
 pub use mnist::{open_fashion_mnist, open_mnist};
 pub use order::Order;
-pub use prefetch::Prefetch;
 pub use shaping::Shaping;
 pub use sink::ImageSink;
 pub use spec::{DatasetSpec, FolderSpec};

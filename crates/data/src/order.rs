@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fewstep_torch::keyed::{Key, Stream};
+use fewstep_random::{Key, Stream};
 
 use crate::error::{Error, Result};
 

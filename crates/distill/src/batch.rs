@@ -1,18 +1,25 @@
-//! What an objective is given.
+//! What a step trains on.
 
-use fewstep_torch::{Device, Tensor};
+use std::ops::Range;
+
+use fewstep_random::Draws;
+use fewstep_torch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 
-/// Clean images with the noise drawn for them.
+/// Clean images, the noise drawn for them, and the names of all their other draws.
+///
+/// The loader makes it in f32 on the CPU; [`Batch::on`] brings it to where and how objectives compute.
 #[derive(Debug)]
 pub struct Batch {
-    /// Clean images in `[-1, 1]`, f64 `[B, C, H, W]`.
+    /// Clean images in `[-1, 1]`, `[B, C, H, W]`.
     pub x0: Tensor,
-    /// Standard normal noise, f64 `[B, C, H, W]`.
+    /// Standard normal noise, `[B, C, H, W]`.
     pub noise: Tensor,
-    /// Labels, i64 `[B]`.
+    /// Labels, i64 `[B]`; `None` for data without classes.
     pub labels: Option<Tensor>,
+    /// Which samples of the run these are: an objective draws from here.
+    pub draws: Draws,
 }
 
 impl Batch {
@@ -31,6 +38,35 @@ impl Batch {
         self.x0.device()
     }
 
+    /// The batch on a device, images and noise in f64.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn on(&self, device: Device) -> Result<Self> {
+        let moved = |t: &Tensor| -> Result<Tensor> { Ok(t.f_to_device(device)?.f_to_kind(Kind::Double)?) };
+        let labels = self.labels.as_ref().map(|labels| labels.f_to_device(device)).transpose()?;
+        Ok(Self { x0: moved(&self.x0)?, noise: moved(&self.noise)?, labels, draws: self.draws.clone() })
+    }
+
+    /// The images at these positions; tensors share storage.
+    ///
+    /// # Errors
+    /// A range beyond the end, or not one draw per image.
+    pub fn slice(&self, range: Range<usize>) -> Result<Self> {
+        self.expect("samples", self.draws.len())?;
+        if range.end > self.len() || range.start > range.end {
+            return Err(Error::Count { what: "positions", expected: self.len(), got: range.end });
+        }
+        let cut = |t: &Tensor| t.f_narrow(0, range.start as i64, range.len() as i64);
+        Ok(Self {
+            x0: cut(&self.x0)?,
+            noise: cut(&self.noise)?,
+            labels: self.labels.as_ref().map(cut).transpose()?,
+            draws: self.draws.slice(range.clone()),
+        })
+    }
+
+    /// `Err` unless there are as many of `what` as images.
     pub(crate) fn expect(&self, what: &'static str, got: usize) -> Result<()> {
         let expected = self.len();
         if got == expected { Ok(()) } else { Err(Error::Count { what, expected, got }) }

@@ -9,13 +9,17 @@
 //! This is TRACT with groups of two whose self-teacher is the teacher, drawn at the groups' tops only: it is built on
 //! [`Tract`] and adds the rule of the last step.
 
-use fewstep_models::Denoiser;
-use fewstep_samplers::{Solver, X0Clip};
-use fewstep_schedules::{NoiseGrid, Phase, Transition, Weighting};
+use fewstep_models::{Denoiser, X0Clip};
+use fewstep_random::{Draws, Stream};
+use fewstep_samplers::Solver;
+use fewstep_schedules::{PhaseLevels, Transition, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
+use crate::draw::counted;
 use crate::error::{Error, Result};
+use crate::objective::{Asks, Objective, Teachers};
+use crate::phase_objective::{PhaseObjective, TeacherSteps};
 use crate::target::{Reduction, Target};
 use crate::tract::{Tract, TractConfig, TractStates, mask};
 
@@ -45,12 +49,18 @@ impl Default for BtdConfig {
     }
 }
 
-impl BtdConfig {
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    /// Names the one that is out of range.
-    pub fn validate(&self) -> Result<()> {
+impl PhaseObjective for BtdConfig {
+    type Objective = Btd;
+
+    fn objective(&self, phase: PhaseLevels, _: usize) -> Result<Btd> {
+        Btd::new(phase, *self)
+    }
+
+    fn teacher_steps(&self) -> TeacherSteps {
+        TeacherSteps { clip: X0Clip::UnitRange, solver: Solver::Ddim }
+    }
+
+    fn validate(&self) -> Result<()> {
         Ok(self.weighting.validate()?)
     }
 }
@@ -74,7 +84,7 @@ impl LastStep {
     }
 }
 
-/// BTD on a time grid.
+/// One halving by BTD.
 #[derive(Clone, Debug)]
 pub struct Btd {
     tract: Tract,
@@ -82,8 +92,16 @@ pub struct Btd {
 }
 
 impl Btd {
-    /// BTD on `grid`.
-    pub fn new(grid: NoiseGrid, config: BtdConfig) -> Self {
+    /// BTD on the groups of `phase`.
+    ///
+    /// # Errors
+    /// A group that does not have two steps, or options that are out of range.
+    pub fn new(phase: PhaseLevels, config: BtdConfig) -> Result<Self> {
+        let indices = phase.phase();
+        if (0..indices.student_steps()).any(|g| indices.group_size(g) != Ok(2)) {
+            let (from, to) = (indices.teacher_steps(), indices.student_steps());
+            return Err(Error::NoHalving { from, to });
+        }
         let last_step = config.last_step;
         let config = TractConfig {
             solver: Solver::Ddim,
@@ -92,43 +110,51 @@ impl Btd {
             weighting: config.weighting,
             reduction: config.reduction,
         };
-        Self { tract: Tract { grid, config }, last_step }
+        Ok(Self { tract: Tract::new(phase, config)?, last_step })
     }
 
-    /// Weight of the squared error in `x0`.
-    pub fn weighting(&self) -> Weighting {
-        self.tract.config.weighting
+    /// The top step of a group drawn uniformly, for each sample.
+    ///
+    /// # Errors
+    /// Never for a valid phase.
+    pub fn draw(&self, draws: &Draws) -> Result<Vec<Transition>> {
+        let phase = self.tract.phase();
+        let groups = draws.below(Stream::Group, counted(phase.phase().student_steps())?);
+        groups.into_iter().map(|group| Ok(phase.transition(group as usize, 0)?)).collect()
     }
 
-    /// Reduction over an image.
-    pub fn reduction(&self) -> Reduction {
-        self.tract.config.reduction
-    }
-
-    /// Whether every group of `phase` has two steps.
-    pub fn fits(phase: &Phase) -> bool {
-        (0..phase.student_steps()).all(|g| phase.group_size(g) == Ok(2))
-    }
-
-    /// The student's target over two teacher steps.
+    /// The target over two teacher steps, with the states on the way.
     ///
     /// # Errors
     /// Not one transition for each image, a transition that is not the top of a group of two, or a teacher that fails.
-    pub fn target(
+    pub fn states(
         &self,
         teacher: &dyn Denoiser,
         batch: &Batch,
         transitions: &[Transition],
-    ) -> Result<(Target, TractStates)> {
-        if let Some(tr) = transitions.iter().find(|tr| tr.is_boundary()) {
-            return Err(Error::NotTwoSteps { t: tr.t, group_start: tr.group_start });
+    ) -> Result<TractStates> {
+        if transitions.iter().any(Transition::is_boundary) {
+            return Err(Error::NotTwoSteps);
         }
-        let (target, states) = self.tract.target(teacher, teacher, batch, transitions)?;
+        let states = self.tract.states(teacher, teacher, batch, transitions)?;
         if self.last_step == LastStep::Landing {
-            return Ok((target, states));
+            return Ok(states);
         }
-        let last = mask(transitions, |tr| tr.group_start == 0, batch.device())?;
-        let x0 = states.jump_x0.f_where_self(&last, &target.x0)?;
-        Ok((Target { x0, ..target }, states))
+        let clean = self.tract.phase().clean_end();
+        let last = mask(transitions, |at| at.group_start == clean, batch.device())?;
+        let x0 = states.jump_x0.f_where_self(&last, &states.x0)?;
+        Ok(TractStates { x0, ..states })
+    }
+}
+
+impl Objective for Btd {
+    fn asks(&self) -> Asks {
+        Asks { teacher: true, self_teacher: false }
+    }
+
+    fn target(&self, teachers: &Teachers<'_>, batch: &Batch) -> Result<Target> {
+        let states = self.states(teachers.teacher()?, batch, &self.draw(&batch.draws)?)?;
+        let TractConfig { weighting, reduction, .. } = *self.tract.config();
+        Ok(states.into_target(weighting, reduction))
     }
 }

@@ -1,13 +1,16 @@
 //! The denoising objective (arXiv 2006.11239, in the `x0` form of arXiv 2202.00512): how teachers are made.
 
+use std::sync::Arc;
+
 use fewstep_models::Levels;
+use fewstep_random::{Draws, Stream};
 use fewstep_samplers::diffuse;
-use fewstep_schedules::{NoiseLevel, Schedule, Weighting};
-use fewstep_torch::no_grad;
+use fewstep_schedules::{NoiseLevel, NoiseSchedule, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::error::Result;
+use crate::objective::{Asks, Objective, Teachers};
 use crate::target::{Reduction, Target};
 
 /// At which noise a teacher is trained.
@@ -87,32 +90,77 @@ impl DenoisingConfig {
 }
 
 /// The denoising objective on a schedule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Denoising {
-    /// Noise levels by time.
-    pub schedule: Schedule,
-    /// Options.
-    pub config: DenoisingConfig,
+    schedule: Arc<dyn NoiseSchedule>,
+    config: DenoisingConfig,
 }
 
 impl Denoising {
-    /// The level for a uniform draw in `(0, 1]` and a standard normal one, of which it uses one.
-    pub(crate) fn level(&self, uniform: f64, normal: f64) -> NoiseLevel {
-        match self.config.noise {
-            NoiseDraw::UniformTime => self.schedule.at(uniform),
-            NoiseDraw::LogNormal { mean, std } => NoiseLevel::from_sigma((mean + std * normal).exp()),
-        }
-    }
-
-    /// The clean image is the target at the drawn `levels`.
+    /// The objective on `schedule`.
     ///
     /// # Errors
-    /// Not one level for each image, or libtorch fails.
-    pub fn target(&self, batch: &Batch, levels: &[NoiseLevel]) -> Result<Target> {
-        batch.expect("levels", levels.len())?;
-        let _guard = no_grad();
-        let at = Levels::new(levels.to_vec());
+    /// Options or parameters of the schedule that are out of range.
+    pub fn new(schedule: impl NoiseSchedule + 'static, config: DenoisingConfig) -> Result<Self> {
+        schedule.validate()?;
+        config.validate()?;
+        Ok(Self { schedule: Arc::new(schedule), config })
+    }
+
+    /// The noise level of each sample.
+    pub fn draw(&self, draws: &Draws) -> Vec<NoiseLevel> {
+        draws.map(Stream::Time, |key, n| match self.config.noise {
+            // In (0, 1]: at time 0 some schedules have no noise at all.
+            NoiseDraw::UniformTime => self.schedule.at(1.0 - key.unit(n)),
+            NoiseDraw::LogNormal { mean, std } => {
+                let normal = f64::from(key.normals(&[n], 1)[0]);
+                NoiseLevel::from_sigma((mean + std * normal).exp())
+            }
+        })
+    }
+}
+
+impl Objective for Denoising {
+    fn asks(&self) -> Asks {
+        Asks::default()
+    }
+
+    /// The clean image is the target.
+    fn target(&self, _: &Teachers<'_>, batch: &Batch) -> Result<Target> {
+        let at = Levels::new(self.draw(&batch.draws));
+        batch.expect("samples", at.len())?;
         let x_t = diffuse(&batch.x0, &batch.noise, &at)?;
-        Ok(Target { x_t, at, x0: batch.x0.shallow_clone() })
+        let weights = at.iter().map(|level| self.config.weighting.at(level)).collect();
+        Ok(Target { x_t, at, x0: batch.x0.shallow_clone(), weights, reduction: self.config.reduction })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fewstep_schedules::Schedule;
+
+    #[test]
+    fn levels_follow_the_schedule_or_the_log_normal() {
+        let draws = Draws::new(1, 0, (0..4000).collect());
+        let draw = |noise| {
+            let config = DenoisingConfig { noise, ..DenoisingConfig::default() };
+            let schedule = Schedule::LinearBeta { beta_min: 0.1, beta_max: 20.0 };
+            Denoising::new(schedule, config).unwrap().draw(&draws)
+        };
+        // Time is never 0, where this schedule has no noise at all.
+        assert!(draw(NoiseDraw::UniformTime).iter().all(|l| l.sigma > 0.0 && l.sigma < 1.0));
+        let logs: Vec<f64> =
+            draw(NoiseDraw::LogNormal { mean: -1.2, std: 1.2 }).iter().map(|l| l.sigma.ln()).collect();
+        let mean = logs.iter().sum::<f64>() / 4000.0;
+        let std = (logs.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / 4000.0).sqrt();
+        // Standard errors: 1.2 / sqrt(4000) = 0.019 and 0.013; five of each.
+        assert!((mean + 1.2).abs() < 0.095 && (std - 1.2).abs() < 0.067, "{mean} {std}");
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        let config = DenoisingConfig::edm(-0.5);
+        assert!(Denoising::new(Schedule::default(), config).unwrap_err().to_string().contains("sigma_data"));
     }
 }

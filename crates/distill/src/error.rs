@@ -23,13 +23,32 @@ pub enum Error {
         got: usize,
     },
     /// A transition of BTD that is not two steps long.
-    #[error("BTD takes two teacher steps at once: from index {t} to {group_start} there is one")]
-    NotTwoSteps {
-        /// Where the student stands.
-        t: usize,
-        /// Where it must land.
-        group_start: usize,
+    #[error("BTD takes two teacher steps at once, but a transition has one")]
+    NotTwoSteps,
+    /// A phase that BTD cannot do.
+    #[error("BTD halves the steps in every phase, but one goes from {from} to {to}")]
+    NoHalving {
+        /// Steps of the phase's teacher.
+        from: usize,
+        /// Steps of its student.
+        to: usize,
     },
+    /// An objective that asks a network which is not there.
+    #[error("the objective asks a {which}, and there is none: does its `asks` name it?")]
+    NoTeacher {
+        /// Which network.
+        which: &'static str,
+    },
+    /// An error of an objective outside these crates.
+    #[error("{0}")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The error of an objective outside these crates.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
 }
 
 impl From<tch::TchError> for Error {

@@ -1,11 +1,10 @@
 //! A regression target for the student, and the loss.
 
 use fewstep_models::{Denoiser, Levels};
-use fewstep_schedules::Weighting;
 use fewstep_torch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How the squared error of one image becomes one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +17,7 @@ pub enum Reduction {
     Mean,
 }
 
-/// What the student is asked and what it should answer. It carries no gradient.
+/// What the student is asked, what it should answer, and how much an error counts. It carries no gradient.
 #[derive(Debug)]
 pub struct Target {
     /// States shown to the student, f64 `[B, C, H, W]`.
@@ -27,30 +26,32 @@ pub struct Target {
     pub at: Levels,
     /// The clean images it should answer with, f64 `[B, C, H, W]`.
     pub x0: Tensor,
+    /// Weight of each image's squared error.
+    pub weights: Vec<f64>,
+    /// How the squared error of an image becomes one number.
+    pub reduction: Reduction,
 }
 
 impl Target {
-    /// `w(level) |student(x_t) - x0|^2` of every image; the gradient flows to the student.
+    /// `weight |student(x_t) - x0|^2` of every image; the gradient flows to the student.
     ///
     /// # Shapes
-    /// The result is f64 `[B]`. The objective's value is its mean over the whole batch.
+    /// The result is f64 `[B]`.
     ///
     /// # Errors
-    /// The student fails.
-    pub fn losses(
-        &self,
-        student: &dyn Denoiser,
-        labels: Option<&Tensor>,
-        weighting: Weighting,
-        reduction: Reduction,
-    ) -> Result<Tensor> {
-        let error = student.denoise(&self.x_t, &self.at, labels)?.f_sub(&self.x0)?;
+    /// The student fails, or there is not one weight per image.
+    pub fn losses(&self, student: &dyn Denoiser) -> Result<Tensor> {
+        if self.weights.len() != self.at.len() {
+            let (expected, got) = (self.at.len(), self.weights.len());
+            return Err(Error::Count { what: "weights", expected, got });
+        }
+        let error = student.denoise(&self.x_t, &self.at)?.f_sub(&self.x0)?;
         let square = error.f_mul(&error)?.f_flatten(1, -1)?;
-        let per_image = match reduction {
+        let per_image = match self.reduction {
             Reduction::Sum => square.f_sum_dim_intlist(1, false, Kind::Double)?,
             Reduction::Mean => square.f_mean_dim(1, false, Kind::Double)?,
         };
-        let weight = self.at.column(self.x_t.device(), |l| weighting.at(l))?.f_view([-1])?;
-        Ok(per_image.f_mul(&weight)?)
+        let weights = Tensor::f_from_slice(&self.weights)?.f_to_device(self.x_t.device())?;
+        Ok(per_image.f_mul(&weights)?)
     }
 }

@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fewstep_eval::{KernelSubsets, kernel_distance_subsets, precision_recall};
-use fewstep_torch::{Key, Stream};
+use fewstep_random::{Key, Stream};
 use std::hint::black_box;
 use tch::Tensor;
 

@@ -11,7 +11,8 @@
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, checked_rows};
 use crate::workers::{LARGE, in_order};
-use fewstep_torch::{Key, ScalarOps, Stream};
+use fewstep_random::{Key, Stream};
+use fewstep_torch::ScalarOps;
 use tch::{Kind, Tensor};
 
 /// Rows of a tile of the kernel matrix; not fewer for the reason given in `neighbours`.

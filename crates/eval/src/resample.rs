@@ -15,7 +15,7 @@ use crate::gaussian::Gaussian;
 use crate::moments::Moments;
 use crate::rows::{all_finite, checked_rows};
 use crate::workers::{LARGE, in_order};
-use fewstep_torch::{Key, Stream};
+use fewstep_random::{Key, Stream};
 use std::num::NonZero;
 use tch::{Device, Tensor};
 

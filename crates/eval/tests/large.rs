@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use fewstep_eval::precision_recall;
-use fewstep_torch::{Key, Stream};
+use fewstep_random::{Key, Stream};
 use tch::Tensor;
 
 const N: u64 = 10_000;

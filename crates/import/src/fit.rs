@@ -2,23 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use fewstep_models::Model;
-use fewstep_torch::{Kind, Role, Tensor};
+use fewstep_torch::{Kind, Layout, Role, Tensor};
 
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-/// The network's flat buffer from `sources`: all there, none left over, each of the right shape and finite. `foreign` is what
+/// The flat buffer of a network with this `layout` from `sources`: all there, none left over, each of the right shape and finite. `foreign` is what
 /// the file would call a tensor of ours.
 pub(crate) fn flat(
-    model: &Model,
+    layout: &Layout,
     sources: &[Source<'_>],
     foreign: &dyn Fn(&str) -> String,
 ) -> Result<Tensor> {
     let by_name: BTreeMap<&str, &Source<'_>> = sources.iter().map(|s| (s.name.as_str(), s)).collect();
     let mut problems = Vec::new();
     let mut known = 0;
-    for param in model.layout().params() {
+    for param in layout.params() {
         let Some(source) = by_name.get(param.name.as_str()) else {
             // What follows from the description may be left out.
             if param.role != Role::Computed {
@@ -38,7 +37,7 @@ pub(crate) fn flat(
     }
     if known < by_name.len() {
         let names: std::collections::BTreeSet<&str> =
-            model.layout().params().iter().map(|p| p.name.as_str()).collect();
+            layout.params().iter().map(|p| p.name.as_str()).collect();
         let extra = sources.iter().filter(|s| !names.contains(s.name.as_str()));
         problems.extend(
             extra.map(|s| format!("`{}` of shape {:?} is no tensor of the network", s.origin(), s.shape)),
@@ -49,7 +48,7 @@ pub(crate) fn flat(
     }
     let tensors: HashMap<String, Tensor> =
         sources.iter().map(|s| Ok((s.name.clone(), s.tensor()?))).collect::<Result<_>>()?;
-    let flat = model.layout().gather("the file", &tensors, Kind::Float)?;
+    let flat = layout.gather("the file", &tensors, Kind::Float)?;
     if flat.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
         return Err(Error::Mismatch { problems: not_finite(sources, &tensors)? });
     }

@@ -31,8 +31,7 @@ mod vote;
 use std::fmt;
 
 use fewstep_formats::{Checkpoint, NamedArray};
-use fewstep_models::{Architecture, Model, ModelConfig};
-use fewstep_schedules::Schedule;
+use fewstep_models::{ModelConfig, Network};
 use fewstep_torch::Tensor;
 
 use crate::entry::{Entry, Family};
@@ -115,22 +114,13 @@ impl fmt::Debug for Recognised<'_> {
 }
 
 impl Recognised<'_> {
-    /// The schedule that networks of this kind are used with; their files do not hold it. A DDPM U-Net's time input is made
-    /// for the cosine schedule of log-SNR -20 to 20 (progressive distillation and TRACT); EDM's networks have Karras' levels.
-    pub fn schedule(&self) -> Schedule {
-        match self.config.network {
-            Architecture::DdpmUnet(_) => Schedule::default(),
-            Architecture::SongUnet(_) | Architecture::AdmUnet(_) => Schedule::karras(),
-        }
-    }
-
-    /// The parameters in `model`'s order, f32 `[total]` on the CPU; `model` is the network of [`Recognised::config`].
+    /// The parameters in `network`'s order, f32 `[total]` on the CPU; `network` is that of [`Recognised::config`].
     ///
     /// # Errors
     /// [`Error::Mismatch`] lists tensors that are missing, left over, of another shape, of whole numbers or not finite, under
     /// the file's own names.
-    pub fn parameters(&self, model: &Model) -> Result<Tensor> {
-        fit::flat(model, &self.sources, &|ours| shown_name(&self.naming.foreign(ours)))
+    pub fn parameters(&self, network: &dyn Network) -> Result<Tensor> {
+        fit::flat(network.layout(), &self.sources, &|ours| shown_name(&self.naming.foreign(ours)))
     }
 }
 

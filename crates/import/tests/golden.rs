@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use fewstep_formats::{Format, read_checkpoint};
 use fewstep_import::{Error, Hints, Unsaid, recognise};
-use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
+use fewstep_models::ddpm::{DdpmConfig, DdpmNetwork, Heads, Resampling};
 use fewstep_models::edm::{AdmConfig, Preconditioner, SongConfig};
-use fewstep_models::{Architecture, Denoiser, Levels, Model, ModelConfig, Prediction};
+use fewstep_models::{Architecture, Conditions, Denoiser, Levels, ModelConfig, Prediction};
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Params, Stored, Tensor, load, no_grad};
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn check_probes(what: &str, params: &Params, expected: &Stored) {
     assert_eq!(checked, wanted, "{what}: tensors with probes");
 }
 
-fn check_output(what: &str, model: &Model, params: &Params, expected: &Stored) {
+fn check_output(what: &str, config: &ModelConfig, params: &Params, expected: &Stored) {
     let _guard = no_grad();
     let tensor = |name: &str| &expected.tensors[name];
     let levels = |name: &str, level: fn(f64) -> NoiseLevel| {
@@ -175,15 +175,18 @@ fn check_output(what: &str, model: &Model, params: &Params, expected: &Stored) {
                 .collect(),
         )
     };
-    let pairs: Vec<(Tensor, Tensor)> = if let Architecture::DdpmUnet(_) = model.config().network {
+    let pairs: Vec<(Tensor, Tensor)> = if let Architecture::DdpmUnet(unet) = &config.network {
         let at = levels("logsnr", NoiseLevel::from_log_snr);
-        let out = model.forward(params, tensor("x"), &at, expected.tensors.get("y")).unwrap();
+        let network = DdpmNetwork::new(unet.clone(), config.prediction).unwrap();
+        let cond = Conditions { labels: expected.tensors.get("y"), ..Conditions::default() };
+        let out = network.forward(params, tensor("x"), &at, cond).unwrap();
         vec![(out, tensor("out").shallow_clone())]
     } else {
         let at = levels("sigma", NoiseLevel::from_sigma);
-        let labels = Some(tensor("class_onehot")).filter(|_| model.config().n_classes() > 0);
+        let labels = Some(tensor("class_onehot")).filter(|_| config.n_classes() > 0);
         let x = tensor("x").to_kind(Kind::Double);
-        let out = model.denoiser(params).denoise(&x, &at, labels).unwrap();
+        let network = config.build().unwrap();
+        let out = network.denoiser(params).with_labels(labels).denoise(&x, &at).unwrap();
         (0..at.len() as i64).map(|i| (out.get(i), tensor("denoised").get(i))).collect()
     };
     let vp = expected.metadata.get("precond").is_some_and(|class| class == "VPPrecond");
@@ -216,11 +219,11 @@ fn check_folder(folder: &Path) -> usize {
         let found = recognise(&checkpoint, &hints).unwrap_or_else(|e| panic!("{}: {e}", name(path)));
         assert_eq!(with_heads_of(found.config.clone(), &want), want, "{}", name(path));
         assert_eq!(found.notes, Vec::<String>::new(), "{}", name(path));
-        let model = Model::new(found.config.clone()).unwrap();
-        let flat = found.parameters(&model).unwrap();
-        let params = Params::frozen(model.layout().clone(), &flat).unwrap();
+        let network = found.config.build().unwrap();
+        let flat = found.parameters(network.as_ref()).unwrap();
+        let params = Params::frozen(network.layout().clone(), &flat).unwrap();
         check_probes(&name(path), &params, &stored);
-        check_output(&name(path), &model, &params, &stored);
+        check_output(&name(path), &found.config, &params, &stored);
         n_checked += 1;
     }
     n_checked

@@ -7,7 +7,7 @@ use fewstep_formats::Value;
 use fewstep_import::{Error, Hints, Unsaid, recognise};
 use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
-use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
+use fewstep_models::{Architecture, ModelConfig, Prediction};
 use made::{arrays, checkpoint};
 
 /// EDM's classes for its preconditioners.
@@ -46,8 +46,8 @@ fn ddpm_unets_of_every_option() {
         let mut config = config;
         config.attention_resolutions.sort_unstable_by_key(|r| -r);
         let want = ModelConfig { network: Architecture::DdpmUnet(config.clone()), prediction };
-        let model = Model::new(want.clone()).unwrap();
-        let file = checkpoint(arrays(&model, "net.module."), None, Value::Null);
+        let network = want.build().unwrap();
+        let file = checkpoint(arrays(network.as_ref(), "net.module."), None, Value::Null);
         let hints = Hints {
             resolution: Some(config.resolution),
             heads: Some(config.heads),
@@ -56,7 +56,7 @@ fn ddpm_unets_of_every_option() {
         };
         let found = recognise(&file, &hints).unwrap();
         assert_eq!((found.config.clone(), found.entry.as_str()), (want, "net.module"));
-        assert_eq!(found.parameters(&model).unwrap(), model.layout().initial(1).unwrap());
+        assert_eq!(found.parameters(network.as_ref()).unwrap(), network.layout().initial(1).unwrap());
     }
 }
 
@@ -100,8 +100,8 @@ fn edm_networks_of_every_option() {
     all.push((Architecture::AdmUnet(AdmConfig { preconditioner: iddpm, ..adm }), iddpm));
     for (network, preconditioner) in all {
         let want = ModelConfig { network, prediction: Prediction::X0 };
-        let model = Model::new(want.clone()).unwrap();
-        let flat = model.layout().initial(1).unwrap();
+        let network = want.build().unwrap();
+        let flat = network.layout().initial(1).unwrap();
         // As a pickle, whose class says the preconditioner.
         let options = match preconditioner {
             Preconditioner::Edm { sigma_data } => {
@@ -109,12 +109,12 @@ fn edm_networks_of_every_option() {
             }
             _ => Value::Null,
         };
-        let file = checkpoint(arrays(&model, ""), Some(class(preconditioner)), options);
+        let file = checkpoint(arrays(network.as_ref(), ""), Some(class(preconditioner)), options);
         let found = recognise(&file, &Hints::default()).unwrap();
         assert_eq!(found.config, want);
-        assert_eq!(found.parameters(&model).unwrap(), flat);
+        assert_eq!(found.parameters(network.as_ref()).unwrap(), flat);
         // As a state dict below a key, which does not (but for iDDPM, by its buffer).
-        let file = checkpoint(arrays(&model, "ema."), None, Value::Null);
+        let file = checkpoint(arrays(network.as_ref(), "ema."), None, Value::Null);
         if preconditioner != iddpm {
             let Err(Error::Unsaid { what }) = recognise(&file, &Hints::default()) else {
                 unreachable!("a state dict does not say its preconditioner")
@@ -124,7 +124,7 @@ fn edm_networks_of_every_option() {
         let hints = Hints { preconditioner: Some(preconditioner), ..Hints::default() };
         let found = recognise(&file, &hints).unwrap();
         assert_eq!(found.config, want);
-        assert_eq!(found.parameters(&model).unwrap(), flat);
+        assert_eq!(found.parameters(network.as_ref()).unwrap(), flat);
     }
 }
 
@@ -132,8 +132,8 @@ fn edm_networks_of_every_option() {
 fn filters_may_be_left_out_when_they_are_said() {
     let config = SongConfig { channels: 16, n_res_blocks: 1, ..SongConfig::cifar10_ncsnpp() };
     let want = ModelConfig { network: Architecture::SongUnet(config), prediction: Prediction::X0 };
-    let model = Model::new(want.clone()).unwrap();
-    let mut tensors = arrays(&model, "");
+    let network = want.build().unwrap();
+    let mut tensors = arrays(network.as_ref(), "");
     tensors.retain(|a| !a.name.ends_with("resample_filter"));
     let file = checkpoint(tensors, Some("EDMPrecond"), Value::Null);
     let e = recognise(&file, &Hints::default()).unwrap_err();
@@ -141,10 +141,10 @@ fn filters_may_be_left_out_when_they_are_said() {
     let said = |taps: &[f64]| Hints { resample_filter: Some(taps.to_vec()), ..Hints::default() };
     let found = recognise(&file, &said(&[1.0, 3.0, 3.0, 1.0])).unwrap();
     assert_eq!(found.config, want);
-    assert_eq!(found.parameters(&model).unwrap(), model.layout().initial(1).unwrap());
+    assert_eq!(found.parameters(network.as_ref()).unwrap(), network.layout().initial(1).unwrap());
     // Taps that contradict the file's buffers are found out when tensors are compared.
-    let whole = checkpoint(arrays(&model, ""), Some("EDMPrecond"), Value::Null);
+    let whole = checkpoint(arrays(network.as_ref(), ""), Some("EDMPrecond"), Value::Null);
     let wrong = recognise(&whole, &said(&[1.0, 2.0, 2.0, 1.0])).unwrap();
-    let e = wrong.parameters(&Model::new(wrong.config.clone()).unwrap()).unwrap_err().to_string();
+    let e = wrong.parameters(wrong.config.build().unwrap().as_ref()).unwrap_err().to_string();
     assert!(e.contains("resample_filter") && e.contains("other values"), "{e}");
 }

@@ -7,7 +7,7 @@ use fewstep_formats::{Checkpoint, DType, Format, NamedArray, Value};
 use fewstep_import::{Hints, recognise};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::{Preconditioner, SongConfig};
-use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
+use fewstep_models::{Architecture, ModelConfig, Prediction};
 use made::{FILES, arrays, checkpoint, golden, hints, import};
 
 /// Every tensor that the network needs, by its place in the file.
@@ -150,9 +150,8 @@ fn options_that_contradict_the_tensors_are_named() {
         n_classes: 10,
         ..SongConfig::cifar10_ddpmpp()
     };
-    let network = Architecture::SongUnet(network);
-    let model = Model::new(ModelConfig { network, prediction: Prediction::X0 }).unwrap();
-    let whole = checkpoint(arrays(&model, ""), Some("EDMPrecond"), Value::Null);
+    let network = ModelConfig::from(Architecture::SongUnet(network)).build().unwrap();
+    let whole = checkpoint(arrays(network.as_ref(), ""), Some("EDMPrecond"), Value::Null);
     let with = |key: &str, value: Value| {
         let mut file = whole.clone();
         file.options = Value::Map(vec![(key.to_owned(), value)]);

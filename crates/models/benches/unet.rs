@@ -4,7 +4,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use fewstep_models::ddpm::DdpmConfig;
 use fewstep_models::edm::SongConfig;
-use fewstep_models::{Architecture, Denoiser, Levels, Model, ModelConfig, Prediction};
+use fewstep_models::{Architecture, Denoiser, Levels, ModelConfig, Prediction};
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Device, Kind, Params, Tensor, no_grad};
 
@@ -31,14 +31,15 @@ fn unet(c: &mut Criterion) {
         ("ncsnpp32_b4", SongUnet(ncsnpp), Prediction::X0, 4),
     ] {
         let config = ModelConfig { network, prediction };
-        let model = Model::new(config).expect("valid");
-        let params = Params::frozen(model.layout().clone(), &model.layout().initial(0).expect("allocate"));
+        let network = config.build().expect("valid");
+        let params =
+            Params::frozen(network.layout().clone(), &network.layout().initial(0).expect("allocate"));
         let params = params.expect("sizes fit");
-        let [ch, h, w] = model.config().image_shape();
+        let [ch, h, w] = network.image_shape();
         let x = Tensor::zeros([batch as i64, ch, h, w], (Kind::Double, Device::Cpu));
         let at = Levels::uniform(NoiseLevel::from_log_snr(0.0), batch);
-        let denoiser = model.denoiser(&params);
-        c.bench_function(&format!("unet/forward_{name}"), |b| b.iter(|| denoiser.denoise(&x, &at, None)));
+        let denoiser = network.denoiser(&params);
+        c.bench_function(&format!("unet/forward_{name}"), |b| b.iter(|| denoiser.denoise(&x, &at)));
     }
 }
 

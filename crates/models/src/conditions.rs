@@ -1,24 +1,24 @@
-//! What a network is told besides the image and its noise.
+//! What a network's answer depends on besides the image and its noise level.
 
 use fewstep_torch::{Kind, Params, ScalarOps, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::Dropout;
 
-/// Class and augmentation of every image of a batch.
+/// Conditions of every image of a batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions<'a> {
-    /// Labels, i64 `[B]`; for EDM's networks also vectors of class weights, floating point `[B, n_classes]`. Without them a network of
-    /// EDM that has classes is told none (a vector of zeros), a DDPM network refuses; one without classes ignores them.
+    /// Labels, i64 `[B]`; EDM's networks also take class weights, floating point `[B, n_classes]`. A network without classes
+    /// ignores them. A DDPM network with classes refuses to go without; one of EDM's then sees a vector of zeros.
     pub labels: Option<&'a Tensor>,
-    /// Numbers that describe the augmentation, floating point `[B, augment_dim]`. Without them a network that knows augmentations
-    /// takes the images as they are; other networks ignore them.
+    /// Augmentation parameters, floating point `[B, augment_dim]`. Without them a network that takes them treats the images
+    /// as not augmented; a network that takes none ignores them.
     pub augment: Option<&'a Tensor>,
     /// Dropout of this pass, in training.
     pub dropout: Option<&'a Dropout>,
 }
 
-/// What every block is told.
+/// The inputs that all blocks share.
 #[derive(Debug)]
 pub(crate) struct BlockInputs<'a> {
     /// `[B, emb_channels]`.
@@ -41,7 +41,7 @@ impl BlockInputs<'_> {
 pub(crate) struct Vectors<'a> {
     /// `[B, n_classes]`, if the network has classes.
     pub(crate) classes: Option<Tensor>,
-    /// `[B, augment_dim]`, if the network knows augmentations and is told one.
+    /// `[B, augment_dim]`, if the network takes augmentation parameters and there are any.
     pub(crate) augment: Option<Tensor>,
     pub(crate) dropout: Option<&'a Dropout>,
 }

@@ -28,8 +28,8 @@ impl<D: Denoiser> Counted<D> {
 }
 
 impl<D: Denoiser> Denoiser for Counted<D> {
-    fn denoise(&self, x_t: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
+    fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor> {
         self.evaluations.set(self.evaluations.get() + 1);
-        self.inner.denoise(x_t, at, labels)
+        self.inner.denoise(x_t, at)
     }
 }

@@ -5,22 +5,25 @@ use fewstep_torch::Tensor;
 use crate::error::{Error, Result};
 use crate::levels::Levels;
 
-/// Something that estimates the clean image from a noisy one: `E[x0 | x_t]`.
+/// An estimate of the clean image from a noisy one: `E[x0 | x_t]`.
+///
+/// Whatever else the estimate depends on (labels, dropout, clipping, guidance) is part of the denoiser: a wrapper around
+/// another one, such as [`Clipped`](crate::Clipped), or a [`NetworkDenoiser`](crate::NetworkDenoiser) with its conditions.
 pub trait Denoiser {
-    /// The estimate `x0_hat` of the clean images, unclipped.
+    /// The estimate `x0_hat` of the clean images.
     ///
     /// # Shapes
-    /// `x_t` is f64 `[B, C, H, W]` at the noise levels `at` (one a sample), `labels` is i64 `[B]`; the result is f64
-    /// `[B, C, H, W]` on the same device.
+    /// `x_t` is f64 `[B, C, H, W]` at the noise levels `at`, one per sample; the result is f64 `[B, C, H, W]` on the same
+    /// device.
     ///
     /// # Errors
     /// Shapes that do not fit, a label out of range, or a failure of libtorch.
-    fn denoise(&self, x_t: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor>;
+    fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor>;
 }
 
 impl<D: Denoiser + ?Sized> Denoiser for &D {
-    fn denoise(&self, x_t: &Tensor, at: &Levels, labels: Option<&Tensor>) -> Result<Tensor> {
-        (**self).denoise(x_t, at, labels)
+    fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor> {
+        (**self).denoise(x_t, at)
     }
 }
 
@@ -32,7 +35,7 @@ pub(crate) fn check_batch(x_t: &Tensor, at: &Levels) -> Result<()> {
     }
     Err(Error::Input {
         what: "x_t",
-        expected: format!("[{}, C, H, W], one level a sample", at.len()),
+        expected: format!("[{}, C, H, W], one level per sample", at.len()),
         got: size,
     })
 }

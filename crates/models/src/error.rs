@@ -24,7 +24,7 @@ pub enum Error {
         what: &'static str,
         /// What was expected.
         expected: String,
-        /// Shape that was given.
+        /// Shape that was cond.
         got: Vec<i64>,
     },
     /// A class that the network does not have.
@@ -37,6 +37,24 @@ pub enum Error {
         /// Classes of the network.
         n_classes: i64,
     },
+    /// A model of a kind that these crates do not have.
+    #[error(
+        "network `{name}` is none of fewstep's own; load its file with `ModelFile::load_with` and the network itself"
+    )]
+    Custom {
+        /// What the network calls itself.
+        name: String,
+    },
+    /// An error of a network or denoiser outside these crates.
+    #[error("{0}")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The error of a network or denoiser outside these crates.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
 }
 
 impl From<tch::TchError> for Error {

@@ -15,7 +15,7 @@ pub struct Point {
 }
 
 impl Denoiser for Point {
-    fn denoise(&self, x_t: &Tensor, at: &Levels, _labels: Option<&Tensor>) -> Result<Tensor> {
+    fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor> {
         check_batch(x_t, at)?;
         Ok(self.mean.f_expand_as(x_t)?)
     }
@@ -55,7 +55,7 @@ impl Gaussian {
 }
 
 impl Denoiser for Gaussian {
-    fn denoise(&self, x_t: &Tensor, at: &Levels, _labels: Option<&Tensor>) -> Result<Tensor> {
+    fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor> {
         check_batch(x_t, at)?;
         let device = x_t.device();
         let gain = at.column(device, |l| l.alpha * self.std * self.std / self.spread(l).powi(2))?;
@@ -77,7 +77,7 @@ pub struct Mixture {
 }
 
 impl Denoiser for Mixture {
-    fn denoise(&self, x_t: &Tensor, at: &Levels, _labels: Option<&Tensor>) -> Result<Tensor> {
+    fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor> {
         check_batch(x_t, at)?;
         let device = x_t.device();
         let spread2 = |l: NoiseLevel| (l.alpha * self.std).powi(2) + l.sigma * l.sigma;
@@ -109,8 +109,8 @@ mod tests {
         let mean = image(&[0.3, -0.7]);
         let at = Levels::uniform(NoiseLevel::from_log_snr(0.4), 3);
         let x_t = Tensor::arange(6, (Kind::Double, Device::Cpu)).view([3, 1, 1, 2]) * 0.3 - 0.8;
-        let gaussian = Gaussian { mean: mean.copy(), std: 0.4 }.denoise(&x_t, &at, None).unwrap();
-        let mixture = Mixture { means: mean, std: 0.4 }.denoise(&x_t, &at, None).unwrap();
+        let gaussian = Gaussian { mean: mean.copy(), std: 0.4 }.denoise(&x_t, &at).unwrap();
+        let mixture = Mixture { means: mean, std: 0.4 }.denoise(&x_t, &at).unwrap();
         assert!((gaussian - mixture).abs().max().double_value(&[]) < 1e-14);
     }
 
@@ -121,7 +121,7 @@ mod tests {
         let g = Gaussian { mean: image(&[0.5]), std: 2.0 };
         let at = Levels::uniform(level, 1);
         let slope = level.alpha * 4.0 / (level.alpha.powi(2) * 4.0 + level.sigma.powi(2));
-        let got = g.denoise(&image(&[1.7]), &at, None).unwrap().double_value(&[0, 0, 0, 0]);
+        let got = g.denoise(&image(&[1.7]), &at).unwrap().double_value(&[0, 0, 0, 0]);
         assert!((got - (0.5 + slope * (1.7 - 0.8 * 0.5))).abs() < 1e-14);
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn symmetric_mixture_answers_zero_in_the_middle_and_a_mean_far_out() {
         let m = Mixture { means: Tensor::from_slice(&[1.0, -1.0]).view([2, 1, 1, 1]), std: 0.0 };
         let at = Levels::uniform(NoiseLevel { alpha: 1.0, sigma: 0.2 }, 2);
-        let got = m.denoise(&Tensor::from_slice(&[0.0, 1.1]).view([2, 1, 1, 1]), &at, None).unwrap();
+        let got = m.denoise(&Tensor::from_slice(&[0.0, 1.1]).view([2, 1, 1, 1]), &at).unwrap();
         assert!(got.double_value(&[0, 0, 0, 0]).abs() < 1e-14);
         assert!((got.double_value(&[1, 0, 0, 0]) - 1.0).abs() < 1e-12);
     }
@@ -138,6 +138,6 @@ mod tests {
     fn a_batch_without_a_level_for_each_sample_is_refused() {
         let p = Point { mean: image(&[0.0]) };
         let at = Levels::uniform(NoiseLevel { alpha: 1.0, sigma: 1.0 }, 2);
-        assert!(p.denoise(&image(&[1.0]), &at, None).is_err());
+        assert!(p.denoise(&image(&[1.0]), &at).is_err());
     }
 }

@@ -1,8 +1,10 @@
 //! EDM's networks: what holds whatever the weights are.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
-use fewstep_models::{Architecture, Denoiser, Levels, Model, ModelConfig, Prediction};
+use fewstep_models::{Architecture, Denoiser, Levels, ModelConfig, Network};
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Device, Kind, Params, Tensor};
 
@@ -33,12 +35,12 @@ fn adm() -> AdmConfig {
     }
 }
 
-fn build(network: Architecture) -> fewstep_models::Result<Model> {
-    Model::new(ModelConfig { network, prediction: Prediction::X0 })
+fn build(network: Architecture) -> fewstep_models::Result<Arc<dyn Network>> {
+    ModelConfig::from(network).build()
 }
 
-/// Models of all architectures, with parameters that are not zero anywhere.
-fn all() -> Vec<(Model, Params)> {
+/// Networks of all architectures, with parameters that are not zero anywhere.
+fn all() -> Vec<(Arc<dyn Network>, Params)> {
     let iddpm = AdmConfig { preconditioner: Preconditioner::Iddpm {}, ..adm() };
     let skip = SongConfig { encoder: Encoder::Skip, decoder: Decoder::Skip, ..song() };
     let vp =
@@ -46,18 +48,18 @@ fn all() -> Vec<(Model, Params)> {
     use Architecture::{AdmUnet, SongUnet};
     [SongUnet(song()), SongUnet(skip), SongUnet(vp), AdmUnet(adm()), AdmUnet(iddpm)]
         .map(|network| {
-            let model = build(network).unwrap();
-            let flat = model.layout().initial(7).unwrap();
+            let network = build(network).unwrap();
+            let flat = network.layout().initial(7).unwrap();
             let wave = (Tensor::arange(flat.size()[0], (Kind::Float, Device::Cpu)) * 12.9898).sin() * 0.05;
-            let mut params = Params::frozen(model.layout().clone(), &flat).unwrap().to_named();
-            let moved = Params::frozen(model.layout().clone(), &(flat + wave)).unwrap().to_named();
+            let mut params = Params::frozen(network.layout().clone(), &flat).unwrap().to_named();
+            let moved = Params::frozen(network.layout().clone(), &(flat + wave)).unwrap().to_named();
             // Constants stay what they are.
-            for p in model.layout().params().iter().filter(|p| p.role == fewstep_torch::Role::Trained) {
+            for p in network.layout().params().iter().filter(|p| p.role == fewstep_torch::Role::Trained) {
                 params.insert(p.name.clone(), moved[&p.name].shallow_clone());
             }
-            let flat = model.layout().gather("moved", &params, Kind::Float).unwrap();
-            let params = Params::frozen(model.layout().clone(), &flat).unwrap();
-            (model, params)
+            let flat = network.layout().gather("moved", &params, Kind::Float).unwrap();
+            let params = Params::frozen(network.layout().clone(), &flat).unwrap();
+            (network, params)
         })
         .into()
 }
@@ -80,10 +82,10 @@ fn only_the_ratio_of_signal_and_noise_counts() {
     let exploding = sigmas(&[0.4, 3.0]);
     let preserving = Levels::new(exploding.iter().map(|l| l.variance_preserving()).collect());
     let alpha = preserving.column(Device::Cpu, |l| l.alpha).unwrap();
-    for (model, params) in all() {
-        let d = model.denoiser(&params);
-        let a = d.denoise(&x, &exploding, None).unwrap();
-        let b = d.denoise(&(&x * &alpha), &preserving, None).unwrap();
+    for (network, params) in all() {
+        let d = network.denoiser(&params);
+        let a = d.denoise(&x, &exploding).unwrap();
+        let b = d.denoise(&(&x * &alpha), &preserving).unwrap();
         assert_eq!((a.kind(), a.size()), (Kind::Double, x.size()));
         assert!(max_abs(&(&a - &b)) < 1e-4 * max_abs(&a), "{}", max_abs(&(a - b)));
     }
@@ -92,8 +94,8 @@ fn only_the_ratio_of_signal_and_noise_counts() {
 #[test]
 fn at_no_noise_the_answer_is_the_state() {
     let x = images(2).to_kind(Kind::Float).to_kind(Kind::Double);
-    for (model, params) in all() {
-        let got = model.denoiser(&params).denoise(&x, &sigmas(&[0.0, 1.0]), None).unwrap();
+    for (network, params) in all() {
+        let got = network.denoiser(&params).denoise(&x, &sigmas(&[0.0, 1.0])).unwrap();
         assert_eq!(got.get(0), x.get(0));
         assert_ne!(got.get(1), x.get(1));
     }
@@ -103,13 +105,13 @@ fn at_no_noise_the_answer_is_the_state() {
 fn samples_of_a_batch_do_not_see_each_other_and_each_has_its_level() {
     let (x, at) = (images(3), [0.05, 0.8, 20.0]);
     let labels = Tensor::from_slice(&[2i64, 0, 1]);
-    for (model, params) in all() {
-        let d = model.denoiser(&params);
-        let whole = d.denoise(&x, &sigmas(&at), Some(&labels)).unwrap();
+    for (network, params) in all() {
+        let d = network.denoiser(&params);
+        let whole = d.with_labels(&labels).denoise(&x, &sigmas(&at)).unwrap();
         for i in 0..3 {
-            let one = d
-                .denoise(&x.narrow(0, i, 1), &sigmas(&at[i as usize..][..1]), Some(&labels.narrow(0, i, 1)))
-                .unwrap();
+            let label = labels.narrow(0, i, 1);
+            let d = d.with_labels(&label);
+            let one = d.denoise(&x.narrow(0, i, 1), &sigmas(&at[i as usize..][..1])).unwrap();
             let want = whole.narrow(0, i, 1);
             assert!(max_abs(&(one - &want)) < 2e-5 * max_abs(&want));
         }
@@ -121,8 +123,8 @@ fn labels_and_their_vectors_say_the_same_and_no_label_is_a_vector_of_zeros() {
     let (x, at) = (images(2), sigmas(&[0.5, 0.5]));
     let labels = Tensor::from_slice(&[2i64, 0]);
     let vectors = labels.one_hot(3).to_kind(Kind::Float);
-    for (model, params) in all() {
-        let ask = |labels: Option<&Tensor>| model.denoiser(&params).denoise(&x, &at, labels);
+    for (network, params) in all() {
+        let ask = |labels: Option<&Tensor>| network.denoiser(&params).with_labels(labels).denoise(&x, &at);
         assert_eq!(ask(Some(&labels)).unwrap(), ask(Some(&vectors)).unwrap());
         assert_eq!(ask(None).unwrap(), ask(Some(&vectors.zeros_like())).unwrap());
         assert_ne!(ask(None).unwrap(), ask(Some(&labels)).unwrap());
@@ -139,14 +141,14 @@ fn labels_and_their_vectors_say_the_same_and_no_label_is_a_vector_of_zeros() {
 fn augmentation_is_optional_and_its_shape_is_checked() {
     let (x, at) = (images(2), sigmas(&[0.5, 0.5]));
     let augment = Tensor::from_slice(&[0.5f32, 0.0, -1.0, 0.3]).view([2, 2]);
-    for (model, params) in all() {
-        let d = model.denoiser(&params);
-        let plain = d.denoise(&x, &at, None).unwrap();
+    for (network, params) in all() {
+        let d = network.denoiser(&params);
+        let plain = d.denoise(&x, &at).unwrap();
         let zeros = augment.zeros_like();
-        assert_eq!(plain, d.with_augment(&zeros).denoise(&x, &at, None).unwrap());
-        assert_ne!(plain, d.with_augment(&augment).denoise(&x, &at, None).unwrap());
+        assert_eq!(plain, d.with_augment(&zeros).denoise(&x, &at).unwrap());
+        assert_ne!(plain, d.with_augment(&augment).denoise(&x, &at).unwrap());
         let wrong = augment.narrow(1, 0, 1);
-        let e = d.with_augment(&wrong).denoise(&x, &at, None).unwrap_err().to_string();
+        let e = d.with_augment(&wrong).denoise(&x, &at).unwrap_err().to_string();
         assert!(e.contains("augmentation") && e.contains("[2, 2]"), "{e}");
     }
 }
@@ -158,27 +160,27 @@ fn a_fresh_network_answers_with_its_skip_path() {
     let skip = at.column(Device::Cpu, |l| 0.25 / (l.sigma * l.sigma + 0.25)).unwrap();
     for (network, tolerance) in [(Architecture::AdmUnet(adm()), 1e-6), (Architecture::SongUnet(song()), 1e-3)]
     {
-        let model = build(network).unwrap();
-        let params = Params::frozen(model.layout().clone(), &model.layout().initial(3).unwrap()).unwrap();
-        let got = model.denoiser(&params).denoise(&x, &at, None).unwrap();
+        let network = build(network).unwrap();
+        let params = Params::frozen(network.layout().clone(), &network.layout().initial(3).unwrap()).unwrap();
+        let got = network.denoiser(&params).denoise(&x, &at).unwrap();
         assert!(max_abs(&(got - &x * &skip)) < tolerance);
     }
 }
 
 #[test]
 fn constants_are_saved_with_the_model_and_get_no_gradient() {
-    let (model, params) = all().remove(0);
+    let (network, params) = all().remove(0);
     let named = params.to_named();
     for name in ["model.map_noise.freqs", "model.enc.4x4_aux_residual.resample_filter"] {
         assert!(named.contains_key(name), "{name}");
     }
-    let again = model.layout().gather("file", &named, Kind::Float).unwrap();
+    let again = network.layout().gather("file", &named, Kind::Float).unwrap();
     assert_eq!(&again, params.flat());
-    let p = Params::with_grad(model.layout().clone(), params.flat()).unwrap();
-    let out = model.denoiser(&p).denoise(&images(1), &sigmas(&[0.7]), None).unwrap();
+    let p = Params::with_grad(network.layout().clone(), params.flat()).unwrap();
+    let out = network.denoiser(&p).denoise(&images(1), &sigmas(&[0.7])).unwrap();
     let loss = (&out * &out).sum(Kind::Double);
     let grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
-    for spec in model.layout().params() {
+    for spec in network.layout().params() {
         let part = grad.narrow(0, spec.offset as i64, spec.len() as i64);
         let trained = spec.role == fewstep_torch::Role::Trained;
         // Nothing is said about class or augmentation here.
@@ -214,9 +216,10 @@ fn descriptions_that_cannot_be_built_name_their_key() {
 
 #[test]
 fn a_description_survives_its_text_and_unknown_keys_do_not() {
-    for (model, _) in all() {
-        let text = serde_json::to_string(model.config()).unwrap();
-        assert_eq!(&serde_json::from_str::<ModelConfig>(&text).unwrap(), model.config());
+    for (network, _) in all() {
+        let config = ModelConfig::of(network.as_ref()).unwrap();
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config);
         let wrong = text.replacen("\"resolution\"", "\"resolutions\":1,\"resolution\"", 1);
         assert!(serde_json::from_str::<ModelConfig>(&wrong).unwrap_err().to_string().contains("resolutions"));
     }

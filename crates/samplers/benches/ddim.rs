@@ -2,8 +2,8 @@
 #![allow(missing_docs, clippy::expect_used)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fewstep_models::Levels;
-use fewstep_samplers::{Step, X0Clip, diffuse};
+use fewstep_models::{Levels, X0Clip};
+use fewstep_samplers::{Step, diffuse};
 use fewstep_schedules::Schedule;
 use fewstep_torch::{Device, Kind, Tensor};
 

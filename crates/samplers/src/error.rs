@@ -1,4 +1,6 @@
-//! What can go wrong while stepping.
+//! What can go wrong while stepping, or with a model file.
+
+use std::path::PathBuf;
 
 /// A step or a loop that failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +30,34 @@ pub enum Error {
         /// Samples at the end.
         to: usize,
     },
+    /// A model file that cannot be used.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A number of steps that a student cannot take.
+    #[error("the student's grid has {grid} steps, of which a divisor can be taken, not {steps}")]
+    StudentSteps {
+        /// Steps asked for.
+        steps: usize,
+        /// Steps of its grid.
+        grid: usize,
+    },
     /// A state that is not finite any more. It is looked at once, after the last step.
     #[error("sampling in {steps} steps ended in values that are not finite")]
     NonFinite {
         /// Steps in all.
         steps: usize,
     },
+}
+
+impl From<fewstep_torch::Error> for Error {
+    fn from(e: fewstep_torch::Error) -> Self {
+        Self::Model(e.into())
+    }
 }
 
 impl From<tch::TchError> for Error {

@@ -1,11 +1,11 @@
 //! EDM's sampler (arXiv 2206.00364, algorithms 1 and 2): Heun's method down a grid, with noise added back on request.
 
 use fewstep_models::{Counted, Denoiser, Levels};
+use fewstep_random::{Key, Stream};
 use fewstep_schedules::{NoiseGrid, NoiseLevel};
-use fewstep_torch::{Key, Kind, ScalarOps, Stream, Tensor, no_grad};
+use fewstep_torch::{Kind, ScalarOps, Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
-use crate::clip::X0Clip;
 use crate::error::{Error, Result};
 use crate::sample::Sampled;
 use crate::solver::Solver;
@@ -14,7 +14,7 @@ use crate::solver::Solver;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Churn {
-    /// Noise added over all steps, in units of the state's own: each step multiplies sigma by
+    /// Strength of the added noise over all steps: each step multiplies sigma by
     /// `1 + min(s_churn / steps, sqrt(2) - 1)`.
     pub s_churn: f64,
     /// Steps from less noise than this add none.
@@ -65,7 +65,7 @@ impl Churn {
 pub struct ChurnOf<'a> {
     /// How much.
     pub churn: Churn,
-    /// One seed a sample.
+    /// One seed per sample.
     pub seeds: &'a [u64],
 }
 
@@ -75,7 +75,7 @@ pub struct ChurnOf<'a> {
 /// `on_step` is called after each step with the steps done and the steps in all.
 ///
 /// # Shapes
-/// `x_t` is the state at the grid's last level, f64 `[B, C, H, W]`; `labels` i64 `[B]`.
+/// `x_t` is the state at the grid's last level, f64 `[B, C, H, W]`.
 ///
 /// # Errors
 /// The denoiser fails, the state stops being finite, or churn is out of range or without a seed for each sample.
@@ -83,8 +83,6 @@ pub fn heun(
     denoiser: &dyn Denoiser,
     grid: &NoiseGrid,
     x_t: &Tensor,
-    labels: Option<&Tensor>,
-    clip: X0Clip,
     churn: Option<ChurnOf<'_>>,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Sampled> {
@@ -110,7 +108,7 @@ pub fn heun(
             from = raised;
         }
         let (from, to) = (Levels::uniform(from, n), Levels::uniform(grid.level(i - 1)?, n));
-        x = Solver::Heun.step(&denoiser, &x, &from, &to, labels, clip)?;
+        x = Solver::Heun.step(&denoiser, &x, &from, &to)?;
         on_step(steps - i + 1, steps);
     }
     Sampled::finite(x, denoiser.nfe(), steps)

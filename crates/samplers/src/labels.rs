@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::sync::Arc;
 
-use fewstep_torch::{Key, Stream};
+use fewstep_random::{Key, Stream};
 
 /// How classes are chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,11 @@
 //! preserving and variance exploding processes share one formula (see `fewstep-schedules`). A [`Solver`] of higher order
 //! says which `x0` the same step is to be taken with. EDM's Euler sampler is [`ddim`] on a variance exploding grid.
 //!
+//! A [`ModelFile`] keeps a finished model with the card that says how it is sampled; a [`Model`] makes images by seed.
+//!
 //! ```
 //! use fewstep_models::exact::Gaussian;
-//! use fewstep_samplers::{X0Clip, ddim, initial_state};
+//! use fewstep_samplers::{ddim, initial_state};
 //! use fewstep_schedules::Schedule;
 //! use fewstep_torch::{Device, Kind, Tensor};
 //!
@@ -16,7 +18,7 @@
 //! let grid = Schedule::default().grid(64)?;
 //! let z = Tensor::f_zeros([2, 1, 4, 4], (Kind::Double, Device::Cpu))?;
 //! let x_t = initial_state(&z, &grid)?;
-//! let sampled = ddim(&denoiser, &grid, &x_t, None, X0Clip::Off, &mut |_, _| {})?;
+//! let sampled = ddim(&denoiser, &grid, &x_t, &mut |_, _| {})?;
 //! assert_eq!((sampled.x0.size(), sampled.nfe), (vec![2, 1, 4, 4], 64));
 //! // No noise leads to the mean.
 //! let off = sampled.x0.f_sub(&denoiser.mean)?.f_abs()?.f_max()?.f_double_value(&[])?;
@@ -24,21 +26,21 @@
 //! # Ok::<(), fewstep_samplers::Error>(())
 //! ```
 
-mod clip;
 mod error;
-mod generate;
 mod heun;
 mod labels;
+mod model;
+mod model_file;
 mod sample;
 mod sampler;
 mod solver;
 mod step;
 
-pub use clip::X0Clip;
 pub use error::{Error, Result};
-pub use generate::Generator;
 pub use heun::{Churn, ChurnOf, heun};
 pub use labels::{Frequencies, LabelRule};
+pub use model::Model;
+pub use model_file::{ImportedFrom, ModelCard, ModelFile, Role};
 pub use sample::{Sampled, ddim, initial_state};
 pub use sampler::Sampler;
 pub use solver::Solver;

@@ -4,7 +4,6 @@ use fewstep_models::{Counted, Denoiser, Levels};
 use fewstep_schedules::NoiseGrid;
 use fewstep_torch::{ScalarOps, Tensor, no_grad};
 
-use crate::clip::X0Clip;
 use crate::error::{Error, Result};
 use crate::step::Step;
 
@@ -36,9 +35,10 @@ impl Sampled {
 /// # Errors
 /// libtorch fails.
 pub fn initial_state(z: &Tensor, grid: &NoiseGrid) -> Result<Tensor> {
-    let last = grid.last();
-    let variance_exploding = last.alpha == 1.0;
-    Ok(if variance_exploding { z.mul_number(last.sigma)? } else { z.shallow_clone() })
+    Ok(match grid.is_variance_preserving() {
+        true => z.shallow_clone(),
+        false => z.mul_number(grid.last().sigma)?,
+    })
 }
 
 /// DDIM (arXiv 2010.02502) down a whole grid, one step between each two levels.
@@ -47,16 +47,14 @@ pub fn initial_state(z: &Tensor, grid: &NoiseGrid) -> Result<Tensor> {
 /// steps done and the steps in all.
 ///
 /// # Shapes
-/// `x_t` is the state at the grid's last level, f64 `[B, C, H, W]`; `labels` i64 `[B]`.
+/// `x_t` is the state at the grid's last level, f64 `[B, C, H, W]`.
 ///
 /// # Errors
-/// The denoiser fails, or the state stops being finite.
+/// The denoiser fails, or the images are not finite.
 pub fn ddim(
     denoiser: &dyn Denoiser,
     grid: &NoiseGrid,
     x_t: &Tensor,
-    labels: Option<&Tensor>,
-    clip: X0Clip,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Sampled> {
     let _guard = no_grad();
@@ -66,7 +64,7 @@ pub fn ddim(
     let mut x = x_t.shallow_clone();
     for i in (1..=steps).rev() {
         let (from, to) = (Levels::uniform(grid.level(i)?, n), Levels::uniform(grid.level(i - 1)?, n));
-        let x0_hat = clip.apply(&denoiser.denoise(&x, &from, labels)?)?;
+        let x0_hat = denoiser.denoise(&x, &from)?;
         x = Step::between(&from, &to, x.device())?.apply(&x, &x0_hat)?;
         on_step(steps - i + 1, steps);
     }

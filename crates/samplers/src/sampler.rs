@@ -7,7 +7,6 @@ use fewstep_schedules::NoiseGrid;
 use fewstep_torch::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::clip::X0Clip;
 use crate::error::{Error, Result};
 use crate::heun::{Churn, ChurnOf, heun};
 use crate::sample::{Sampled, ddim};
@@ -48,10 +47,10 @@ impl Sampler {
         }
     }
 
-    /// Walks down a whole grid; see [`ddim`] and [`heun`]. `seeds` is one seed a sample, for churn.
+    /// Walks down a whole grid; see [`ddim`] and [`heun`]. `seeds` has one seed per sample, for churn.
     ///
     /// # Shapes
-    /// `x_t` is the state at the grid's last level, f64 `[B, C, H, W]`; `labels` i64 `[B]`.
+    /// `x_t` is the state at the grid's last level, f64 `[B, C, H, W]`.
     ///
     /// # Errors
     /// Those of [`Sampler::validate`], [`ddim`] and [`heun`].
@@ -60,16 +59,14 @@ impl Sampler {
         denoiser: &dyn Denoiser,
         grid: &NoiseGrid,
         x_t: &Tensor,
-        labels: Option<&Tensor>,
-        clip: X0Clip,
         seeds: &[u64],
     ) -> Result<Sampled> {
         self.validate()?;
         match self.solver {
-            Solver::Ddim => ddim(denoiser, grid, x_t, labels, clip, &mut |_, _| {}),
+            Solver::Ddim => ddim(denoiser, grid, x_t, &mut |_, _| {}),
             Solver::Heun => {
                 let churn = self.churn.map(|churn| ChurnOf { churn, seeds });
-                heun(denoiser, grid, x_t, labels, clip, churn, &mut |_, _| {})
+                heun(denoiser, grid, x_t, churn, &mut |_, _| {})
             }
         }
     }

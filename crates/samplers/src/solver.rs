@@ -8,7 +8,6 @@ use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::clip::X0Clip;
 use crate::error::Result;
 use crate::step::Step;
 
@@ -33,29 +32,21 @@ impl Solver {
     /// x0 = f_t + (f_s - f_t) sigma_t / (2 sigma_s)
     /// ```
     ///
-    /// Every sample has its own two levels. `clip` applies to every answer of the denoiser.
+    /// Every sample has its own two levels.
     ///
     /// # Shapes
-    /// `x_t` and the result f64 `[B, C, H, W]`; `labels` i64 `[B]`.
+    /// `x_t` and the result f64 `[B, C, H, W]`.
     ///
     /// # Errors
     /// The denoiser fails, or `to` is noisier than `from` for a sample.
-    pub fn x0(
-        self,
-        denoiser: &dyn Denoiser,
-        x_t: &Tensor,
-        from: &Levels,
-        to: &Levels,
-        labels: Option<&Tensor>,
-        clip: X0Clip,
-    ) -> Result<Tensor> {
-        let first = clip.apply(&denoiser.denoise(x_t, from, labels)?)?;
+    pub fn x0(self, denoiser: &dyn Denoiser, x_t: &Tensor, from: &Levels, to: &Levels) -> Result<Tensor> {
+        let first = denoiser.denoise(x_t, from)?;
         if self == Self::Ddim || to.iter().all(|level| level.sigma == 0.0) {
             return Ok(first);
         }
         let device = x_t.device();
         let x_s = Step::between(from, to, device)?.apply(x_t, &first)?;
-        let second = clip.apply(&denoiser.denoise(&x_s, to, labels)?)?;
+        let second = denoiser.denoise(&x_s, to)?;
         let noisy: Vec<bool> = to.iter().map(|level| level.sigma > 0.0).collect();
         let noisy = Tensor::f_from_slice(&noisy)?.f_to_kind(Kind::Bool)?.f_view([-1, 1, 1, 1])?;
         // Chosen, not multiplied by 0: at no noise a denoiser may answer anything.
@@ -68,20 +59,12 @@ impl Solver {
     /// Where the step from `from` to `to` lands.
     ///
     /// # Shapes
-    /// `x_t` and the result f64 `[B, C, H, W]`; `labels` i64 `[B]`.
+    /// `x_t` and the result f64 `[B, C, H, W]`.
     ///
     /// # Errors
     /// Those of [`Solver::x0`].
-    pub fn step(
-        self,
-        denoiser: &dyn Denoiser,
-        x_t: &Tensor,
-        from: &Levels,
-        to: &Levels,
-        labels: Option<&Tensor>,
-        clip: X0Clip,
-    ) -> Result<Tensor> {
-        let x0 = self.x0(denoiser, x_t, from, to, labels, clip)?;
+    pub fn step(self, denoiser: &dyn Denoiser, x_t: &Tensor, from: &Levels, to: &Levels) -> Result<Tensor> {
+        let x0 = self.x0(denoiser, x_t, from, to)?;
         Step::between(from, to, x_t.device())?.apply(x_t, &x0)
     }
 }

@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Step {
     /// `a`, f64 `[B, 1, 1, 1]`.
-    x_t: Tensor,
+    a: Tensor,
     /// `b`, f64 `[B, 1, 1, 1]`.
-    x0: Tensor,
+    b: Tensor,
 }
 
 impl Step {
@@ -28,14 +28,14 @@ impl Step {
         }
         let mut coefficients = Vec::with_capacity(from.len());
         for (from, to) in from.iter().zip(to.iter()) {
-            let stay = DdimStep { x_t: 1.0, x0: 0.0 };
+            let stay = DdimStep { a: 1.0, b: 0.0 };
             coefficients.push(if from == to { stay } else { DdimStep::new(from, to)? });
         }
         let column = |f: fn(&DdimStep) -> f64| -> Result<Tensor> {
             let values: Vec<f64> = coefficients.iter().map(f).collect();
             Ok(Tensor::f_from_slice(&values)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?)
         };
-        Ok(Self { x_t: column(|c| c.x_t)?, x0: column(|c| c.x0)? })
+        Ok(Self { a: column(|c| c.a)?, b: column(|c| c.b)? })
     }
 
     /// Where the step lands.
@@ -46,7 +46,7 @@ impl Step {
     /// # Errors
     /// Shapes that do not fit.
     pub fn apply(&self, x_t: &Tensor, x0_hat: &Tensor) -> Result<Tensor> {
-        Ok(x_t.f_mul(&self.x_t)?.f_add(&x0_hat.f_mul(&self.x0)?)?)
+        Ok(x_t.f_mul(&self.a)?.f_add(&x0_hat.f_mul(&self.b)?)?)
     }
 
     /// The `x0_hat` for which the step from `x_t` lands on `x_s`: the inverse step of arXiv 2303.04248, section 2.
@@ -57,7 +57,7 @@ impl Step {
     /// # Errors
     /// Shapes that do not fit.
     pub fn x0_that_lands_on(&self, x_t: &Tensor, x_s: &Tensor) -> Result<Tensor> {
-        Ok(x_s.f_sub(&x_t.f_mul(&self.x_t)?)?.f_div(&self.x0)?)
+        Ok(x_s.f_sub(&x_t.f_mul(&self.a)?)?.f_div(&self.b)?)
     }
 }
 

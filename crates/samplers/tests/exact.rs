@@ -3,7 +3,7 @@
 
 use fewstep_models::Levels;
 use fewstep_models::exact::{Gaussian, Mixture, Point};
-use fewstep_samplers::{Step, X0Clip, ddim, diffuse, initial_state};
+use fewstep_samplers::{Step, ddim, diffuse, initial_state};
 use fewstep_schedules::{NoiseGrid, Schedule};
 use fewstep_torch::{Device, Kind, Tensor};
 
@@ -21,7 +21,7 @@ fn schedules() -> [Schedule; 3] {
 }
 
 fn run(d: &dyn fewstep_models::Denoiser, grid: &NoiseGrid, x: &Tensor) -> (Tensor, u64) {
-    let out = ddim(d, grid, x, None, X0Clip::Off, &mut |_, _| {}).unwrap();
+    let out = ddim(d, grid, x, &mut |_, _| {}).unwrap();
     (out.x0, out.nfe)
 }
 
@@ -107,6 +107,6 @@ fn a_step_on_a_diffused_image_keeps_its_noise() {
 fn a_state_that_is_not_finite_is_reported() {
     let point = Point { mean: Tensor::from_slice(&[f64::NAN]).view([1, 1, 1, 1]) };
     let grid = Schedule::default().grid(2).unwrap();
-    let e = ddim(&point, &grid, &noise(1), None, X0Clip::Off, &mut |_, _| {}).unwrap_err();
+    let e = ddim(&point, &grid, &noise(1), &mut |_, _| {}).unwrap_err();
     assert!(e.to_string().contains("not finite"), "{e}");
 }

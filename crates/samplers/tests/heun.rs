@@ -3,9 +3,10 @@
 
 use fewstep_models::exact::{Gaussian, Point};
 use fewstep_models::{Denoiser, Levels};
-use fewstep_samplers::{Churn, ChurnOf, Sampled, Solver, Step, X0Clip, ddim, heun, initial_state};
+use fewstep_random::{Key, Stream};
+use fewstep_samplers::{Churn, ChurnOf, Sampled, Solver, Step, ddim, heun, initial_state};
 use fewstep_schedules::{NoiseGrid, NoiseLevel, Schedule};
-use fewstep_torch::{Device, Key, Kind, Stream, Tensor};
+use fewstep_torch::{Device, Kind, Tensor};
 
 fn noise(n: i64) -> Tensor {
     (Tensor::arange(n * 12, (Kind::Double, Device::Cpu)) * 12.9898).sin().view([n, 3, 2, 2]) * 1.7
@@ -24,7 +25,7 @@ fn gaussian() -> Gaussian {
 }
 
 fn run(d: &dyn Denoiser, grid: &NoiseGrid, x: &Tensor, churn: Option<ChurnOf<'_>>) -> Sampled {
-    heun(d, grid, x, None, X0Clip::Off, churn, &mut |_, _| {}).unwrap()
+    heun(d, grid, x, churn, &mut |_, _| {}).unwrap()
 }
 
 fn levels(sigmas: &[f64]) -> Levels {
@@ -67,10 +68,10 @@ fn for_a_gaussian_heun_converges_to_the_flow_with_order_two() {
 fn a_step_is_the_average_of_both_slopes_and_euler_s_at_no_noise() {
     let (gaussian, x) = (gaussian(), noise(4));
     let (from, to) = (levels(&[3.0, 0.8, 0.5, 2.0]), levels(&[1.0, 0.7, 0.0, 2.0]));
-    let got = Solver::Heun.step(&gaussian, &x, &from, &to, None, X0Clip::Off).unwrap();
+    let got = Solver::Heun.step(&gaussian, &x, &from, &to).unwrap();
     let column = |at: &Levels| at.column(Device::Cpu, |l| l.sigma).unwrap();
     let (t, s) = (column(&from), column(&to));
-    let slope = |x: &Tensor, at: &Levels| (x - gaussian.denoise(x, at, None).unwrap()) / column(at);
+    let slope = |x: &Tensor, at: &Levels| (x - gaussian.denoise(x, at).unwrap()) / column(at);
     let first = slope(&x, &from);
     let euler = &x + (&s - &t) * &first;
     let average = &x + (&s - &t) * (&first + slope(&euler, &to)) * 0.5;
@@ -78,7 +79,7 @@ fn a_step_is_the_average_of_both_slopes_and_euler_s_at_no_noise() {
     assert!(max_abs(&(&got - &want)) < 1e-14, "{}", max_abs(&(got - want)));
 
     // DDIM in variance exploding scale is Euler's method.
-    let got = Solver::Ddim.step(&gaussian, &x, &from, &to, None, X0Clip::Off).unwrap();
+    let got = Solver::Ddim.step(&gaussian, &x, &from, &to).unwrap();
     assert!(max_abs(&(got - euler)) < 1e-14);
 }
 
@@ -89,8 +90,8 @@ fn the_x0_of_a_solver_is_the_one_whose_step_lands_where_it_lands() {
         |log_snr: &[f64]| Levels::new(log_snr.iter().map(|&l| NoiseLevel::from_log_snr(l)).collect());
     let (from, to) = (preserving(&[-3.0, 0.0, 2.0]), preserving(&[-1.0, 1.5, 2.5]));
     for solver in [Solver::Ddim, Solver::Heun] {
-        let x0 = solver.x0(&gaussian, &x, &from, &to, None, X0Clip::Off).unwrap();
-        let x_s = solver.step(&gaussian, &x, &from, &to, None, X0Clip::Off).unwrap();
+        let x0 = solver.x0(&gaussian, &x, &from, &to).unwrap();
+        let x_s = solver.step(&gaussian, &x, &from, &to).unwrap();
         let inverse = Step::between(&from, &to, Device::Cpu).unwrap().x0_that_lands_on(&x, &x_s).unwrap();
         assert!(max_abs(&(x0 - inverse)) < 1e-13);
     }
@@ -102,10 +103,8 @@ fn scale_makes_no_difference() {
     let (from, to) = (levels(&[3.0, 0.8]), levels(&[1.0, 0.1]));
     let scaled = |at: &Levels| Levels::new(at.iter().map(|l| l.variance_preserving()).collect());
     let alpha = |at: &Levels| scaled(at).column(Device::Cpu, |l| l.alpha).unwrap();
-    let want = Solver::Heun.step(&gaussian, &x, &from, &to, None, X0Clip::Off).unwrap();
-    let got = Solver::Heun
-        .step(&gaussian, &(&x * alpha(&from)), &scaled(&from), &scaled(&to), None, X0Clip::Off)
-        .unwrap();
+    let want = Solver::Heun.step(&gaussian, &x, &from, &to).unwrap();
+    let got = Solver::Heun.step(&gaussian, &(&x * alpha(&from)), &scaled(&from), &scaled(&to)).unwrap();
     assert!(max_abs(&(got / alpha(&to) - want)) < 1e-14);
 }
 
@@ -114,16 +113,16 @@ fn what_a_denoiser_says_of_no_noise_does_not_count() {
     /// Has no answer at no noise.
     struct Careless(Gaussian);
     impl Denoiser for Careless {
-        fn denoise(&self, x: &Tensor, at: &Levels, _: Option<&Tensor>) -> fewstep_models::Result<Tensor> {
+        fn denoise(&self, x: &Tensor, at: &Levels) -> fewstep_models::Result<Tensor> {
             let hole = at.column(Device::Cpu, |l| if l.sigma == 0.0 { f64::NAN } else { 0.0 })?;
-            Ok(self.0.denoise(x, at, None)? + hole)
+            Ok(self.0.denoise(x, at)? + hole)
         }
     }
     let x = noise(2);
     let (from, to) = (levels(&[3.0, 0.8]), levels(&[1.0, 0.0]));
-    let x0 = |d: &dyn Denoiser| Solver::Heun.x0(d, &x, &from, &to, None, X0Clip::Off).unwrap();
+    let x0 = |d: &dyn Denoiser| Solver::Heun.x0(d, &x, &from, &to).unwrap();
     assert_eq!(x0(&Careless(gaussian())), x0(&gaussian()));
-    let answer = gaussian().denoise(&x, &from, None).unwrap();
+    let answer = gaussian().denoise(&x, &from).unwrap();
     assert_eq!(x0(&gaussian()).get(1), answer.get(1), "the answer itself, to the bit");
 }
 
@@ -135,7 +134,7 @@ fn evaluations_are_counted_and_the_last_step_takes_one() {
         let x = initial_state(&noise(2), &grid).unwrap();
         let sampled = run(&point, &grid, &x, None);
         assert_eq!(sampled.nfe, 11 + extra);
-        let one = ddim(&point, &grid, &x, None, X0Clip::Off, &mut |_, _| {}).unwrap().x0;
+        let one = ddim(&point, &grid, &x, &mut |_, _| {}).unwrap().x0;
         assert!(max_abs(&(sampled.x0 - one)) < 1e-11);
     }
 }
@@ -196,7 +195,7 @@ fn wrong_churn_is_named() {
     let x = noise(2);
     let error = |churn, seeds: &[u64]| {
         let churn = Some(ChurnOf { churn, seeds });
-        heun(&gaussian(), &grid, &x, None, X0Clip::Off, churn, &mut |_, _| {}).unwrap_err().to_string()
+        heun(&gaussian(), &grid, &x, churn, &mut |_, _| {}).unwrap_err().to_string()
     };
     assert!(error(Churn { s_noise: -1.0, ..Churn::default() }, &[1, 2]).contains("s_noise"));
     assert!(error(Churn { s_churn: f64::NAN, ..Churn::default() }, &[1, 2]).contains("s_churn"));
@@ -207,6 +206,6 @@ fn wrong_churn_is_named() {
 fn a_state_that_is_not_finite_is_reported() {
     let grid = Schedule::karras().grid(4).unwrap();
     let point = Point { mean: scalar(f64::NAN) };
-    let e = heun(&point, &grid, &noise(1), None, X0Clip::Off, None, &mut |_, _| {}).unwrap_err();
+    let e = heun(&point, &grid, &noise(1), None, &mut |_, _| {}).unwrap_err();
     assert!(e.to_string().contains("not finite"), "{e}");
 }

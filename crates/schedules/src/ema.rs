@@ -1,22 +1,8 @@
-//! Bias-corrected exponential moving averages (arXiv 2303.04248, section 3.2), and the rule for the inference decay.
-
-use std::num::NonZero;
+//! How the decay of a moving average is chosen (arXiv 2303.04248, section 3.2).
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, check};
-
-/// The rate `a_i = (1 - mu) / (1 - mu^i)` of update `i = 1, 2, ...` in `ema_i = (1 - a_i) ema_{i-1} + a_i phi_i`.
-///
-/// `mu = 0` copies, `a_1 = 1` for every `mu`: the start value is forgotten at the first update. `1 - mu^i` is formed by
-/// `expm1`, so that a decay of 0.99999 keeps its digits.
-pub fn bias_corrected_rate(decay: f64, update: NonZero<u64>) -> f64 {
-    if decay <= 0.0 {
-        return 1.0;
-    }
-    let i = update.get() as f64;
-    (1.0 - decay) / -(i * decay.ln()).exp_m1()
-}
 
 /// How the decay of an EMA is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,32 +44,6 @@ impl Decay {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_average_of_a_constant_is_the_constant_at_once() {
-        for decay in [0.0, 0.5, 0.99995] {
-            let mut ema = 123.0;
-            for i in 1..=20 {
-                let a = bias_corrected_rate(decay, NonZero::new(i).unwrap());
-                ema = (1.0 - a) * ema + a * 7.0;
-                assert!((ema - 7.0).abs() < 1e-12, "decay {decay} update {i}: {ema}");
-            }
-        }
-    }
-
-    #[test]
-    fn equals_the_normalised_geometric_weights() {
-        let (mu, values) = (0.9f64, [1.0, -2.0, 4.0, 0.5]);
-        let mut ema = 0.0;
-        for (i, v) in values.iter().enumerate() {
-            let a = bias_corrected_rate(mu, NonZero::new(i as u64 + 1).unwrap());
-            ema = (1.0 - a) * ema + a * v;
-        }
-        let weights: Vec<f64> = (0..4).rev().map(|k| mu.powi(k)).collect();
-        let want: f64 =
-            weights.iter().zip(values).map(|(w, v)| w * v).sum::<f64>() / weights.iter().sum::<f64>();
-        assert!((ema - want).abs() < 1e-14);
-    }
 
     #[test]
     fn the_rule_forgets_as_much_as_it_says() {

@@ -23,6 +23,14 @@ pub enum Error {
         /// Steps of the grid.
         steps: usize,
     },
+    /// A plan on a grid of another number of steps.
+    #[error("the phases begin with {plan} steps, the grid has {grid}")]
+    OtherGrid {
+        /// Steps that the plan begins with.
+        plan: usize,
+        /// Steps of the grid.
+        grid: usize,
+    },
     /// A number of steps that is no part of a grid's.
     #[error(
         "a grid of {steps} steps has no sub-grid of {wanted} equal steps: {wanted} does not divide {steps}"

@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::schedule::MAX_STEPS;
+use crate::level::NoiseLevel;
+use crate::phase_levels::PhaseLevels;
+use crate::schedule::{MAX_STEPS, NoiseGrid};
 
 /// What one entry of a plan asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,18 +27,20 @@ impl From<usize> for PhaseSteps {
     }
 }
 
-/// What the student learns at one index: a teacher step from `t` to `s`, a jump from there to the group's start.
+/// What the student learns at one place: a teacher step from `t` to `s`, and a jump from there to the group's start.
+///
+/// A place is a [`NoiseLevel`]; in a [`Phase`], which knows no levels, it is an index of the first grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
+pub struct Transition<P = NoiseLevel> {
     /// Where the student stands.
-    pub t: usize,
+    pub t: P,
     /// One teacher step further.
-    pub s: usize,
-    /// The start of the group, `t_i <= s`: where the student must land.
-    pub group_start: usize,
+    pub s: P,
+    /// The start of the group, no noisier than `s`: where the student must land.
+    pub group_start: P,
 }
 
-impl Transition {
+impl<P: PartialEq> Transition<P> {
     /// Whether the teacher's step already lands on the group's start, so that no self-teacher is needed.
     pub fn is_boundary(&self) -> bool {
         self.s == self.group_start
@@ -87,7 +91,7 @@ impl Phase {
     ///
     /// # Errors
     /// A group or substep that the phase does not have.
-    pub fn transition(&self, group: usize, substep: usize) -> Result<Transition> {
+    pub fn transition(&self, group: usize, substep: usize) -> Result<Transition<usize>> {
         let out = |name, got: usize, expected| Error::OutOfRange { name, got: got as f64, expected };
         if substep >= self.group_size(group)? {
             return Err(out("substep", substep, "below the group's size"));
@@ -103,6 +107,11 @@ impl Phase {
     /// The indices that the teacher visits, ascending from 0.
     pub fn teacher_indices(&self) -> &[usize] {
         &self.visited
+    }
+
+    /// Steps of the grid that the indices count in.
+    pub(crate) fn grid_steps(&self) -> usize {
+        self.visited.last().copied().unwrap_or(0)
     }
 
     /// The indices that the student visits, ascending from 0.
@@ -198,11 +207,12 @@ impl PhasePlan {
         self.phases.last().map_or(self.steps, Phase::student_steps)
     }
 
-    /// The phase in force after `done` of `total` samples, phases being equally long: `floor(progress n_phases)`.
-    pub fn phase_at(&self, done: u64, total: u64) -> usize {
-        let n = self.phases.len();
-        let phase = (u128::from(done) * n as u128) / u128::from(total.max(1));
-        (phase as usize).min(n - 1)
+    /// The phases on the grid that their indices count in.
+    ///
+    /// # Errors
+    /// A grid of another number of steps than the plan begins with.
+    pub fn on(&self, grid: &NoiseGrid) -> Result<Vec<PhaseLevels>> {
+        self.phases.iter().map(|phase| PhaseLevels::new(phase.clone(), grid.clone())).collect()
     }
 }
 
@@ -278,13 +288,6 @@ mod tests {
     #[test]
     fn halving_is_a_special_case() {
         assert_eq!(PhasePlan::halving(8, 1).unwrap(), PhasePlan::equal(&[8, 4, 2, 1]).unwrap());
-    }
-
-    #[test]
-    fn phases_share_the_samples_equally() {
-        let plan = PhasePlan::equal(&[64, 8, 2, 1]).unwrap();
-        let at: Vec<usize> = [0, 33, 34, 66, 67, 99, 100].map(|d| plan.phase_at(d, 100)).to_vec();
-        assert_eq!(at, [0, 0, 1, 1, 2, 2, 2]);
     }
 
     proptest! {

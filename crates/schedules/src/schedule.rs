@@ -207,6 +207,11 @@ impl NoiseGrid {
         self.levels.get(index).copied().ok_or(Error::NotOnGrid { index, steps: self.steps() })
     }
 
+    /// The clean end.
+    pub fn first(&self) -> NoiseLevel {
+        self.levels[0]
+    }
+
     /// The noise end.
     pub fn last(&self) -> NoiseLevel {
         // A grid has two levels at least.
@@ -228,6 +233,57 @@ impl NoiseGrid {
             return Err(Error::NoSubGrid { steps: total, wanted: steps });
         }
         Self::new((0..=steps).map(|k| self.levels[k * (total / steps)]).collect())
+    }
+
+    /// The levels at these indices, ascending.
+    ///
+    /// # Errors
+    /// Fewer than two indices, indices that do not ascend, or one past the end.
+    pub fn visited(&self, indices: &[usize]) -> Result<Self> {
+        Self::new(indices.iter().map(|&index| self.level(index)).collect::<Result<_>>()?)
+    }
+
+    /// Whether its states keep unit variance, `alpha^2 + sigma^2 = 1`, at the noise end; else `alpha = 1` there.
+    pub fn is_variance_preserving(&self) -> bool {
+        self.last().alpha != 1.0
+    }
+}
+
+/// Noise levels by continuous time: what a teacher is trained on, and what grids are cut from. [`Schedule`] has those that
+/// a config can name; a library user may bring others.
+pub trait NoiseSchedule: std::fmt::Debug + Send + Sync {
+    /// The level at time `t` in `[0, 1]`, from clean to noise.
+    fn at(&self, t: f64) -> NoiseLevel;
+
+    /// The grid of `steps` steps of equal time.
+    ///
+    /// # Errors
+    /// A number of steps outside `1..=MAX_STEPS`, or noise that does not grow with time.
+    fn grid(&self, steps: usize) -> Result<NoiseGrid> {
+        check((1..=MAX_STEPS).contains(&steps), "steps", steps as f64, "from 1 to 1048576 (2^20)")?;
+        NoiseGrid::new((0..=steps).map(|i| self.at(i as f64 / steps as f64)).collect())
+    }
+
+    /// Checks its numbers.
+    ///
+    /// # Errors
+    /// Names the one that is out of range.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl NoiseSchedule for Schedule {
+    fn at(&self, t: f64) -> NoiseLevel {
+        Self::at(self, t)
+    }
+
+    fn grid(&self, steps: usize) -> Result<NoiseGrid> {
+        Self::grid(self, steps)
+    }
+
+    fn validate(&self) -> Result<()> {
+        Self::validate(self)
     }
 }
 

@@ -11,10 +11,10 @@ use crate::schedule::DirectionCheck;
 /// variance exploding form. The same two numbers give the inverse that builds distillation targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DdimStep {
-    /// Factor of `x_t`.
-    pub x_t: f64,
-    /// Factor of `x0_hat`.
-    pub x0: f64,
+    /// Factor `a` of `x_t`.
+    pub a: f64,
+    /// Factor `b` of `x0_hat`.
+    pub b: f64,
 }
 
 impl DdimStep {
@@ -24,21 +24,21 @@ impl DdimStep {
     /// `to` is not strictly less noisy than `from`.
     pub fn new(from: NoiseLevel, to: NoiseLevel) -> Result<Self> {
         DirectionCheck { from, to }.validate()?;
-        let x_t = to.sigma / from.sigma;
+        let a = to.sigma / from.sigma;
         // (alpha_s sigma_t - alpha_t sigma_s) / sigma_t, one division: for neighbouring levels the two products nearly
         // cancel, and the inverse divides by the result.
-        let x0 = (to.alpha * from.sigma - from.alpha * to.sigma) / from.sigma;
-        Ok(Self { x_t, x0 })
+        let b = (to.alpha * from.sigma - from.alpha * to.sigma) / from.sigma;
+        Ok(Self { a, b })
     }
 
     /// Where the step lands: `x_s`.
     pub fn apply(&self, x_t: f64, x0_hat: f64) -> f64 {
-        self.x_t * x_t + self.x0 * x0_hat
+        self.a * x_t + self.b * x0_hat
     }
 
     /// The `x0_hat` for which the step from `x_t` lands on `x_s`.
     pub fn x0_that_lands_on(&self, x_t: f64, x_s: f64) -> f64 {
-        (x_s - self.x_t * x_t) / self.x0
+        (x_s - self.a * x_t) / self.b
     }
 }
 
@@ -59,12 +59,12 @@ mod tests {
         let (gt, gs) = (t.gamma(), s.gamma());
         let step = DdimStep::new(t, s).unwrap();
         let root = f64::sqrt;
-        assert!((step.x_t - root(1.0 - gs) / root(1.0 - gt)).abs() < 1e-14);
+        assert!((step.a - root(1.0 - gs) / root(1.0 - gt)).abs() < 1e-14);
         let x0 = (root(gs * (1.0 - gt)) - root(gt * (1.0 - gs))) / root(1.0 - gt);
-        assert!((step.x0 - x0).abs() < 1e-14);
+        assert!((step.b - x0).abs() < 1e-14);
         let (t, s) = levels(0.8, 0.3, true);
         let step = DdimStep::new(t, s).unwrap();
-        assert!((step.x0 - (1.0 - s.sigma / t.sigma)).abs() < 1e-14);
+        assert!((step.b - (1.0 - s.sigma / t.sigma)).abs() < 1e-14);
     }
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
             let step = DdimStep::new(from, to).unwrap();
             let back = step.x0_that_lands_on(x, step.apply(x, d));
             // The inverse divides by the step's own x0 factor; rounding grows by as much.
-            prop_assert!((back - d).abs() < 1e-14 * (1.0 + x.abs()) / step.x0);
+            prop_assert!((back - d).abs() < 1e-14 * (1.0 + x.abs()) / step.b);
         }
 
         #[test]

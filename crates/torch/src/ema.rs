@@ -2,12 +2,23 @@
 
 use std::num::NonZero;
 
-use fewstep_schedules::bias_corrected_rate;
 use tch::Tensor;
 
 use crate::error::{Result, same_shape};
 use crate::no_grad;
 use crate::scalar::ScalarOps;
+
+/// The rate `a_i = (1 - mu) / (1 - mu^i)` of update `i = 1, 2, ...` in `ema_i = (1 - a_i) ema_{i-1} + a_i phi_i`.
+///
+/// `mu = 0` copies, `a_1 = 1` for every `mu`: the start value is forgotten at the first update. `1 - mu^i` is formed by
+/// `expm1`, so that a decay of 0.99999 keeps its digits.
+fn bias_corrected_rate(decay: f64, update: NonZero<u64>) -> f64 {
+    if decay <= 0.0 {
+        return 1.0;
+    }
+    let i = update.get() as f64;
+    (1.0 - decay) / -(i * decay.ln()).exp_m1()
+}
 
 /// The average and the number of updates that made it. The decay is given at each update: it belongs to the plan.
 #[derive(Debug)]
@@ -52,6 +63,32 @@ impl Ema {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_average_of_a_constant_is_the_constant_at_once() {
+        for decay in [0.0, 0.5, 0.99995] {
+            let mut ema = 123.0;
+            for i in 1..=20 {
+                let a = bias_corrected_rate(decay, NonZero::new(i).unwrap());
+                ema = (1.0 - a) * ema + a * 7.0;
+                assert!((ema - 7.0).abs() < 1e-12, "decay {decay} update {i}: {ema}");
+            }
+        }
+    }
+
+    #[test]
+    fn equals_the_normalised_geometric_weights() {
+        let (mu, values) = (0.9f64, [1.0, -2.0, 4.0, 0.5]);
+        let mut ema = 0.0;
+        for (i, v) in values.iter().enumerate() {
+            let a = bias_corrected_rate(mu, NonZero::new(i as u64 + 1).unwrap());
+            ema = (1.0 - a) * ema + a * v;
+        }
+        let weights: Vec<f64> = (0..4).rev().map(|k| mu.powi(k)).collect();
+        let want: f64 =
+            weights.iter().zip(values).map(|(w, v)| w * v).sum::<f64>() / weights.iter().sum::<f64>();
+        assert!((ema - want).abs() < 1e-14);
+    }
 
     #[test]
     fn the_first_update_forgets_the_start_and_decay_zero_copies() {

@@ -19,7 +19,7 @@ use tch::{Kind, Tensor};
 pub use builder::LayoutBuilder;
 
 use crate::error::{Error, Result};
-use crate::keyed::{Key, Stream, name_key};
+use fewstep_random::{Key, Stream, name_key};
 
 /// How far a file's copy of a computed entry may be off, relative to the larger of 1 and its value: rounding in f32.
 const COMPUTED_TOLERANCE: f64 = 1e-5;

@@ -10,8 +10,8 @@ use fewstep_train::train_step;
 fn step(c: &mut Criterion) {
     tch::set_num_threads(1);
     let s = setting::Setting::new(32, 64);
-    let (mut state, batch, draws) = (s.state(), s.batch(128), s.draws(128));
-    let mut run = || train_step(&s.model, &s.tract, &mut state, &batch, &draws, &s.rates, &s.options);
+    let (mut state, batch) = (s.state(), s.batch(128));
+    let mut run = || train_step(&s.settings(), &mut state, &batch);
     c.bench_function("train/tract_step_b128", |b| b.iter(|| run().expect("step")));
 }
 

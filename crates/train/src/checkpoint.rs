@@ -4,19 +4,19 @@
 //! temporary name, files first, then the manifest with their digests, everything flushed to disk, and renamed into place
 //! last. Reading goes from the newest to the oldest: one that is damaged is named and passed over.
 //!
-//! Beside the state lies what the [`Observer`](crate::Observer) asks to be told again, such as the sums behind the next line
-//! of a log: a line that was begun before an interruption then ends as if there had been none.
+//! A checkpoint also keeps a text of the [`Observer`](crate::Observer), such as the sums behind the next line of a log: a line
+//! that was begun before an interruption then ends as if there had been none.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fewstep_torch::{AdamConfig, Compute, Device, Tensor, parse, raw_bytes, to_bytes};
+use fewstep_torch::{Device, Tensor, parse, raw_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Difference, Error, Result};
-use crate::networks::Networks;
+use crate::plan::Plan;
 use crate::state::TrainState;
 
 const STATE: &str = "state.safetensors";
@@ -180,17 +180,10 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// There are checkpoints but none is intact, or the newest intact one belongs to another plan.
-    pub fn load_newest<'a>(
-        &self,
-        networks: impl Into<Networks<'a>>,
-        adam: AdamConfig,
-        compute: Compute,
-        device: Device,
-    ) -> Result<Option<Restored>> {
-        let networks = networks.into();
+    pub fn load_newest(&self, plan: &Plan, device: Device) -> Result<Option<Restored>> {
         let mut passed_over = Vec::new();
         for path in self.list()?.into_iter().rev() {
-            match self.read(&path, networks, adam, compute, device) {
+            match self.read(&path, plan, device) {
                 Ok((state, memory)) => return Ok(Some(Restored { state, memory, path, passed_over })),
                 Err(e @ Error::OtherRun { .. }) => return Err(e),
                 Err(e) => passed_over.push(e.to_string()),
@@ -202,14 +195,7 @@ impl CheckpointStore {
         Err(Error::NoIntactCheckpoint { folder: self.folder.clone(), problems: passed_over.join("; ") })
     }
 
-    fn read(
-        &self,
-        folder: &Path,
-        networks: Networks<'_>,
-        adam: AdamConfig,
-        compute: Compute,
-        device: Device,
-    ) -> Result<(TrainState, Option<String>)> {
+    fn read(&self, folder: &Path, plan: &Plan, device: Device) -> Result<(TrainState, Option<String>)> {
         let path = folder.join(MANIFEST);
         let bad = |path: &Path, problem: String| Error::File { path: path.to_owned(), problem };
         let manifest: Manifest = serde_json::from_slice(&fs_err::read(&path)?)
@@ -234,7 +220,7 @@ impl CheckpointStore {
             .map(String::from_utf8)
             .transpose()
             .map_err(|e| bad(&path, format!("what the observer remembered: {e}")))?;
-        Ok((TrainState::from_stored(stored, networks, adam, compute, device, &path)?, memory))
+        Ok((TrainState::from_stored(stored, plan, device, &path)?, memory))
     }
 
     /// The parts that both sides tell and tell differently.

@@ -17,6 +17,9 @@ pub enum Error {
     /// A schedule or rate.
     #[error(transparent)]
     Schedule(#[from] fewstep_schedules::Error),
+    /// Sampling, or a model file.
+    #[error(transparent)]
+    Sampler(#[from] fewstep_samplers::Error),
     /// Reading data.
     #[error(transparent)]
     Data(#[from] fewstep_data::Error),
@@ -26,7 +29,7 @@ pub enum Error {
     /// A value of the plan that cannot be followed.
     #[error("{key}: {problem}")]
     Plan {
-        /// Which one, as [`TrainPlan`](crate::TrainPlan) calls it.
+        /// Which one, as [`Plan`](crate::Plan) calls it.
         key: &'static str,
         /// What is wrong.
         problem: String,
@@ -57,7 +60,7 @@ pub enum Error {
         problem: String,
     },
     /// A checkpoint of a run that began with something else.
-    #[error("{} was written by a run with {}", path.display(), told(differences))]
+    #[error("{} was written by a run with {}", path.display(), list(differences))]
     OtherRun {
         /// The checkpoint.
         path: PathBuf,
@@ -72,6 +75,21 @@ pub enum Error {
         /// What is wrong with each of them.
         problems: String,
     },
+    /// The system would not start the prefetch thread.
+    #[error("cannot start the prefetch thread: {source}")]
+    Thread {
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A data set panicked while the prefetch thread made a batch.
+    #[error("the prefetch thread panicked: {message}")]
+    Panicked {
+        /// The panic's message.
+        message: String,
+    },
+    /// A batch was asked of a prefetch that has already given an error.
+    #[error("the prefetch has ended: an earlier call returned its error")]
+    Ended,
     /// The observer failed.
     #[error(transparent)]
     Observer(Box<dyn std::error::Error + Send + Sync>),
@@ -88,7 +106,7 @@ pub struct Difference {
     pub here: String,
 }
 
-fn told(differences: &[Difference]) -> String {
+fn list(differences: &[Difference]) -> String {
     if differences.is_empty() {
         return "another config".to_owned();
     }

@@ -1,45 +1,84 @@
 //! What a run will do: its stages, resolved to steps and rates before anything runs.
 
+use std::sync::Arc;
+
+use fewstep_distill::Objective;
+use fewstep_models::{Network, X0Clip};
+use fewstep_samplers::{Role, Sampler};
 use fewstep_schedules::LearningRate;
 use fewstep_torch::{AdamConfig, Compute, GradientRule};
 
 use crate::error::{Error, Result};
-use crate::objective::Objective;
 
 /// How a stage takes over from the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageStart {
     /// Parameters as they are (fresh or loaded); new Adam, new averages.
     Fresh,
-    /// The teacher becomes the inference average; the student starts as a copy of it; new Adam, new averages.
+    /// The inference average becomes the teacher; the student starts as a copy of it; new Adam, new averages.
     FromTeacher,
-    /// The teacher becomes the inference average; the student is another network, drawn afresh; new Adam, new averages. Once
-    /// in a plan at most.
+    /// The inference average becomes the teacher; the student is another network, drawn afresh; new Adam, new averages.
     NewStudent {
         /// Whether the teacher's tensors are taken over wherever name and shape agree.
         from_teacher: bool,
     },
-    /// The teacher becomes the inference average; student, self-teacher, averages and Adam carry on (the reference code's
+    /// The inference average becomes the teacher; student, self-teacher, averages and Adam carry on (the reference code's
     /// phase change).
     CarryOn,
 }
 
-/// One stage.
+/// What a stage makes, and how that is sampled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// A teacher, which denoises at every level, or a student, which takes the steps that it was taught.
+    pub role: Role,
+    /// Indices of the run's first grid that sampling visits, ascending from 0: `[0, T]` for a one-step student.
+    pub visits: Vec<usize>,
+    /// Clipping of `x0_hat` in every sampling step.
+    pub clip: X0Clip,
+    /// How the visited levels are walked.
+    pub sampler: Sampler,
+}
+
+impl Product {
+    /// A teacher of `steps` steps.
+    pub fn teacher(steps: usize, clip: X0Clip, sampler: impl Into<Sampler>) -> Self {
+        Self { role: Role::Teacher, visits: (0..=steps).collect(), clip, sampler: sampler.into() }
+    }
+
+    /// A student that visits these indices, by DDIM with clipping.
+    pub fn student(visits: Vec<usize>) -> Self {
+        Self { role: Role::Student, visits, clip: X0Clip::UnitRange, sampler: Sampler::default() }
+    }
+
+    /// Number of its sampling steps.
+    pub fn steps(&self) -> usize {
+        self.visits.len().saturating_sub(1)
+    }
+}
+
+/// One stage: what it makes, by what objective, from what.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// Name in logs.
     pub name: String,
+    /// What it makes.
+    pub makes: Product,
+    /// The network that is trained.
+    pub network: Arc<dyn Network>,
+    /// The network that teaches; the trained one again where nothing else is meant.
+    pub teacher: Arc<dyn Network>,
     /// What is optimised.
-    pub objective: Objective,
+    pub objective: Arc<dyn Objective>,
     /// How it starts.
     pub start: StageStart,
     /// Optimizer updates.
     pub steps: u64,
     /// Learning rate by samples of the stage.
     pub learning_rate: LearningRate,
-    /// Decay of the inference average.
+    /// Decay of the inference average, mu_I.
     pub inference_decay: f64,
-    /// Decay of the self-teacher; not used by teacher training.
+    /// Decay of the self-teacher, mu_S; not used where the objective asks none.
     pub self_teacher_decay: f64,
     /// Probability that a value of the student is dropped in training.
     pub dropout: f64,
@@ -47,14 +86,14 @@ pub struct Stage {
 
 /// All stages of a run, and what they share.
 #[derive(Clone, Debug)]
-pub struct TrainPlan {
+pub struct Plan {
     /// Seed of every draw.
     pub seed: u64,
     /// Kind that the networks compute in, and of all their buffers.
     pub compute: Compute,
-    /// Images a step.
+    /// Images per step.
     pub batch: usize,
-    /// Images a forward and backward pass; the result depends on it only by rounding, and not on the number of threads.
+    /// Images per forward and backward pass; the result depends on it only by rounding, and not on the number of threads.
     pub micro_batch: usize,
     /// Mirror images at random.
     pub flip: bool,
@@ -68,7 +107,7 @@ pub struct TrainPlan {
     pub checkpoint_every: u64,
 }
 
-impl TrainPlan {
+impl Plan {
     /// Checks what the types do not.
     ///
     /// # Errors
@@ -89,21 +128,7 @@ impl TrainPlan {
         if self.stages.is_empty() {
             return bad("stages", "nothing to train");
         }
-        for stage in &self.stages {
-            if stage.steps == 0 {
-                return Err(Error::Plan {
-                    key: "samples",
-                    problem: format!("stage `{}` has no steps", stage.name),
-                });
-            }
-            stage.objective.validate()?;
-            stage.learning_rate.validate()?;
-            if !(0.0..1.0).contains(&stage.dropout) {
-                let problem = format!("must be at least 0 and below 1, is {}", stage.dropout);
-                return bad("dropout", &format!("{problem} in stage `{}`", stage.name));
-            }
-        }
-        Ok(())
+        self.stages.iter().try_for_each(Stage::validate)
     }
 
     /// Samples of stage `index`.
@@ -119,5 +144,30 @@ impl TrainPlan {
     /// Samples of the whole run.
     pub fn total_samples(&self) -> u64 {
         self.samples_before(self.stages.len())
+    }
+
+    /// The stage that a state of stage `index` has the buffers of: that stage, or the last one when the run is done.
+    pub(crate) fn stage(&self, index: usize) -> Result<&Stage> {
+        let none = || Error::Plan { key: "stages", problem: "nothing to train".into() };
+        self.stages.get(index).or(self.stages.last()).ok_or_else(none)
+    }
+}
+
+impl Stage {
+    fn validate(&self) -> Result<()> {
+        let bad = |key, problem: String| Err(Error::Plan { key, problem });
+        let name = &self.name;
+        if self.steps == 0 {
+            return bad("samples", format!("stage `{name}` has no steps"));
+        }
+        self.learning_rate.validate()?;
+        if !(0.0..1.0).contains(&self.dropout) {
+            let problem = format!("must be at least 0 and below 1, is {}", self.dropout);
+            return bad("dropout", format!("{problem} in stage `{name}`"));
+        }
+        if self.objective.asks().teacher && self.start == StageStart::Fresh {
+            return bad("start", format!("stage `{name}` asks a teacher, and starts without one"));
+        }
+        Ok(())
     }
 }

@@ -1,12 +1,11 @@
 //! Everything that a run changes.
 
-use fewstep_models::Model;
+use fewstep_models::Network;
 use fewstep_torch::{Adam, AdamConfig, Compute, Device, Ema, Stored, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::networks::Networks;
-use crate::plan::StageStart;
+use crate::plan::{Plan, Stage, StageStart};
 
 /// The state of a run: counters and flat buffers, nothing else. A checkpoint is this, written whole.
 #[derive(Debug)]
@@ -15,6 +14,8 @@ pub struct TrainState {
     pub stage: usize,
     /// Samples done in the stage.
     pub nimg: u64,
+    /// Whether the stage was entered: its student, teacher and averages are in place. So they are in every checkpoint.
+    pub entered: bool,
     /// The student, `[total]`; all buffers have the kind that the run computes in.
     pub student: Tensor,
     /// The student's optimizer.
@@ -44,13 +45,13 @@ impl TrainState {
     /// # Errors
     /// libtorch cannot allocate.
     pub fn fresh(
-        model: &Model,
+        network: &dyn Network,
         seed: u64,
         adam: AdamConfig,
         compute: Compute,
         device: Device,
     ) -> Result<Self> {
-        let student = model.layout().initial(seed)?.f_to_device(device)?.f_to_kind(compute.kind())?;
+        let student = network.layout().initial(seed)?.f_to_device(device)?.f_to_kind(compute.kind())?;
         Self::from_student(student, adam)
     }
 
@@ -62,6 +63,7 @@ impl TrainState {
         Ok(Self {
             stage: 0,
             nimg: 0,
+            entered: false,
             adam: Adam::new(adam, &student)?,
             inference: Ema::of(&student)?,
             self_teacher: None,
@@ -70,36 +72,47 @@ impl TrainState {
         })
     }
 
-    /// Prepares the first step of a stage; does nothing inside one.
+    /// Prepares the first step of its stage; does nothing inside one.
     ///
     /// # Errors
     /// libtorch cannot allocate.
-    pub fn enter_stage(&mut self, start: StageStart, has_self_teacher: bool, adam: AdamConfig) -> Result<()> {
-        if self.nimg > 0 {
+    pub fn enter(&mut self, stage: &Stage, seed: u64, adam: AdamConfig) -> Result<()> {
+        if self.entered {
             return Ok(());
         }
-        match start {
-            // Another network's start is not known here: see `replace_student`.
-            StageStart::Fresh | StageStart::NewStudent { .. } => {}
-            StageStart::FromTeacher => {
-                let student = Ema::of(&self.inference.flat)?.flat;
+        match stage.start {
+            StageStart::Fresh => {}
+            StageStart::FromTeacher => self.replace_student(copy(&self.inference.flat)?, adam)?,
+            StageStart::NewStudent { from_teacher } => {
+                let student = new_student(stage, &self.inference.flat, seed, from_teacher)?;
                 self.replace_student(student, adam)?;
             }
-            StageStart::CarryOn => self.teacher = Some(Ema::of(&self.inference.flat)?.flat),
+            StageStart::CarryOn => self.teacher = Some(copy(&self.inference.flat)?),
         }
-        if has_self_teacher && self.self_teacher.is_none() {
-            self.self_teacher = Some(Ema::of(&self.student)?);
+        let asks = stage.objective.asks();
+        if !asks.teacher {
+            self.teacher = None;
         }
+        self.self_teacher = match (asks.self_teacher, self.self_teacher.take()) {
+            (false, _) => None,
+            (true, None) => Some(Ema::of(&self.student)?),
+            (true, some) => some,
+        };
+        self.entered = true;
         Ok(())
+    }
+
+    /// Goes on to the next stage, which is not entered yet.
+    pub(crate) fn leave_stage(&mut self) {
+        self.stage += 1;
+        self.nimg = 0;
+        self.entered = false;
     }
 
     /// The inference average becomes the teacher, `student` the student, `[total]` of its own network; new Adam, new
     /// averages.
-    ///
-    /// # Errors
-    /// libtorch cannot allocate.
-    pub fn replace_student(&mut self, student: Tensor, adam: AdamConfig) -> Result<()> {
-        self.teacher = Some(Ema::of(&self.inference.flat)?.flat);
+    fn replace_student(&mut self, student: Tensor, adam: AdamConfig) -> Result<()> {
+        self.teacher = Some(copy(&self.inference.flat)?);
         self.adam = Adam::new(adam, &student)?;
         self.inference = Ema::of(&student)?;
         self.self_teacher = None;
@@ -131,22 +144,21 @@ impl TrainState {
         Ok((tensors.into_iter().map(|(n, t)| (n.to_owned(), t.shallow_clone())).collect(), card))
     }
 
-    /// The state from a stored file of a run with these networks.
+    /// The state from a stored file of a run that follows `plan`.
     pub(crate) fn from_stored(
         mut file: Stored,
-        networks: Networks<'_>,
-        adam: AdamConfig,
-        compute: Compute,
+        plan: &Plan,
         device: Device,
         path: &std::path::Path,
     ) -> Result<Self> {
         let bad = |problem: String| Error::File { path: path.to_owned(), problem };
         let card = file.card.as_deref().ok_or_else(|| bad("has no counters".into()))?;
         let c: Counters = serde_json::from_str(card).map_err(|e| bad(format!("counters: {e}")))?;
+        let (stage, compute) = (plan.stage(c.stage)?, plan.compute);
         let mut take = |name: &str| -> Result<Option<Tensor>> {
             let network = match name {
-                "teacher" => networks.teaching(c.stage),
-                _ => networks.trained(c.stage),
+                "teacher" => &stage.teacher,
+                _ => &stage.network,
             };
             let total = network.layout().total();
             let Some(t) = file.tensors.remove(name) else { return Ok(None) };
@@ -167,11 +179,27 @@ impl TrainState {
         Ok(Self {
             stage: c.stage,
             nimg: c.nimg,
+            entered: true,
             student,
-            adam: Adam::restore(adam, m, v, c.adam_steps),
+            adam: Adam::restore(plan.adam, m, v, c.adam_steps),
             inference: Ema { flat: inference, updates: c.inference_updates },
             self_teacher,
             teacher: take("teacher")?,
         })
     }
+}
+
+/// A buffer of its own with the same values.
+fn copy(flat: &Tensor) -> Result<Tensor> {
+    Ok(Ema::of(flat)?.flat)
+}
+
+/// The start of a student of another network than its teacher's: drawn afresh, and, if asked, with the teacher's tensors
+/// wherever name and shape agree.
+fn new_student(stage: &Stage, teacher: &Tensor, seed: u64, from_teacher: bool) -> Result<Tensor> {
+    let layout = stage.network.layout();
+    if from_teacher {
+        return Ok(layout.initial_from(seed, stage.teacher.layout(), teacher)?.0);
+    }
+    Ok(layout.initial(seed)?.f_to_device(teacher.device())?.f_to_kind(teacher.kind())?)
 }

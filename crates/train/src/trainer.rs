@@ -1,19 +1,20 @@
 //! The loop over stages and steps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fewstep_data::{Dataset, DrawConfig, Prefetch};
+use fewstep_data::Dataset;
 use fewstep_distill::Batch;
-use fewstep_torch::{Device, Kind, Tensor};
+use fewstep_torch::Device;
 
 use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
-use crate::networks::Networks;
-use crate::plan::{Stage, StageStart, TrainPlan};
+use crate::loader::DrawConfig;
+use crate::plan::{Plan, Stage};
+use crate::prefetch::Prefetch;
 use crate::state::TrainState;
-use crate::step::{DropoutDraws, Rates, StepOptions, StepReport, train_step};
+use crate::step::{Rates, StepReport, StepSettings, train_step};
 
 /// Batches made ahead of the step that uses them.
 const PREFETCH: usize = 4;
@@ -33,24 +34,27 @@ pub struct Progress<'a> {
     pub lr: f64,
 }
 
-/// Watches a run. An error of an observer ends the run at the last checkpoint.
+/// Watches a run. An error of an observer ends the run at the last checkpoint. `()` is the observer that does nothing.
 pub trait Observer {
     /// A step was taken.
     ///
     /// # Errors
     /// Ends the run.
-    fn on_step(&mut self, progress: &Progress, report: &StepReport) -> Result<()>;
-
-    /// The state after a step, before the next one or the stage's end; called again if the run is resumed just here. This is
-    /// the place to measure on the way: nothing that is done with the state changes the run.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn on_state(&mut self, _stage: &Stage, _index: usize, _samples: u64, _state: &TrainState) -> Result<()> {
+    fn on_step(&mut self, _progress: &Progress, _report: &StepReport) -> Result<()> {
         Ok(())
     }
 
-    /// What the observer wants to be told again when the run goes on from the checkpoint that is about to be written; see
+    /// The state after a step, before the next one or the stage's end; called again if the run is resumed just here. This is
+    /// the place to measure on the way: nothing that is done with the state changes the run. `samples` counts those of the
+    /// whole run; the stage's number is the state's.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn on_state(&mut self, _stage: &Stage, _samples: u64, _state: &TrainState) -> Result<()> {
+        Ok(())
+    }
+
+    /// A text that the checkpoint about to be written keeps for the observer; see
     /// [`Restored::memory`](crate::Restored::memory).
     ///
     /// # Errors
@@ -63,14 +67,20 @@ pub trait Observer {
     ///
     /// # Errors
     /// Ends the run.
-    fn on_checkpoint(&mut self, path: &std::path::Path, samples: u64) -> Result<()>;
+    fn on_checkpoint(&mut self, _path: &Path, _samples: u64) -> Result<()> {
+        Ok(())
+    }
 
     /// A stage is complete; `state` still is the stage's own. Called again if the run is resumed just here.
     ///
     /// # Errors
     /// Ends the run.
-    fn on_stage_end(&mut self, stage: &Stage, index: usize, state: &TrainState) -> Result<()>;
+    fn on_stage_end(&mut self, _stage: &Stage, _state: &TrainState) -> Result<()> {
+        Ok(())
+    }
 }
+
+impl Observer for () {}
 
 /// How a run ended.
 #[derive(Debug)]
@@ -82,12 +92,10 @@ pub enum Outcome {
 }
 
 /// A run: what it follows and what it reads and writes.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Trainer<'a> {
-    /// The networks.
-    pub networks: Networks<'a>,
     /// The plan.
-    pub plan: &'a TrainPlan,
+    pub plan: &'a Plan,
     /// Where checkpoints go.
     pub store: &'a CheckpointStore,
     /// Where tensors live.
@@ -109,13 +117,8 @@ impl Trainer<'_> {
     ) -> Result<Outcome> {
         self.plan.validate()?;
         let mut saved_at = self.samples(&state);
-        // A state that was kept at the very start of a stage has a teacher; that of a whole run's start has none.
-        let mut begun = state.teacher.is_some();
         while let Some(stage) = self.plan.stages.get(state.stage) {
-            if !begun {
-                self.start_new_student(stage, &mut state)?;
-            }
-            state.enter_stage(stage.start, stage.objective.has_self_teacher(), self.plan.adam)?;
+            state.enter(stage, self.plan.seed, self.plan.adam)?;
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
             let mut batches =
@@ -125,32 +128,23 @@ impl Trainer<'_> {
                     return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
                 }
                 if state.nimg > 0 {
-                    observer.on_state(stage, state.stage, self.samples(&state), &state)?;
+                    observer.on_state(stage, self.samples(&state), &state)?;
                 }
-                self.step(stage, &mut state, batches.next_batch()?, total, observer)?;
+                self.step(stage, &mut state, &batches.next_batch()?.on(self.device)?, total, observer)?;
                 let samples = self.samples(&state);
                 if samples - saved_at >= self.plan.checkpoint_every || state.nimg == total {
                     self.checkpoint(&state, observer)?;
                     saved_at = samples;
                 }
             }
-            observer.on_state(stage, state.stage, self.samples(&state), &state)?;
+            observer.on_state(stage, self.samples(&state), &state)?;
             if stop.load(Ordering::Relaxed) {
                 return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
             }
-            observer.on_stage_end(stage, state.stage, &state)?;
-            state.stage += 1;
-            state.nimg = 0;
-            begun = false;
+            observer.on_stage_end(stage, &state)?;
+            state.leave_stage();
         }
         Ok(Outcome::Finished(state))
-    }
-
-    /// The student of a stage that begins with another network.
-    fn start_new_student(&self, stage: &Stage, state: &mut TrainState) -> Result<()> {
-        let StageStart::NewStudent { from_teacher } = stage.start else { return Ok(()) };
-        let student = self.networks.new_student(&state.inference.flat, self.plan.seed, from_teacher)?;
-        state.replace_student(student, self.plan.adam)
     }
 
     /// Samples of the whole run that `state` has seen.
@@ -169,41 +163,35 @@ impl Trainer<'_> {
         &self,
         stage: &Stage,
         state: &mut TrainState,
-        data: fewstep_data::Batch,
+        batch: &Batch,
         total: u64,
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let draws = stage.objective.draw(self.plan.seed, state.stage as u64, &data.ns)?;
-        let dropout = DropoutDraws::draw(stage.dropout, self.plan.seed, state.stage as u64, &data.ns);
-        let batch = self.to_device(&data)?;
         let nimg = state.nimg + self.plan.batch as u64;
         let lr = stage.learning_rate.at(nimg, total);
-        let (inference_decay, self_teacher_decay) = (stage.inference_decay, stage.self_teacher_decay);
-        let rates = Rates { lr, inference_decay, self_teacher_decay };
-        let options = StepOptions {
+        let settings = StepSettings {
+            student: stage.network.as_ref(),
+            teacher: stage.teacher.as_ref(),
+            objective: stage.objective.as_ref(),
             micro_batch: self.plan.micro_batch,
             gradient: self.plan.gradient,
+            dropout: stage.dropout,
+            rates: Rates {
+                lr,
+                inference_decay: stage.inference_decay,
+                self_teacher_decay: stage.self_teacher_decay,
+            },
             keep_gradient: false,
-            dropout: dropout.as_ref(),
-            teacher: Some(self.networks.teaching(state.stage)),
         };
-        let model = self.networks.trained(state.stage);
-        let report = train_step(model, &stage.objective, state, &batch, &draws, &rates, &options)?;
+        let report = train_step(&settings, state, batch)?;
         let step = nimg / self.plan.batch as u64;
         if !report.applied {
             let kept = self.store.save(state, self.samples(state), observer.memory()?.as_deref())?;
-            return Err(not_finite(kept, stage, step, &report, &data.ns));
+            return Err(not_finite(kept, stage, step, &report, batch.draws.ns()));
         }
         state.nimg = nimg;
         let progress = Progress { stage, stage_index: state.stage, step, samples: self.samples(state), lr };
         observer.on_step(&progress, &report)
-    }
-
-    fn to_device(&self, data: &fewstep_data::Batch) -> Result<Batch> {
-        let state =
-            |t: &Tensor| -> Result<Tensor> { Ok(t.f_to_device(self.device)?.f_to_kind(Kind::Double)?) };
-        let labels = data.labels.as_ref().map(|l| l.f_to_device(self.device)).transpose()?;
-        Ok(Batch { x0: state(&data.x0)?, noise: state(&data.noise)?, labels })
     }
 }
 

@@ -1,66 +1,20 @@
 //! Checkpoints and resuming: an interrupted run ends in the same bytes, damage is passed over, nothing is lost.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod pieces;
 mod setting;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use fewstep_torch::{AdamConfig, Compute, Device};
-use fewstep_train::{
-    CheckpointStore, Error, Observer, Origin, Outcome, Progress, Result, Stage, StepReport, TrainState,
-    Trainer,
-};
-use setting::Setting;
+use fewstep_torch::{Compute, Device};
+use fewstep_train::{CheckpointStore, Error, Origin, TrainState, Trainer};
+use pieces::{Watch, ends_in_the_same_bits};
+use setting::{Setting, dataset};
 
-/// Asks to stop after a number of steps; remembers what it saw.
-struct Watch<'a> {
-    stop: &'a AtomicBool,
-    stop_after: Option<u64>,
-    steps: u64,
-    ended: Vec<usize>,
-    fail: bool,
-}
-
-impl Observer for Watch<'_> {
-    fn on_step(&mut self, _: &Progress, _: &StepReport) -> Result<()> {
-        self.steps += 1;
-        if self.fail {
-            return Err(Error::Observer("full disk".into()));
-        }
-        if Some(self.steps) == self.stop_after {
-            self.stop.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-    fn on_checkpoint(&mut self, path: &Path, _: u64) -> Result<()> {
-        assert!(path.join("manifest.json").exists());
-        Ok(())
-    }
-    fn on_stage_end(&mut self, _: &Stage, index: usize, _: &TrainState) -> Result<()> {
-        self.ended.push(index);
-        // A piece that has nothing but the end of a stage to do stops where the next one begins.
-        if self.steps == 0 && self.stop_after.is_some() {
-            self.stop.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
-fn run(s: &Setting, folder: &Path, stop_after: Option<u64>) -> (Option<TrainState>, u64, Vec<usize>) {
-    let plan = s.plan(5);
-    let store = CheckpointStore::open(folder, "plan", 2).unwrap();
-    let networks = s.networks(&plan);
-    let state = match store.load_newest(networks, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap() {
-        Some(restored) => restored.state,
-        None => TrainState::fresh(&s.model, plan.seed, plan.adam, Compute::F32, Device::Cpu).unwrap(),
-    };
-    let stop = AtomicBool::new(false);
-    let mut watch = Watch { stop: &stop, stop_after, steps: 0, ended: vec![], fail: false };
-    let trainer = Trainer { networks, plan: &plan, store: &store, device: Device::Cpu };
-    let outcome = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap();
-    let state = if let Outcome::Finished(state) = outcome { Some(state) } else { None };
-    (state, watch.steps, watch.ended)
+/// The whole run of a setting.
+fn run(s: &Setting, folder: &Path) -> TrainState {
+    pieces::run(&s.plan(5), &dataset(), folder, None).state.unwrap()
 }
 
 fn checkpoints(folder: &Path) -> Vec<std::path::PathBuf> {
@@ -71,48 +25,30 @@ fn checkpoints(folder: &Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn a_run_interrupted_at_every_step_ends_in_the_same_bits() {
-    ends_in_the_same_bits(&Setting::new(8, 4));
+    let whole = ends_in_the_same_bits(&Setting::new(8, 4).plan(5), &dataset());
+    assert_eq!((whole.steps, whole.ended), (15, vec![0, 1, 2]));
+    let state = whole.state.unwrap();
+    assert!(state.self_teacher.is_some() && state.teacher.is_some());
 }
 
 #[test]
 fn so_does_one_with_a_smaller_student() {
     for phase in [1, 2] {
         let s = Setting::new(8, 4).with_smaller_student(8, phase);
-        let (teacher, student) = (s.model.n_params(), s.student.as_ref().unwrap().1.n_params());
+        let (teacher, student) = (s.network.n_params(), s.student.as_ref().unwrap().1.n_params());
         assert!(student < teacher, "{student} {teacher}");
-        ends_in_the_same_bits(&s);
+        let whole = ends_in_the_same_bits(&s.plan(5), &dataset());
+        assert_eq!((whole.steps, whole.ended), (15, vec![0, 1, 2]));
+        let state = whole.state.unwrap();
+        assert!(state.self_teacher.is_some() && state.teacher.is_some());
     }
-}
-
-fn ends_in_the_same_bits(s: &Setting) {
-    let whole = tempfile::tempdir().unwrap();
-    let (want, steps, ended) = run(s, whole.path(), None);
-    assert_eq!((steps, ended), (15, vec![0, 1, 2]));
-    let want = want.unwrap();
-    let pieces = tempfile::tempdir().unwrap();
-    let mut runs = 0;
-    let got = loop {
-        runs += 1;
-        // One step a run, so that every boundary of the plan is crossed by a restart, from both of its sides.
-        if let (Some(state), _, _) = run(s, pieces.path(), Some(1)) {
-            break state;
-        }
-        assert!(runs < 40);
-    };
-    assert!(runs >= 15, "{runs}");
-    assert_eq!(got.student, want.student);
-    assert_eq!(got.inference.flat, want.inference.flat);
-    assert_eq!(got.self_teacher.unwrap().flat, want.self_teacher.unwrap().flat);
-    assert_eq!(got.teacher, want.teacher);
-    assert_eq!(got.adam.v, want.adam.v);
-    assert_eq!(got.adam.steps, want.adam.steps);
 }
 
 #[test]
 fn the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
     let s = Setting::new(8, 4);
     let dir = tempfile::tempdir().unwrap();
-    let (want, _, _) = run(&s, dir.path(), None);
+    let (plan, want) = (s.plan(5), run(&s, dir.path()));
     let kept = checkpoints(dir.path());
     assert_eq!(kept.len(), 2, "{kept:?}");
     let newest = kept[1].join("state.safetensors");
@@ -121,26 +57,20 @@ fn the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
     bytes[middle] ^= 1;
     std::fs::write(&newest, &bytes).unwrap();
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
-    let restored =
-        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().unwrap();
+    let restored = store.load_newest(&plan, Device::Cpu).unwrap().unwrap();
     assert_eq!(restored.path, kept[0]);
     assert!(
         restored.passed_over[0].contains("sha256") && restored.passed_over[0].contains("state.safetensors")
     );
     // Going on from the older one ends in the same state, and the damaged one is replaced.
-    let (got, _, _) = run(&s, dir.path(), None);
-    assert_eq!(got.unwrap().student, want.unwrap().student);
-    let restored =
-        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().unwrap();
+    assert_eq!(run(&s, dir.path()).student, want.student);
+    let restored = store.load_newest(&plan, Device::Cpu).unwrap().unwrap();
     assert!(restored.passed_over.is_empty());
 
     for folder in checkpoints(dir.path()) {
         std::fs::write(folder.join("manifest.json"), "{").unwrap();
     }
-    let e = store
-        .load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu)
-        .unwrap_err()
-        .to_string();
+    let e = store.load_newest(&plan, Device::Cpu).unwrap_err().to_string();
     assert!(e.contains("no intact checkpoint") && e.contains("manifest.json"), "{e}");
     assert_eq!(checkpoints(dir.path()).len(), 2, "nothing is deleted");
 }
@@ -154,9 +84,7 @@ fn a_checkpoint_of_another_origin_says_what_differs() {
         let origin = Origin { fingerprint: fingerprint.to_owned(), parts: parts.into() };
         CheckpointStore::open(dir.path(), origin, 2).unwrap()
     };
-    let load = |store: CheckpointStore| {
-        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).map(Option::unwrap)
-    };
+    let load = |store: CheckpointStore| store.load_newest(&s.plan(5), Device::Cpu).map(Option::unwrap);
     open("one", "a").save(&s.state(), 1, Some("{\"loss\":0.1}")).unwrap();
     assert_eq!(load(open("one", "a")).unwrap().memory.as_deref(), Some("{\"loss\":0.1}"));
     let e = load(open("two", "b")).unwrap_err().to_string();
@@ -173,10 +101,10 @@ fn a_checkpoint_of_another_origin_says_what_differs() {
 fn truncated_missing_and_foreign_checkpoints_are_named() {
     let s = Setting::new(8, 4);
     let dir = tempfile::tempdir().unwrap();
-    run(&s, dir.path(), None);
+    run(&s, dir.path());
     let load = |fingerprint: &str, s: &Setting| {
         let store = CheckpointStore::open(dir.path(), fingerprint, 2).unwrap();
-        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu)
+        store.load_newest(&s.plan(5), Device::Cpu)
     };
     let e = load("another plan", &s).unwrap_err().to_string();
     assert!(e.contains("another config"), "{e}");
@@ -197,15 +125,15 @@ fn what_an_interrupted_write_leaves_is_removed_and_never_read() {
     std::fs::write(half.join("state.safetensors"), b"half").unwrap();
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     assert!(!half.exists());
-    assert!(store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().is_none());
+    assert!(store.load_newest(&s.plan(5), Device::Cpu).unwrap().is_none());
 }
 
 #[test]
 fn a_checkpoint_that_cannot_be_written_leaves_the_others() {
     let s = Setting::new(8, 4);
     let dir = tempfile::tempdir().unwrap();
+    let (plan, state) = (s.plan(5), s.state());
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
-    let state = s.state();
     store.save(&state, 1, None).unwrap();
     // A file stands where the temporary folder must go: as unwritable as a full disk, also for root.
     let block = dir.path().join(".tmp-000000000002");
@@ -213,8 +141,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_others() {
     let e = store.save(&state, 2, None).unwrap_err().to_string();
     assert!(e.contains(".tmp-000000000002"), "{e}");
     std::fs::remove_file(&block).unwrap();
-    let restored =
-        store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().unwrap();
+    let restored = store.load_newest(&plan, Device::Cpu).unwrap().unwrap();
     assert!(restored.path.ends_with("000000000001"));
 }
 
@@ -225,9 +152,9 @@ fn an_observer_s_error_ends_the_run() {
     let plan = s.plan(5);
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     let stop = AtomicBool::new(false);
-    let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: true };
-    let trainer = Trainer { networks: (&s.model).into(), plan: &plan, store: &store, device: Device::Cpu };
-    let e = trainer.run(s.state(), &s.dataset(), &stop, &mut watch).unwrap_err();
+    let mut watch = Watch { fail: true, ..Watch::new(&stop, None) };
+    let trainer = Trainer { plan: &plan, store: &store, device: Device::Cpu };
+    let e = trainer.run(s.state(), &dataset(), &stop, &mut watch).unwrap_err();
     assert_eq!(e.to_string(), "full disk");
 }
 
@@ -239,12 +166,12 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state() {
     plan.stages[1].learning_rate.base = 1e30;
     let store = CheckpointStore::open(dir.path(), "plan", 2).unwrap();
     let stop = AtomicBool::new(false);
-    let mut watch = Watch { stop: &stop, stop_after: None, steps: 0, ended: vec![], fail: false };
-    let trainer = Trainer { networks: (&s.model).into(), plan: &plan, store: &store, device: Device::Cpu };
-    let state = TrainState::fresh(&s.model, 1, plan.adam, Compute::F32, Device::Cpu).unwrap();
-    let e = trainer.run(state, &s.dataset(), &stop, &mut watch).unwrap_err();
+    let mut watch = Watch::new(&stop, None);
+    let trainer = Trainer { plan: &plan, store: &store, device: Device::Cpu };
+    let state = TrainState::fresh(s.network.as_ref(), 1, plan.adam, Compute::F32, Device::Cpu).unwrap();
+    let e = trainer.run(state, &dataset(), &stop, &mut watch).unwrap_err();
     let Error::NonFinite { stage, kept, .. } = &e else { panic!("{e}") };
     assert_eq!(stage, "phase 1");
     assert!(e.to_string().contains("not finite") && kept.exists(), "{e}");
-    assert!(store.load_newest(&s.model, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap().is_some());
+    assert!(store.load_newest(&s.plan(5), Device::Cpu).unwrap().is_some());
 }

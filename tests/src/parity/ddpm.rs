@@ -1,8 +1,8 @@
 //! Networks of family `ddpm`, described by the constructor arguments of the reference's U-Net.
 
 use anyhow::{Result, bail, ensure};
-use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
-use fewstep_models::{Architecture, ModelConfig, Prediction};
+use fewstep_models::Prediction;
+use fewstep_models::ddpm::{DdpmConfig, DdpmNetwork, Heads, Resampling};
 use serde::Deserialize;
 
 use super::case::Case;
@@ -43,7 +43,7 @@ fn thirty_two() -> i64 {
 }
 
 impl ArchArgs {
-    fn config(&self) -> Result<ModelConfig> {
+    fn network(&self) -> Result<DdpmNetwork> {
         ensure!(self.dropout == 0.0, "arch_args: dropout {} would need the reference's masks", self.dropout);
         ensure!(self.num_classes >= 1, "arch_args: num_classes {} is below 1 (none)", self.num_classes);
         let heads = match (self.attn_heads, self.head_dim) {
@@ -57,7 +57,7 @@ impl ArchArgs {
             n => bail!("arch_args: num_output {n} is neither 1 nor 2"),
         };
         let resolutions: Vec<i64> = (0..self.channel_multiplier.len()).map(|l| self.init_rez >> l).collect();
-        let network = DdpmConfig {
+        let config = DdpmConfig {
             image_channels: self.in_channel,
             resolution: self.init_rez,
             channels: self.channel,
@@ -73,11 +73,11 @@ impl ArchArgs {
             resampling: if self.resample { Resampling::Residual } else { Resampling::Conv },
             n_classes: if self.num_classes == 1 { 0 } else { self.num_classes },
         };
-        Ok(ModelConfig { network: Architecture::DdpmUnet(network), prediction })
+        Ok(DdpmNetwork::new(config, prediction)?)
     }
 }
 
-/// The description of the case's network.
-pub(crate) fn config(case: &Case) -> Result<ModelConfig> {
-    case.json::<ArchArgs>("arch_args")?.config()
+/// The case's network.
+pub(crate) fn network(case: &Case) -> Result<DdpmNetwork> {
+    case.json::<ArchArgs>("arch_args")?.network()
 }

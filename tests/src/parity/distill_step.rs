@@ -3,17 +3,21 @@
 //! The steps run twice, with the batch whole and cut into unequal micro-batches, against the same tolerances. Indices are
 //! taken from the project's phase plan and compared with the reference's formula.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail, ensure};
-use fewstep_distill::{Batch, Btd, BtdConfig, Tract, TractConfig};
-use fewstep_models::Model;
-use fewstep_schedules::{NoiseGrid, NoiseLevel, Phase, PhasePlan, Schedule, Transition};
+use fewstep_distill::{Batch, Btd, BtdConfig, Teachers, Tract, TractConfig};
+use fewstep_models::Network;
+use fewstep_random::Draws;
+use fewstep_schedules::{NoiseGrid, NoiseLevel, PhaseLevels, PhasePlan, Schedule, Transition};
 use fewstep_torch::{AdamConfig, Ema, GradientRule};
-use fewstep_train::{Draws, Objective, Rates, StepOptions, TrainState, train_step};
+use fewstep_train::{Rates, StepSettings, TrainState, train_step};
 
 use super::Faults;
 use super::case::Case;
 use super::measured::{Measured, error_in_deviations, worst};
 use super::network;
+use super::pinned::{Distillation, Method, Pinned};
 use super::probes::Probes;
 use super::tier::Tier;
 
@@ -33,8 +37,8 @@ pub(crate) fn check(case: &Case, faults: Faults) -> Result<Vec<Measured>> {
 
 /// One case, read.
 struct Setting {
-    model: Model,
-    objective: Objective,
+    network: Arc<dyn Network>,
+    distillation: Distillation,
     /// Only files of the VP family hold intermediate states.
     has_states: bool,
     adam: AdamConfig,
@@ -47,20 +51,22 @@ struct Setting {
 /// Inputs of one step.
 struct Step {
     batch: Batch,
-    draws: Vec<Transition>,
+    transitions: Vec<Transition>,
 }
 
 impl Setting {
     fn read(case: &Case, faults: Faults) -> Result<Self> {
-        let model = network::model(case)?;
+        let network = network::network(case)?;
         let timesteps: usize = case.number("timesteps")?;
         let time_schedule: Vec<usize> = case.numbers("time_schedule")?;
         let plan = PhasePlan::equal(&time_schedule)?;
         let phase = case.optional_number::<usize>("phase")?.unwrap_or(0);
         ensure!(phase < plan.phases().len(), "phase {phase} is not in time_schedule {time_schedule:?}");
-        let indices = Indices { timesteps, time_schedule: &time_schedule, phase, plan: &plan };
+        // The plan counts in its own first teacher's steps, which may be fewer than the grid has.
+        let levels = plan.on(&grid(case, timesteps, faults)?.every(plan.steps())?)?.swap_remove(phase);
+        let indices = Indices { timesteps, time_schedule: &time_schedule, phase, levels: &levels };
         let [beta1, beta2] = case.numbers("adam_betas")?[..] else { bail!("adam_betas: expected two") };
-        let objective = objective(case, timesteps, plan.phases()[phase].clone(), faults)?;
+        let distillation = distillation(case, levels.clone())?;
         let (n, steps): (usize, usize) = (case.number("batch")?, case.number("steps")?);
         ensure!(n > 0 && steps > 0, "batch {n} and steps {steps} must be at least 1");
         Ok(Self {
@@ -73,10 +79,10 @@ impl Setting {
                 self_teacher_decay: case.number("mu_self")?,
             },
             steps: (0..steps)
-                .map(|s| Step::read(case, &model, &indices, &objective, s, n))
+                .map(|s| Step::read(case, network.as_ref(), &indices, distillation.at_tops(), s, n))
                 .collect::<Result<_>>()?,
-            model,
-            objective,
+            network,
+            distillation,
             faults,
         })
     }
@@ -84,14 +90,13 @@ impl Setting {
     /// The intermediate states of step 0, where the self-teacher still is a copy of the student.
     fn states(&self, case: &Case, tier: &Tier) -> Result<Vec<Measured>> {
         let Some(step) = self.steps.first().filter(|_| self.has_states) else { return Ok(vec![]) };
-        let teacher = network::params(case, &self.model, "teacher_fill_seed", tier)?;
-        let own = network::params(case, &self.model, "student_fill_seed", tier)?;
-        let (f, g) = (self.model.denoiser(&teacher), self.model.denoiser(&own));
-        let (_, states) = match &self.objective {
-            Objective::Tract { tract, .. } => tract.target(&f, &g, &step.batch, &step.draws)?,
-            Objective::Btd { btd, .. } => btd.target(&f, &step.batch, &step.draws)?,
-            Objective::Denoising(_) => bail!("a distillation has no denoising objective"),
-        };
+        let network = self.network.as_ref();
+        let teacher = network::params(case, network, "teacher_fill_seed", tier)?;
+        let own = network::params(case, network, "student_fill_seed", tier)?;
+        let labels = step.batch.labels.as_ref();
+        let (f, g) =
+            (network.denoiser(&teacher).with_labels(labels), network.denoiser(&own).with_labels(labels));
+        let states = self.pinned(step).states(&Teachers::new(Some(&f), Some(&g)), &step.batch)?;
         [("x_after_teacher_step", &states.x_s), ("x_after_second_step", &states.x_group_start)]
             .into_iter()
             .map(|(name, got)| {
@@ -101,14 +106,17 @@ impl Setting {
             .collect()
     }
 
+    /// The objective of a step.
+    fn pinned<'a>(&'a self, step: &'a Step) -> Pinned<'a> {
+        Pinned { distillation: &self.distillation, transitions: &step.transitions }
+    }
+
     /// All steps in micro-batches of `micro_batch`; `what` precedes the quantities' names.
     fn run(&self, case: &Case, tier: &Tier, micro_batch: usize, what: &str) -> Result<Vec<Measured>> {
-        let layout = self.model.layout();
-        let mut state = TrainState::from_student(
-            network::weights(case, &self.model, "student_fill_seed", tier)?,
-            self.adam,
-        )?;
-        if self.objective.has_self_teacher() {
+        let network = self.network.as_ref();
+        let mut state =
+            TrainState::from_student(network::weights(case, network, "student_fill_seed", tier)?, self.adam)?;
+        if self.distillation.own().asks().self_teacher {
             state.self_teacher = Some(Ema::of(&state.student)?);
         }
         let off = u64::from(self.faults.average_off_by_one);
@@ -116,26 +124,20 @@ impl Setting {
         if let Some(own) = &mut state.self_teacher {
             own.updates += off;
         }
-        state.teacher = Some(network::weights(case, &self.model, "teacher_fill_seed", tier)?);
-        let options = StepOptions {
-            micro_batch,
-            gradient: self.gradient,
-            keep_gradient: false,
-            dropout: None,
-            teacher: None,
-        };
+        state.teacher = Some(network::weights(case, network, "teacher_fill_seed", tier)?);
         let mut measured = Vec::new();
         for (s, step) in self.steps.iter().enumerate() {
-            let draws = Draws::Transitions(step.draws.clone());
-            let report = train_step(
-                &self.model,
-                &self.objective,
-                &mut state,
-                &step.batch,
-                &draws,
-                &self.rates,
-                &options,
-            )?;
+            let settings = StepSettings {
+                student: network,
+                teacher: network,
+                objective: &self.pinned(step),
+                micro_batch,
+                gradient: self.gradient,
+                dropout: 0.0,
+                rates: self.rates,
+                keep_gradient: false,
+            };
+            let report = train_step(&settings, &mut state, &step.batch)?;
             ensure!(report.applied, "step {s} was not applied; not finite: {:?}", report.non_finite);
             for (name, got, tolerance) in
                 [("loss", report.loss, tier.loss), ("grad_norm", report.grad_norm, tier.grad_norm)]
@@ -145,7 +147,7 @@ impl Setting {
                 measured.push(Measured::new(tier.name(name), error, tolerance).at(format!("step {s}")));
             }
         }
-        let probes = Probes { layout, tier, unit: self.rates.lr * self.steps.len() as f64 };
+        let probes = Probes { layout: network.layout(), tier, unit: self.rates.lr * self.steps.len() as f64 };
         let averages = [("student", &state.student), ("inference_ema", &state.inference.flat)];
         let own = state.self_teacher.as_ref().map(|own| ("self_teacher", &own.flat));
         for (network, flat) in averages.into_iter().chain(own) {
@@ -160,30 +162,31 @@ impl Setting {
 impl Step {
     fn read(
         case: &Case,
-        model: &Model,
+        network: &dyn Network,
         indices: &Indices,
-        objective: &Objective,
+        at_tops: bool,
         s: usize,
         n: usize,
     ) -> Result<Self> {
         let name = |part: &str| format!("step{s}.{part}");
         let (x0, noise) = (case.double(&name("x"))?, case.double(&name("noise"))?);
-        let images: Vec<i64> = std::iter::once(n as i64).chain(model.config().image_shape()).collect();
+        let images: Vec<i64> = std::iter::once(n as i64).chain(network.image_shape()).collect();
         for (what, t) in [("x", &x0), ("noise", &noise)] {
             ensure!(t.size() == images, "{}: expected {images:?}, got {:?}", name(what), t.size());
         }
         let labels = if has_labels(case)? {
-            network::labels(case, model, &name("y"))?
+            network::labels(case, network, &name("y"))?
         } else {
             case.ignore_tensor(&name("y"));
             None
         };
         let groups = case.integers(&name("group"), n)?;
         // BTD stands at the groups' tops.
-        let tops = matches!(objective, Objective::Btd { .. });
-        let semis = if tops { vec![0; n] } else { case.integers(&name("semi"), n)? };
-        let draws = groups.iter().zip(&semis).map(|(&g, &m)| indices.transition(g, m));
-        Ok(Self { batch: Batch { x0, noise, labels }, draws: draws.collect::<Result<_>>()? })
+        let semis = if at_tops { vec![0; n] } else { case.integers(&name("semi"), n)? };
+        let transitions = groups.iter().zip(&semis).map(|(&g, &m)| indices.transition(g, m));
+        let draws = Draws::new(0, s as u64, (0..n as u64).collect());
+        let batch = Batch { x0, noise, labels, draws };
+        Ok(Self { batch, transitions: transitions.collect::<Result<_>>()? })
     }
 }
 
@@ -192,25 +195,18 @@ fn has_labels(case: &Case) -> Result<bool> {
     Ok(case.optional_number("class_conditional")?.unwrap_or(true))
 }
 
-/// The case's objective on its time grid.
-fn objective(case: &Case, timesteps: usize, phase: Phase, faults: Faults) -> Result<Objective> {
-    let cosine = || -> Result<NoiseGrid> {
-        let grid = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0 }.grid(timesteps)?;
-        let mut levels = grid.levels().to_vec();
-        if faults.noiseless_end {
-            levels[0] = NoiseLevel { alpha: 1.0, sigma: 0.0 };
+/// The case's time grid, of `timesteps` steps.
+fn grid(case: &Case, timesteps: usize, faults: Faults) -> Result<NoiseGrid> {
+    match case.text("family")? {
+        "ddpm" => {
+            let grid = Schedule::CosineLogSnr { log_snr_min: -20.0, log_snr_max: 20.0 }.grid(timesteps)?;
+            let mut levels = grid.levels().to_vec();
+            if faults.noiseless_end {
+                levels[0] = NoiseLevel { alpha: 1.0, sigma: 0.0 };
+            }
+            Ok(NoiseGrid::new(levels)?)
         }
-        Ok(NoiseGrid::new(levels)?)
-    };
-    Ok(match (case.text("family")?, case.text("algo")?) {
-        ("ddpm", "tract") => {
-            Objective::Tract { tract: Tract { grid: cosine()?, config: TractConfig::default() }, phase }
-        }
-        ("ddpm", "btd") => {
-            ensure!(Btd::fits(&phase), "BTD in a phase whose groups are not of two steps");
-            Objective::Btd { btd: Btd::new(cosine()?, BtdConfig::default()), phase }
-        }
-        ("edm", "tract") => {
+        "edm" => {
             let (sigma_min, sigma_max) = (case.number("sigma_min")?, case.number("sigma_max")?);
             let grid = Schedule::Karras { sigma_min, sigma_max, rho: case.number("rho")? }.grid(timesteps)?;
             let table: Vec<f64> = Vec::try_from(case.double("sigma_table")?)?;
@@ -223,23 +219,41 @@ fn objective(case: &Case, timesteps: usize, phase: Phase, faults: Faults) -> Res
                     got.sigma
                 );
             }
-            let config = TractConfig::edm(case.number("sigma_data")?);
-            Objective::Tract { tract: Tract { grid, config }, phase }
+            Ok(grid)
         }
-        _ => return Err(case.unknown_kind(&["case", "family", "algo"])),
-    })
+        _ => Err(case.unknown_kind(&["case", "family", "algo"])),
+    }
 }
 
-/// What turns `group` and `semi` into indices of the time grid.
+/// The case's objective in its phase.
+fn distillation(case: &Case, levels: PhaseLevels) -> Result<Distillation> {
+    let tract = |config: TractConfig| -> Result<Distillation> {
+        let TractConfig { weighting, reduction, .. } = config;
+        Ok(Distillation { method: Method::Tract(Tract::new(levels.clone(), config)?), weighting, reduction })
+    };
+    match (case.text("family")?, case.text("algo")?) {
+        ("ddpm", "tract") => tract(TractConfig::default()),
+        ("edm", "tract") => tract(TractConfig::edm(case.number("sigma_data")?)),
+        ("ddpm", "btd") => {
+            let config = BtdConfig::default();
+            let BtdConfig { weighting, reduction, .. } = config;
+            let method = Method::Btd(Btd::new(levels, config)?);
+            Ok(Distillation { method, weighting, reduction })
+        }
+        _ => Err(case.unknown_kind(&["case", "family", "algo"])),
+    }
+}
+
+/// What turns `group` and `semi` into places on the time grid.
 struct Indices<'a> {
     timesteps: usize,
     time_schedule: &'a [usize],
     phase: usize,
-    plan: &'a PhasePlan,
+    levels: &'a PhaseLevels,
 }
 
 impl Indices<'_> {
-    /// The plan's transition, on the grid of `timesteps`.
+    /// The plan's transition.
     ///
     /// # Errors
     /// It differs from the reference's formula: `index = group T/T'`, `t = index - semi u`, `s = t - u`,
@@ -250,12 +264,12 @@ impl Indices<'_> {
         let size = self.timesteps as i64 / self.time_schedule[self.phase + 1] as i64;
         let t = group * size - semi * unit;
         let scale = self.timesteps / self.time_schedule[0];
-        let ours = self.plan.phases()[self.phase].transition(group as usize - 1, semi as usize)?;
-        let ours = Transition { t: ours.t * scale, s: ours.s * scale, group_start: ours.group_start * scale };
-        let got = [ours.t, ours.s, ours.group_start].map(|i| i as i64);
+        let (group_index, substep) = (group as usize - 1, semi as usize);
+        let ours = self.levels.phase().transition(group_index, substep)?;
+        let got = [ours.t, ours.s, ours.group_start].map(|i| (i * scale) as i64);
         let want = [t, t - unit, (group - 1) * size];
         ensure!(got == want, "group {group}, semi {semi}: expected t, s, t_i = {want:?}, got {got:?}");
-        Ok(ours)
+        Ok(self.levels.transition(group_index, substep)?)
     }
 }
 

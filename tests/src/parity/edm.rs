@@ -1,8 +1,9 @@
 //! Networks of family `edm`, described by the constructor arguments of EDM's preconditioner classes.
 
 use anyhow::{Result, bail, ensure};
-use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
-use fewstep_models::{Architecture, ModelConfig, Prediction};
+use fewstep_models::edm::{
+    AdmConfig, Decoder, EdmNetwork, Encoder, NoiseEmbedding, Preconditioner, SongConfig,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -60,7 +61,7 @@ fn box_filter() -> Vec<f64> {
 }
 
 impl ArchArgs {
-    fn network(self, preconditioner: Preconditioner) -> Result<Architecture> {
+    fn network(self, preconditioner: Preconditioner) -> Result<EdmNetwork> {
         ensure!(self.dropout == 0.0, "arch_args: dropout {} would need the reference's masks", self.dropout);
         let resolutions: Vec<i64> = (0..self.channel_mult.len()).map(|l| self.img_resolution >> l).collect();
         // The reference passes over resolutions that the network does not have; the project refuses them.
@@ -69,7 +70,7 @@ impl ArchArgs {
         Ok(match self.model_type.as_str() {
             "SongUNet" => {
                 let own: SongArgs = serde_json::from_value(Value::Object(self.own))?;
-                Architecture::SongUnet(SongConfig {
+                EdmNetwork::song(SongConfig {
                     image_channels: self.img_channels,
                     resolution: self.img_resolution,
                     channels: self.model_channels,
@@ -85,12 +86,12 @@ impl ArchArgs {
                     n_classes: self.label_dim,
                     augment_dim: self.augment_dim,
                     preconditioner,
-                })
+                })?
             }
             "DhariwalUNet" => {
                 let left: Vec<&String> = self.own.keys().collect();
                 ensure!(left.is_empty(), "arch_args: DhariwalUNet has no {left:?}");
-                Architecture::AdmUnet(AdmConfig {
+                EdmNetwork::adm(AdmConfig {
                     image_channels: self.img_channels,
                     resolution: self.img_resolution,
                     channels: self.model_channels,
@@ -102,15 +103,15 @@ impl ArchArgs {
                     n_classes: self.label_dim,
                     augment_dim: self.augment_dim,
                     preconditioner,
-                })
+                })?
             }
             other => bail!("arch_args: model_type `{other}` is neither SongUNet nor DhariwalUNet"),
         })
     }
 }
 
-/// The description of the case's network; EDM's own preconditioner where the file names none.
-pub(crate) fn config(case: &Case) -> Result<ModelConfig> {
+/// The case's network; EDM's own preconditioner where the file names none.
+pub(crate) fn network(case: &Case) -> Result<EdmNetwork> {
     let sigma_data = case.optional_number("sigma_data")?.unwrap_or(0.5);
     let preconditioner = match case.optional("precond") {
         None | Some("EDMPrecond") => Preconditioner::Edm { sigma_data },
@@ -118,6 +119,5 @@ pub(crate) fn config(case: &Case) -> Result<ModelConfig> {
         Some("VEPrecond") => Preconditioner::Ve {},
         Some(_) => return Err(case.unknown_kind(&["case", "family", "precond"])),
     };
-    let network = case.json::<ArchArgs>("arch_args")?.network(preconditioner)?;
-    Ok(ModelConfig { network, prediction: Prediction::X0 })
+    case.json::<ArchArgs>("arch_args")?.network(preconditioner)
 }

@@ -1,14 +1,14 @@
 //! Kind `forward`: one evaluation of a network.
 
 use anyhow::Result;
-use fewstep_models::{Denoiser, Levels};
+use fewstep_models::{Conditions, Denoiser, Levels};
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::no_grad;
 
 use super::case::Case;
 use super::measured::{Measured, error_in_deviations, worst};
-use super::network;
 use super::tier::Tier;
+use super::{ddpm, network};
 
 /// Compares the network's output.
 pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
@@ -23,12 +23,15 @@ pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
 
 fn ddpm_unet(case: &Case, tier: &Tier) -> Result<Vec<Measured>> {
     let _guard = no_grad();
-    let model = network::model(case)?;
-    let params = network::params(case, &model, "fill_seed", tier)?;
+    // What is compared is the U-Net's own output.
+    let network = ddpm::network(case)?;
+    network::check_size(case, &network)?;
+    let params = network::params(case, &network, "fill_seed", tier)?;
     let levels = case.values("logsnr")?.into_iter().map(NoiseLevel::from_log_snr).collect();
     let x = case.tensor("x")?.f_to_kind(tier.compute.kind())?;
-    let labels = network::labels(case, &model, "y")?;
-    let out = model.forward(&params, &x, &Levels::new(levels), labels.as_ref())?;
+    let labels = network::labels(case, &network, "y")?;
+    let cond = Conditions { labels: labels.as_ref(), ..Conditions::default() };
+    let out = network.forward(&params, &x, &Levels::new(levels), cond)?;
     let error = error_in_deviations("out", &out, case.tensor("out")?)?;
     Ok(vec![Measured::new(tier.name("out"), error, tier.output)])
 }
@@ -36,13 +39,14 @@ fn ddpm_unet(case: &Case, tier: &Tier) -> Result<Vec<Measured>> {
 /// A network behind its preconditioner; every sample is compared in its own standard deviations, which differ by far.
 fn denoised(case: &Case, tier: &Tier) -> Result<Vec<Measured>> {
     let _guard = no_grad();
-    let model = network::model(case)?;
-    let params = network::params(case, &model, "fill_seed", tier)?;
+    let network = network::network(case)?;
+    let params = network::params(case, network.as_ref(), "fill_seed", tier)?;
     let at = Levels::new(case.values("sigma")?.into_iter().map(NoiseLevel::from_sigma).collect());
-    let labels = network::labels(case, &model, "class_onehot")?;
+    let labels = network::labels(case, network.as_ref(), "class_onehot")?;
     // Ignored by networks that know no augmentations.
-    let denoiser = model.denoiser(&params).with_augment(case.tensor("augment_labels")?);
-    let got = denoiser.denoise(&case.double("x")?, &at, labels.as_ref())?;
+    let augment = case.tensor("augment_labels")?;
+    let denoiser = network.denoiser(&params).with_labels(labels.as_ref()).with_augment(augment);
+    let got = denoiser.denoise(&case.double("x")?, &at)?;
     let want = case.tensor("denoised")?;
     let samples: Result<Vec<Measured>> = (0..at.len() as i64)
         .map(|i| {

@@ -19,6 +19,7 @@ mod inception;
 mod measured;
 mod metrics;
 mod network;
+mod pinned;
 mod probes;
 mod run;
 mod sample;

@@ -1,7 +1,9 @@
 //! The network of a case, of any family, with weights made by the rule.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
-use fewstep_models::Model;
+use fewstep_models::Network;
 use fewstep_torch::{Params, Tensor};
 
 use super::case::Case;
@@ -9,25 +11,31 @@ use super::fill::Fill;
 use super::tier::Tier;
 use super::{ddpm, edm};
 
-/// The case's network; its size and number of names are compared where the file gives them.
-pub(crate) fn model(case: &Case) -> Result<Model> {
-    let model = Model::new(match case.text("family")? {
-        "ddpm" => ddpm::config(case),
-        "edm" => edm::config(case),
-        _ => Err(case.unknown_kind(&["case", "family"])),
-    }?)?;
+/// The case's network, of the size that the file gives.
+pub(crate) fn network(case: &Case) -> Result<Arc<dyn Network>> {
+    let network: Arc<dyn Network> = match case.text("family")? {
+        "ddpm" => Arc::new(ddpm::network(case)?),
+        "edm" => Arc::new(edm::network(case)?),
+        _ => return Err(case.unknown_kind(&["case", "family"])),
+    };
+    check_size(case, network.as_ref())?;
+    Ok(network)
+}
+
+/// Compares a network's size and number of names where the file gives them.
+pub(crate) fn check_size(case: &Case, network: &dyn Network) -> Result<()> {
     if let Some(want) = case.optional_number::<usize>("params")? {
-        ensure!(model.n_params() == want, "params: expected {want}, got {}", model.n_params());
+        ensure!(network.n_params() == want, "params: expected {want}, got {}", network.n_params());
     }
     if let Some(want) = case.optional_number::<usize>("names")? {
-        let got = model.layout().params().len();
+        let got = network.layout().params().len();
         ensure!(got == want, "names: expected {want}, got {got}");
     }
-    Ok(model)
+    Ok(())
 }
 
 /// Weights made by the rule from the seed under `key`: f32 values, in the kind that the comparison computes in.
-pub(crate) fn weights(case: &Case, model: &Model, key: &str, tier: &Tier) -> Result<Tensor> {
+pub(crate) fn weights(case: &Case, network: &dyn Network, key: &str, tier: &Tier) -> Result<Tensor> {
     let kept = case.optional("not_filled").unwrap_or_default();
     // Patterns are `*` and an end.
     let kept = kept.split(',').map(|pattern| pattern.trim().trim_start_matches('*'));
@@ -36,17 +44,17 @@ pub(crate) fn weights(case: &Case, model: &Model, key: &str, tier: &Tier) -> Res
         gain: case.number("gain")?,
         kept: kept.filter(|end| !end.is_empty()).collect(),
     }
-    .flat(model.layout(), tier.compute)
+    .flat(network.layout(), tier.compute)
 }
 
 /// The same, ready for a network that is not trained.
-pub(crate) fn params(case: &Case, model: &Model, key: &str, tier: &Tier) -> Result<Params> {
-    Ok(Params::frozen(model.layout().clone(), &weights(case, model, key, tier)?)?)
+pub(crate) fn params(case: &Case, network: &dyn Network, key: &str, tier: &Tier) -> Result<Params> {
+    Ok(Params::frozen(network.layout().clone(), &weights(case, network, key, tier)?)?)
 }
 
 /// The labels or class vectors under `name`; files of networks without classes may have them, to be ignored.
-pub(crate) fn labels(case: &Case, model: &Model, name: &str) -> Result<Option<Tensor>> {
-    if model.config().n_classes() == 0 {
+pub(crate) fn labels(case: &Case, network: &dyn Network, name: &str) -> Result<Option<Tensor>> {
+    if network.n_classes() == 0 {
         case.ignore_tensor(name);
         return Ok(None);
     }

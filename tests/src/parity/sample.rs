@@ -1,7 +1,8 @@
 //! Kind `sample`: a whole sampling loop, from noise to images.
 
 use anyhow::{Context, Result, ensure};
-use fewstep_samplers::{Churn, X0Clip, ddim, heun, initial_state};
+use fewstep_models::{Clipped, X0Clip};
+use fewstep_samplers::{Churn, ddim, heun, initial_state};
 use fewstep_schedules::Schedule;
 
 use super::case::Case;
@@ -20,17 +21,17 @@ pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
 }
 
 fn ddpm_unet(case: &Case, tier: &Tier) -> Result<Measured> {
-    let model = network::model(case)?;
-    let params = network::params(case, &model, "fill_seed", tier)?;
+    let network = network::network(case)?;
+    let params = network::params(case, network.as_ref(), "fill_seed", tier)?;
     let (timesteps, steps) = (case.number("timesteps")?, case.number("steps")?);
     let grid = clipped_ddim(case.text("sampler")?)
         .map_err(|e| e.context(case.unknown_kind(&["case", "family", "sampler"])))?
         .grid(timesteps)?
         .every(steps)?;
     let x = initial_state(&case.double("z")?, &grid)?;
-    let labels = network::labels(case, &model, "y")?;
-    let denoiser = model.denoiser(&params);
-    let sampled = ddim(&denoiser, &grid, &x, labels.as_ref(), X0Clip::UnitRange, &mut |_, _| {})?;
+    let labels = network::labels(case, network.as_ref(), "y")?;
+    let denoiser = network.denoiser(&params).with_labels(labels.as_ref());
+    let sampled = ddim(&Clipped::new(denoiser, X0Clip::UnitRange), &grid, &x, &mut |_, _| {})?;
     ensure!(sampled.nfe == steps as u64, "evaluations: expected {steps}, got {}", sampled.nfe);
     let error = error_in_deviations("out", &sampled.x0, case.tensor("out")?)?;
     Ok(Measured::new(tier.name("out"), error, tier.sample))
@@ -53,16 +54,16 @@ fn edm(case: &Case, tier: &Tier) -> Result<Measured> {
     if !sampler.starts_with("EDM Heun deterministic, Karras sigmas") || churn != Churn::default().s_churn {
         return Err(case.unknown_kind(&["case", "family", "sampler", "S_churn"]));
     }
-    let model = network::model(case)?;
-    let params = network::params(case, &model, "fill_seed", tier)?;
+    let network = network::network(case)?;
+    let params = network::params(case, network.as_ref(), "fill_seed", tier)?;
     let (sigma_min, sigma_max, rho) =
         (case.number("sigma_min")?, case.number("sigma_max")?, case.number("rho")?);
     let steps: usize = case.number("steps")?;
     let grid = Schedule::Karras { sigma_min, sigma_max, rho }.grid(steps)?;
     let x = initial_state(&case.double("z")?, &grid)?;
-    let labels = network::labels(case, &model, "class_onehot")?;
-    let denoiser = model.denoiser(&params);
-    let sampled = heun(&denoiser, &grid, &x, labels.as_ref(), X0Clip::Off, None, &mut |_, _| {})?;
+    let labels = network::labels(case, network.as_ref(), "class_onehot")?;
+    let denoiser = network.denoiser(&params).with_labels(labels.as_ref());
+    let sampled = heun(&denoiser, &grid, &x, None, &mut |_, _| {})?;
     let evaluations = 2 * steps as u64 - 1;
     ensure!(sampled.nfe == evaluations, "evaluations: expected {evaluations}, got {}", sampled.nfe);
     let error = error_in_deviations("out", &sampled.x0, case.tensor("out")?)?;

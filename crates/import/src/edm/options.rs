@@ -99,7 +99,7 @@ fn expected(config: &ModelConfig) -> Vec<(&'static str, Found)> {
             ]);
             c.preconditioner
         }
-        Architecture::DdpmUnet(_) => return all,
+        _ => return all,
     };
     let heads = if matches!(preconditioner, Preconditioner::Iddpm {}) { 2 } else { 1 };
     all.push(("out_channels", Found::Int(heads * image_channels)));
@@ -164,6 +164,7 @@ impl Found {
                     Architecture::SongUnet(c) => c.channel_mult.len(),
                     Architecture::AdmUnet(c) => c.channel_mult.len(),
                     Architecture::DdpmUnet(c) => c.channel_mult.len(),
+                    _ => return false,
                 };
                 let has = |r: &i64| (0..levels).any(|l| full >> l == *r);
                 let said: Option<Vec<i64>> =

@@ -6,13 +6,13 @@ use std::path::Path;
 use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};
 use fewstep_import::{Hints, recognise};
 use fewstep_models::ddpm::Heads;
-use fewstep_models::{Model, Prediction};
+use fewstep_models::{Network, Prediction};
 use fewstep_torch::Params;
 
 /// The freshly drawn tensors of a network, their names after `prefix`.
-pub fn arrays(model: &Model, prefix: &str) -> Vec<NamedArray> {
-    let flat = model.layout().initial(1).unwrap();
-    let params = Params::frozen(model.layout().clone(), &flat).unwrap();
+pub fn arrays(network: &dyn Network, prefix: &str) -> Vec<NamedArray> {
+    let flat = network.layout().initial(1).unwrap();
+    let params = Params::frozen(network.layout().clone(), &flat).unwrap();
     let array = |(name, t): (&str, &fewstep_torch::Tensor)| {
         let shape: Vec<usize> = t.size().iter().map(|&d| d as usize).collect();
         NamedArray::from_f32(
@@ -52,7 +52,7 @@ pub fn hints(file: &str) -> Hints {
 /// The parameters, or the message of what stands against them.
 pub fn import(checkpoint: &Checkpoint, hints: &Hints) -> Result<usize, String> {
     let found = recognise(checkpoint, hints).map_err(|e| e.to_string())?;
-    let model = Model::new(found.config.clone()).map_err(|e| e.to_string())?;
-    let flat = found.parameters(&model).map_err(|e| e.to_string())?;
+    let network = found.config.build().map_err(|e| e.to_string())?;
+    let flat = found.parameters(network.as_ref()).map_err(|e| e.to_string())?;
     Ok(flat.numel())
 }

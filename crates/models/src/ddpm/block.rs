@@ -62,10 +62,10 @@ impl ResBlock {
     }
 
     /// The embedding comes through its SiLU, `[B, embedding_channels]`.
-    pub(crate) fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
+    pub(crate) fn forward(&self, p: &Params, x: &Tensor, inputs: &BlockInputs<'_>) -> Result<Tensor> {
         let h = self.resize.apply(&self.norm1.forward(p, x)?.f_silu()?)?;
         let h = self.conv1.forward(p, &h)?;
-        let time = self.time.forward(p, &told.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+        let time = self.time.forward(p, &inputs.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let h = if self.affine {
             let parts = time.f_chunk(2, 1)?;
             // norm * (1 + scale) + shift, with the sum inside the multiplication: one pass less over the image.
@@ -74,7 +74,7 @@ impl ResBlock {
         } else {
             self.norm2.forward(p, &h.f_add(&time)?)?
         };
-        let h = told.dropped(h.f_silu()?, self.conv2.key())?;
+        let h = inputs.dropped(h.f_silu()?, self.conv2.key())?;
         let h = self.conv2.forward(p, &h)?;
         let x = self.resize.apply(x)?;
         let x = match &self.skip {
@@ -110,8 +110,8 @@ impl AttnBlock {
         Ok(Self { block, attention })
     }
 
-    pub(crate) fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
-        let h = self.block.forward(p, x, told)?;
+    pub(crate) fn forward(&self, p: &Params, x: &Tensor, inputs: &BlockInputs<'_>) -> Result<Tensor> {
+        let h = self.block.forward(p, x, inputs)?;
         match &self.attention {
             Some(attention) => attention.forward(p, &h),
             None => Ok(h),

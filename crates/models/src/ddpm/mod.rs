@@ -3,7 +3,9 @@
 
 mod block;
 mod config;
+mod network;
 mod unet;
 
 pub use config::{DdpmConfig, Heads, Resampling};
+pub use network::DdpmNetwork;
 pub use unet::DdpmUnet;

@@ -26,11 +26,11 @@ enum Stage {
 }
 
 impl Stage {
-    fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
+    fn forward(&self, p: &Params, x: &Tensor, inputs: &BlockInputs<'_>) -> Result<Tensor> {
         match self {
             Self::Conv(conv) => conv.forward(p, x),
-            Self::Block(block) => block.forward(p, x, told),
-            Self::Resample(block) => block.forward(p, x, told),
+            Self::Block(block) => block.forward(p, x, inputs),
+            Self::Resample(block) => block.forward(p, x, inputs),
             Self::UpConv(conv) => conv.forward(p, &nearest_upsample_2x(x)?),
         }
     }
@@ -93,34 +93,34 @@ impl DdpmUnet {
     ///
     /// # Errors
     /// Another shape, missing labels, or a label out of range.
-    pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, given: Conditions<'_>) -> Result<Tensor> {
+    pub fn forward(&self, p: &Params, x: &Tensor, at: &Levels, cond: Conditions<'_>) -> Result<Tensor> {
         self.check_input(x, at)?;
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
         let emb = sinusoids(&time_input(at, p.device())?, &frequencies, SinusoidOrder::SinCos, p.kind())?;
         let emb = self.time2.forward(p, &self.time0.forward(p, &emb)?.f_silu()?)?;
         let emb = match &self.class {
             Some(class) => {
-                emb.f_add(&class.forward(p, &self.one_hot(given.labels, at.len())?.f_to_kind(p.kind())?)?)?
+                emb.f_add(&class.forward(p, &self.one_hot(cond.labels, at.len())?.f_to_kind(p.kind())?)?)?
             }
             None => emb,
         };
         // Every block applies SiLU before its own linear layer; once is enough.
-        let told = BlockInputs { emb: emb.f_silu()?, dropout: given.dropout };
+        let inputs = BlockInputs { emb: emb.f_silu()?, dropout: cond.dropout };
         let mut saved = Vec::with_capacity(self.down.len());
         let mut h = x.shallow_clone();
         for stage in &self.down {
-            h = stage.forward(p, &h, &told)?;
+            h = stage.forward(p, &h, &inputs)?;
             saved.push(h.shallow_clone());
         }
         for block in &self.mid {
-            h = block.forward(p, &h, &told)?;
+            h = block.forward(p, &h, &inputs)?;
         }
         for stage in &self.up {
             if let Stage::Block(_) = stage {
                 let skip = saved.pop().ok_or(UNPAIRED)?;
                 h = Tensor::f_cat(&[&h, &skip], 1)?;
             }
-            h = stage.forward(p, &h, &told)?;
+            h = stage.forward(p, &h, &inputs)?;
         }
         self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
     }

@@ -65,22 +65,22 @@ impl AdmUnet {
         p: &Params,
         x: &Tensor,
         c_noise: &Tensor,
-        given: &Vectors<'_>,
+        cond: &Vectors<'_>,
     ) -> Result<Tensor> {
-        let told = BlockInputs { emb: self.embed(p, c_noise, given)?, dropout: given.dropout };
-        let (h, saved) = self.encoder.forward(p, x, &told)?;
-        let (h, _) = self.decoder.forward(p, &h, saved, &told)?;
+        let inputs = BlockInputs { emb: self.embed(p, c_noise, cond)?, dropout: cond.dropout };
+        let (h, saved) = self.encoder.forward(p, x, &inputs)?;
+        let (h, _) = self.decoder.forward(p, &h, saved, &inputs)?;
         self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
     }
 
-    fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors<'_>) -> Result<Tensor> {
+    fn embed(&self, p: &Params, c_noise: &Tensor, cond: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(p.device())?;
         let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::CosSin, p.kind())?;
-        if let (Some(map), Some(augment)) = (&self.augment, &given.augment) {
+        if let (Some(map), Some(augment)) = (&self.augment, &cond.augment) {
             emb = emb.f_add(&map.forward(p, augment)?)?;
         }
         let mut emb = self.layer1.forward(p, &self.layer0.forward(p, &emb)?.f_silu()?)?;
-        if let (Some(label), Some(classes)) = (&self.label, &given.classes) {
+        if let (Some(label), Some(classes)) = (&self.label, &cond.classes) {
             emb = emb.f_add(&label.forward(p, classes)?)?;
         }
         Ok(emb.f_silu()?)

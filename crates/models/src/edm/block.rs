@@ -114,16 +114,16 @@ impl Block {
     }
 
     /// `x` `[B, c_in, H, W]`; result `[B, c_out, H', W']`.
-    pub(crate) fn forward(&self, p: &Params, x: &Tensor, told: &BlockInputs<'_>) -> Result<Tensor> {
+    pub(crate) fn forward(&self, p: &Params, x: &Tensor, inputs: &BlockInputs<'_>) -> Result<Tensor> {
         let h = self.conv0.forward(p, &self.norm0.forward(p, x)?.f_silu()?)?;
-        let emb = self.affine.forward(p, &told.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+        let emb = self.affine.forward(p, &inputs.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let h = if self.adaptive_scale {
             let parts = emb.f_chunk(2, 1)?;
             parts[1].f_addcmul(&self.norm1.forward(p, &h)?, &parts[0].add_number(1.0)?)?
         } else {
             self.norm1.forward(p, &h.f_add(&emb)?)?
         };
-        let h = told.dropped(h.f_silu()?, self.conv1.key())?;
+        let h = inputs.dropped(h.f_silu()?, self.conv1.key())?;
         let h = self.conv1.forward(p, &h)?;
         let x = match &self.skip {
             Some(skip) => skip.forward(p, x)?,

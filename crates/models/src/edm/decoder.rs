@@ -76,16 +76,16 @@ impl DecoderPath {
         p: &Params,
         x: &Tensor,
         mut saved: Vec<Tensor>,
-        told: &BlockInputs<'_>,
+        inputs: &BlockInputs<'_>,
     ) -> Result<(Tensor, Option<Tensor>)> {
         let mut x = x.shallow_clone();
         let mut image: Option<Tensor> = None;
         for stage in &self.0 {
             match stage {
-                Stage::Block(block) => x = block.forward(p, &x, told)?,
+                Stage::Block(block) => x = block.forward(p, &x, inputs)?,
                 Stage::Join(block) => {
                     let skip = saved.pop().ok_or(UNPAIRED)?;
-                    x = block.forward(p, &Tensor::f_cat(&[&x, &skip], 1)?, told)?;
+                    x = block.forward(p, &Tensor::f_cat(&[&x, &skip], 1)?, inputs)?;
                 }
                 Stage::EnlargeImage(filter) => {
                     image = image.map(|image| filter.up(p, &image)).transpose()?;

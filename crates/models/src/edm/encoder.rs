@@ -65,14 +65,14 @@ impl EncoderPath {
         &self,
         p: &Params,
         image: &Tensor,
-        told: &BlockInputs<'_>,
+        inputs: &BlockInputs<'_>,
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let mut saved: Vec<Tensor> = Vec::with_capacity(self.0.len());
         let (mut x, mut image) = (image.shallow_clone(), image.shallow_clone());
         for stage in &self.0 {
             match stage {
                 Stage::Conv(conv) => x = conv.forward(p, &x)?,
-                Stage::Block(block) => x = block.forward(p, &x, told)?,
+                Stage::Block(block) => x = block.forward(p, &x, inputs)?,
                 Stage::ShrinkImage(filter) => {
                     image = filter.down(p, &image)?;
                     continue;

@@ -6,6 +6,7 @@
 use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::description::Family;
 use crate::error::{Error, Result};
 use crate::levels::Levels;
 
@@ -59,6 +60,14 @@ const VP_BETA_MIN: f64 = 0.1;
 const VP_BETA_D: f64 = 19.9;
 
 impl Preconditioner {
+    /// EDM's family. A preconditioner that does not know the data's standard deviation takes EDM's value for images.
+    pub(crate) fn family(&self) -> Family {
+        match *self {
+            Self::Edm { sigma_data } => Family::Edm { sigma_data },
+            _ => Family::Edm { sigma_data: half() },
+        }
+    }
+
     /// Images that the network puts out.
     pub(crate) fn heads(&self) -> i64 {
         if matches!(self, Self::Iddpm {}) { 2 } else { 1 }

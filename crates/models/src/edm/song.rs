@@ -76,24 +76,24 @@ impl SongUnet {
         p: &Params,
         x: &Tensor,
         c_noise: &Tensor,
-        given: &Vectors<'_>,
+        cond: &Vectors<'_>,
     ) -> Result<Tensor> {
-        let told = BlockInputs { emb: self.embed(p, c_noise, given)?, dropout: given.dropout };
-        let (h, saved) = self.encoder.forward(p, x, &told)?;
-        let (_, image) = self.decoder.forward(p, &h, saved, &told)?;
+        let inputs = BlockInputs { emb: self.embed(p, c_noise, cond)?, dropout: cond.dropout };
+        let (h, saved) = self.encoder.forward(p, x, &inputs)?;
+        let (_, image) = self.decoder.forward(p, &h, saved, &inputs)?;
         image.ok_or_else(|| Error::Config { key: "decoder", problem: "puts out no image".into() })
     }
 
-    fn embed(&self, p: &Params, c_noise: &Tensor, given: &Vectors<'_>) -> Result<Tensor> {
+    fn embed(&self, p: &Params, c_noise: &Tensor, cond: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = match &self.frequencies {
             Frequencies::Positional(values) => Tensor::f_from_slice(values)?.f_to_device(p.device())?,
             Frequencies::Fourier(id) => p[*id].f_to_kind(Kind::Double)?.mul_number(TAU)?,
         };
         let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::SinCos, p.kind())?;
-        if let (Some(label), Some(classes)) = (&self.label, &given.classes) {
+        if let (Some(label), Some(classes)) = (&self.label, &cond.classes) {
             emb = emb.f_add(&label.forward(p, &classes.mul_number(self.label_scale)?)?)?;
         }
-        if let (Some(map), Some(augment)) = (&self.augment, &given.augment) {
+        if let (Some(map), Some(augment)) = (&self.augment, &cond.augment) {
             emb = emb.f_add(&map.forward(p, augment)?)?;
         }
         let emb = self.layer0.forward(p, &emb)?.f_silu()?;

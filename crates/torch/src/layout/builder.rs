@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Init, Layout, ParamId, ParamSpec, Role};
 use crate::error::{Error, Result};
-use crate::keyed::name_key;
+use fewstep_random::name_key;
 
 /// The most elements of all parameters: 4 TiB of f32.
 const MAX_TOTAL: usize = 1 << 40;

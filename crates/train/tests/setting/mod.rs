@@ -5,17 +5,20 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use fewstep_data::{Dataset, ImageShape, InMemory};
-use fewstep_distill::{Batch, Denoising, DenoisingConfig, Tract, TractConfig};
+use fewstep_distill::{Batch, Denoising, DenoisingConfig, Objective, ObjectiveConfig};
 use fewstep_models::ddpm::DdpmConfig;
-use fewstep_models::{Architecture, Model, ModelConfig, Prediction};
+use fewstep_models::{Architecture, ModelConfig, Network, Prediction, X0Clip};
+use fewstep_random::{Draws, Key, Stream};
+use fewstep_samplers::Solver;
 use fewstep_schedules::{LearningRate, PhasePlan, Schedule};
-use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Key, Kind, Stream, Tensor};
-use fewstep_train::{
-    Draws, Networks, Objective, Rates, Stage, StageStart, StepOptions, TrainPlan, TrainState,
-};
+use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Kind, Tensor};
+use fewstep_train::{Plan, Product, Rates, Stage, StageStart, StepSettings, TrainState};
+
+/// Steps of the grid.
+const STEPS: usize = 16;
 
 /// A network of `channels` channels on 8x8 images.
-fn network(channels: i64, channel_mult: Vec<i64>) -> Model {
+fn network(channels: i64, channel_mult: Vec<i64>) -> Arc<dyn Network> {
     let network = DdpmConfig {
         image_channels: 1,
         resolution: 8,
@@ -26,39 +29,83 @@ fn network(channels: i64, channel_mult: Vec<i64>) -> Model {
         embedding_channels: 2 * channels,
         ..DdpmConfig::cifar10()
     };
-    Model::new(ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V }).unwrap()
+    ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V }.build().unwrap()
+}
+
+/// The objective of this name in phase `index` of a plan of these numbers of steps.
+pub fn phase(objective: &str, steps: &[usize], index: usize) -> Arc<dyn Objective> {
+    let grid = Schedule::default().grid(steps[0]).unwrap();
+    let levels = PhasePlan::equal(steps).unwrap().on(&grid).unwrap().remove(index);
+    ObjectiveConfig::named(objective).unwrap().objective(levels, index).unwrap()
+}
+
+/// A stage of `steps` steps that makes a teacher.
+pub fn stage(
+    name: &str,
+    network: &Arc<dyn Network>,
+    objective: Arc<dyn Objective>,
+    start: StageStart,
+    steps: u64,
+) -> Stage {
+    Stage {
+        name: name.into(),
+        makes: Product::teacher(STEPS, X0Clip::UnitRange, Solver::Ddim),
+        network: Arc::clone(network),
+        teacher: Arc::clone(network),
+        objective,
+        start,
+        steps,
+        learning_rate: LearningRate::constant(1e-3),
+        inference_decay: 0.9,
+        self_teacher_decay: 0.5,
+        dropout: 0.1,
+    }
+}
+
+/// These stages in batches of 6.
+pub fn plan(stages: Vec<Stage>) -> Plan {
+    Plan {
+        seed: 5,
+        compute: Compute::F32,
+        batch: 6,
+        micro_batch: 4,
+        flip: true,
+        adam: AdamConfig::default(),
+        gradient: GradientRule::default(),
+        stages,
+        checkpoint_every: 12,
+    }
+}
+
+/// 37 images of noise.
+pub fn dataset() -> Arc<dyn Dataset> {
+    let n = 37 * 64;
+    let pixels: Vec<u8> =
+        (0..n).map(|i| Key::new(9, 0, Stream::Sample).below(i, NonZero::new(256).unwrap()) as u8).collect();
+    Arc::new(InMemory::new("noise", ImageShape { c: 1, h: 8, w: 8 }, pixels, None, 0).unwrap())
 }
 
 pub struct Setting {
-    pub model: Model,
+    pub network: Arc<dyn Network>,
     /// The stage in which another network begins, and that network.
-    pub student: Option<(usize, Model)>,
-    pub tract: Objective,
-    pub denoising: Objective,
+    pub student: Option<(usize, Arc<dyn Network>)>,
+    pub tract: Arc<dyn Objective>,
+    pub denoising: Arc<dyn Objective>,
     pub rates: Rates,
-    pub options: StepOptions<'static>,
+    micro_batch: usize,
     side: i64,
 }
 
 impl Setting {
     /// A network of `channels` channels on 8x8 images.
     pub fn new(channels: i64, micro_batch: usize) -> Self {
-        let schedule = Schedule::default();
-        let phase = PhasePlan::equal(&[16, 4]).unwrap().phases()[0].clone();
-        let tract = Tract { grid: schedule.grid(16).unwrap(), config: TractConfig::default() };
         Self {
-            model: network(channels, vec![1, 2]),
+            network: network(channels, vec![1, 2]),
             student: None,
-            tract: Objective::Tract { tract, phase },
-            denoising: Objective::Denoising(Denoising { schedule, config: DenoisingConfig::default() }),
+            tract: phase("tract", &[STEPS, 4], 0),
+            denoising: Arc::new(Denoising::new(Schedule::default(), DenoisingConfig::default()).unwrap()),
             rates: Rates { lr: 1e-3, inference_decay: 0.9, self_teacher_decay: 0.5 },
-            options: StepOptions {
-                micro_batch,
-                gradient: GradientRule::default(),
-                keep_gradient: true,
-                dropout: None,
-                teacher: None,
-            },
+            micro_batch,
             side: 8,
         }
     }
@@ -69,78 +116,67 @@ impl Setting {
         self
     }
 
-    pub fn networks(&self, plan: &TrainPlan) -> Networks<'_> {
-        Networks::of(plan, &self.model, self.student.as_ref().map_or(&self.model, |(_, student)| student))
+    /// A step of TRACT without dropout.
+    pub fn settings(&self) -> StepSettings<'_> {
+        StepSettings {
+            student: self.network.as_ref(),
+            teacher: self.network.as_ref(),
+            objective: self.tract.as_ref(),
+            micro_batch: self.micro_batch,
+            gradient: GradientRule::default(),
+            dropout: 0.0,
+            rates: self.rates,
+            keep_gradient: true,
+        }
+    }
+
+    /// A distillation stage that starts so.
+    pub fn distillation(&self, start: StageStart) -> Stage {
+        stage("phase 1", &self.network, Arc::clone(&self.tract), start, 5)
     }
 
     /// A state inside a distillation stage.
     pub fn state(&self) -> TrainState {
-        let mut state =
-            TrainState::fresh(&self.model, 3, AdamConfig::default(), Compute::F32, Device::Cpu).unwrap();
-        state.enter_stage(StageStart::FromTeacher, true, AdamConfig::default()).unwrap();
+        let adam = AdamConfig::default();
+        let mut state = TrainState::fresh(self.network.as_ref(), 3, adam, Compute::F32, Device::Cpu).unwrap();
+        state.enter(&self.distillation(StageStart::FromTeacher), 3, adam).unwrap();
         state
     }
 
     pub fn batch(&self, n: usize) -> Batch {
-        let ns: Vec<u64> = (0..n as u64).collect();
+        let draws = Draws::new(1, 0, (0..n as u64).collect());
         let len = (self.side * self.side) as usize;
         let image = |stream| {
-            let v = Key::new(1, 0, stream).normals(&ns, len);
+            let v = draws.normals(stream, len);
             Tensor::from_slice(&v).view([n as i64, 1, self.side, self.side]).to_kind(Kind::Double)
         };
-        Batch { x0: image(Stream::Sample).clamp(-1.0, 1.0), noise: image(Stream::Noise), labels: None }
-    }
-
-    pub fn draws(&self, n: usize) -> Draws {
-        let ns: Vec<u64> = (0..n as u64).collect();
-        self.tract.draw(1, 0, &ns).unwrap()
-    }
-
-    /// 37 images of noise.
-    pub fn dataset(&self) -> Arc<dyn Dataset> {
-        let n = 37 * 64;
-        let pixels: Vec<u8> = (0..n)
-            .map(|i| Key::new(9, 0, Stream::Sample).below(i, NonZero::new(256).unwrap()) as u8)
-            .collect();
-        Arc::new(InMemory::new("noise", ImageShape { c: 1, h: 8, w: 8 }, pixels, None, 0).unwrap())
+        Batch { x0: image(Stream::Sample).clamp(-1.0, 1.0), noise: image(Stream::Noise), labels: None, draws }
     }
 
     /// Teacher and two phases, `steps` steps each, batches of 6.
-    pub fn plan(&self, steps: u64) -> TrainPlan {
-        let grid = Schedule::default().grid(16).unwrap();
-        let phases = PhasePlan::equal(&[16, 4, 1]).unwrap();
-        let stage = |name: &str, objective, start| Stage {
-            name: name.into(),
-            objective,
-            start,
-            steps,
-            learning_rate: LearningRate::constant(1e-3),
-            inference_decay: 0.9,
-            self_teacher_decay: 0.5,
-            dropout: 0.1,
+    pub fn plan(&self, steps: u64) -> Plan {
+        const SCHEDULE: [usize; 3] = [STEPS, 4, 1];
+        let indices = PhasePlan::equal(&SCHEDULE).unwrap();
+        // The student's network begins in one stage; the stage after that is taught by it.
+        let of = |stage: usize| match &self.student {
+            Some((enters, student)) if *enters <= stage => student,
+            _ => &self.network,
         };
-        let phase = |k: usize| Objective::Tract {
-            tract: Tract { grid: grid.clone(), config: TractConfig::default() },
-            phase: phases.phases()[k].clone(),
+        let phase = |k: usize, otherwise| {
+            let start = match &self.student {
+                Some((enters, _)) if *enters == k => StageStart::NewStudent { from_teacher: true },
+                _ => otherwise,
+            };
+            Stage {
+                makes: Product::student(indices.phases()[k - 1].student_indices()),
+                teacher: Arc::clone(of(k - 1)),
+                ..stage(&format!("phase {k}"), of(k), phase("tract", &SCHEDULE, k - 1), start, steps)
+            }
         };
-        let start = |phase, otherwise| match &self.student {
-            Some((enters, _)) if *enters == phase => StageStart::NewStudent { from_teacher: true },
-            _ => otherwise,
-        };
-        TrainPlan {
-            seed: 5,
-            compute: Compute::F32,
-            batch: 6,
-            micro_batch: 4,
-            flip: true,
-            adam: AdamConfig::default(),
-            gradient: GradientRule::default(),
-            stages: vec![
-                stage("teacher", self.denoising.clone(), StageStart::Fresh),
-                stage("phase 1", phase(0), start(1, StageStart::FromTeacher)),
-                stage("phase 2", phase(1), start(2, StageStart::CarryOn)),
-            ],
-            checkpoint_every: 12,
-        }
+        plan(vec![
+            stage("teacher", of(0), Arc::clone(&self.denoising), StageStart::Fresh, steps),
+            phase(1, StageStart::FromTeacher),
+            phase(2, StageStart::CarryOn),
+        ])
     }
 }

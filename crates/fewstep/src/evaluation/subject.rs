@@ -1,0 +1,70 @@
+//! A model that is measured.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use fewstep_eval::{Digest, Making, Weights};
+use fewstep_models::Network;
+use fewstep_samplers::{LabelRule, ModelCard, ModelFile};
+use fewstep_schedules::NoiseGrid;
+use fewstep_torch::{Tensor, raw_bytes};
+use serde::Serialize;
+
+use super::labels::labels;
+
+/// A model that is measured.
+pub struct Subject<'a> {
+    /// `teacher`, `student` or `model`.
+    pub what: &'a str,
+    /// How it is sampled.
+    pub card: &'a ModelCard,
+    /// The network.
+    pub network: &'a Arc<dyn Network>,
+    /// On the device and of the kind that computes.
+    pub flat: &'a Tensor,
+    /// Of the parameters.
+    pub digest: Digest,
+}
+
+impl<'a> Subject<'a> {
+    /// `flat` are the parameters of `file`, on the device and of the kind that computes.
+    pub fn of_file(what: &'a str, file: &'a ModelFile, flat: &'a Tensor) -> Result<Self> {
+        Ok(Self { what, card: &file.card, network: &file.network, flat, digest: digest_of(&file.flat)? })
+    }
+
+    /// Which copy of a run's weights they are.
+    pub fn weights(&self) -> Weights {
+        match self.card.inference_decay {
+            Some(decay) => Weights::Ema { decay, bias_corrected: true },
+            None => Weights::Unknown,
+        }
+    }
+
+    /// How it is asked for images, on these levels and with labels by this rule.
+    pub fn making(&self, grid: &NoiseGrid, rule: &LabelRule) -> Result<Making> {
+        let ModelCard { model, schedule, clip, .. } = self.card;
+        let mut levels = Vec::new();
+        for i in 0..=grid.steps() {
+            let level = grid.level(i)?;
+            levels.extend([level.alpha, level.sigma].map(f64::to_le_bytes).concat());
+        }
+        Ok(Making {
+            network: Digest::of(&serde_json::to_vec(&model.network)?),
+            prediction: words(&model.prediction)?,
+            schedule: words(schedule)?,
+            levels: Digest::of(&levels),
+            clip: words(clip)?,
+            labels: labels(rule, model.n_classes()),
+        })
+    }
+}
+
+/// A choice as a config has it, without quotes.
+fn words(choice: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string(choice)?.replace('"', "").replace(',', ", "))
+}
+
+/// Digest of the parameters' bytes.
+pub fn digest_of(flat: &Tensor) -> Result<Digest> {
+    Ok(Digest::of(&raw_bytes(flat)?))
+}

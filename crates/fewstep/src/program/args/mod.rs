@@ -1,0 +1,79 @@
+//! What a person can type.
+
+mod dataset;
+mod evaluation;
+mod import;
+mod sample;
+mod sampler;
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use dataset::DatasetArgs;
+pub(crate) use evaluation::{EvalFidArgs, FeatureArgs, ReferenceArgs};
+pub(crate) use import::ImportArgs;
+pub(crate) use sample::SampleArgs;
+
+/// Turn a many-step diffusion model into one that samples in one or a few steps, and measure the result.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+pub(crate) struct Args {
+    /// Worker threads on the CPU (default: all cores). Results do not depend on it.
+    #[arg(long, global = true)]
+    pub(crate) threads: Option<NonZero<usize>>,
+    /// Show warnings and errors only.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train or load a teacher, distil it, evaluate both. The same command continues an interrupted run.
+    Train(TrainArgs),
+    /// Print what `train` would do: phases, steps, decays, sizes, evaluations.
+    Plan(ConfigArgs),
+    /// Generate images from a model file.
+    Sample(SampleArgs),
+    /// Measure a run, a model or a folder of images: FID and relatives, each number with its record.
+    EvalFid(Box<EvalFidArgs>),
+    /// Take a data set's reference statistics, keep them, and show what they are.
+    Reference(ReferenceArgs),
+    /// Make a model file from another program's: EDM pickle, torch.save, flax checkpoint, safetensors.
+    Import(ImportArgs),
+    /// Convert images between folders, zips and npz archives, and resize them.
+    Dataset(DatasetArgs),
+}
+
+/// Where a config comes from: built-in defaults < file < environment < --set.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Config file in TOML. Without it: the embedded digits.
+    #[arg(long, short)]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one key, as in `--set training.batch=128`; values are TOML. FEWSTEP__TRAINING__BATCH=128 does the same.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Folder that run folders are made in.
+    #[arg(long, default_value = "runs")]
+    pub(crate) runs: PathBuf,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl ConfigArgs {
+    /// The config that they ask for.
+    pub(crate) fn load(&self) -> anyhow::Result<fewstep::config::RunConfig> {
+        fewstep::config::load(&fewstep::config::Layers { file: self.config.clone(), set: self.set.clone() })
+    }
+}

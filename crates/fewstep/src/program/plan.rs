@@ -1,0 +1,15 @@
+//! The `plan` command: what `train` would do.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use fewstep::plan::Setup;
+
+use super::args::ConfigArgs;
+use super::stdout::say;
+
+/// The `plan` command.
+pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
+    say(Setup::new(args.load()?)?.preview()?)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,161 @@
+//! Images by seed: the same seed gives the same image in any batch, on any number of threads.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use fewstep_models::{Clipped, Network, X0Clip};
+use fewstep_random::{Key, Stream};
+use fewstep_schedules::NoiseGrid;
+use fewstep_torch::{Device, Kind, Params, Tensor, in_order};
+
+use crate::error::Result;
+use crate::labels::LabelRule;
+use crate::sample::{Sampled, initial_state};
+use crate::sampler::Sampler;
+
+/// A network with its parameters, and how it is sampled.
+#[derive(Debug)]
+pub struct Model {
+    /// The network.
+    pub network: Arc<dyn Network>,
+    /// Its parameters, `[total]`, on the device and of the kind that computes.
+    pub flat: Tensor,
+    /// The levels that sampling visits.
+    pub grid: NoiseGrid,
+    /// Clipping of `x0_hat`.
+    pub clip: X0Clip,
+    /// How they are visited.
+    pub sampler: Sampler,
+}
+
+/// All of a model but its parameters: plain data, which threads share.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    network: &'a dyn Network,
+    grid: &'a NoiseGrid,
+    clip: X0Clip,
+    sampler: Sampler,
+}
+
+/// One batch on its way to a worker; clones of tensors share storage.
+struct Job {
+    flat: Tensor,
+    seeds: Vec<u64>,
+    labels: Option<Vec<i64>>,
+}
+
+impl Model {
+    /// Labels of `seeds` for a network with classes; `None` for one without.
+    pub fn labels(&self, seeds: &[u64], rule: &LabelRule) -> Option<Vec<i64>> {
+        let classes = u64::try_from(self.network.n_classes()).ok().and_then(NonZero::new)?;
+        Some(seeds.iter().map(|&seed| rule.label(seed, classes)).collect())
+    }
+
+    /// Images of `seeds` in order, `batch` at a time, each batch handed to `sink` as soon as its turn comes. On a CPU the
+    /// batches are spread over the current rayon pool, one thread each.
+    ///
+    /// # Errors
+    /// The network or the sink fails.
+    pub fn stream<E>(
+        &self,
+        seeds: std::ops::Range<u64>,
+        batch: usize,
+        labels: &LabelRule,
+        sink: &mut dyn FnMut(Sampled) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E>
+    where
+        E: From<crate::Error>,
+    {
+        let seeds: Vec<u64> = seeds.collect();
+        let spread = self.flat.device() == Device::Cpu;
+        let jobs = seeds.chunks(batch.max(1)).map(|seeds| Job {
+            flat: self.flat.shallow_clone(),
+            seeds: seeds.to_vec(),
+            labels: self.labels(seeds, labels),
+        });
+        let Self { network, grid, clip, sampler, .. } = self;
+        let way = Way { network: network.as_ref(), grid, clip: *clip, sampler: *sampler };
+        in_order(spread, rayon::current_num_threads(), jobs, |job| way.run(&job), sink)
+    }
+}
+
+impl Way<'_> {
+    fn run(&self, job: &Job) -> Result<Sampled> {
+        let device = job.flat.device();
+        let params = Params::frozen(Arc::clone(self.network.layout()), &job.flat)?;
+        let x = initial_state(&self.noise(&job.seeds, device)?, self.grid)?;
+        let labels = job.labels.as_ref().map(|l| Tensor::f_from_slice(l)?.f_to_device(device)).transpose()?;
+        let denoiser = self.network.denoiser(&params).with_labels(labels.as_ref());
+        self.sampler.run(&Clipped::new(denoiser, self.clip), self.grid, &x, &job.seeds)
+    }
+
+    /// The initial noise of `seeds`, f64 `[n, C, H, W]`: a function of the seed alone.
+    fn noise(&self, seeds: &[u64], device: Device) -> Result<Tensor> {
+        let [c, h, w] = self.network.image_shape();
+        let draws = Key::new(0, 0, Stream::Sample).normals(seeds, (c * h * w) as usize);
+        let z = Tensor::f_from_slice(&draws)?.f_view([seeds.len() as i64, c, h, w])?;
+        Ok(z.f_to_device(device)?.f_to_kind(Kind::Double)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Churn, Solver};
+    use fewstep_models::ddpm::DdpmConfig;
+    use fewstep_models::{Architecture, ModelConfig, Prediction};
+    use fewstep_schedules::Schedule;
+
+    #[test]
+    fn an_image_depends_on_its_seed_only() {
+        let network = DdpmConfig {
+            image_channels: 1,
+            resolution: 4,
+            channels: 8,
+            channel_mult: vec![1],
+            n_res_blocks: 1,
+            attention_resolutions: vec![],
+            embedding_channels: 16,
+            n_classes: 3,
+            ..DdpmConfig::cifar10()
+        };
+        let config = ModelConfig { network: Architecture::DdpmUnet(network), prediction: Prediction::V };
+        let network = config.build().unwrap();
+        // Parameters that start as zero would hide the labels.
+        let flat = network.layout().initial(1).unwrap() + 0.01;
+        let grid = Schedule::default().grid(4).unwrap();
+        let churn = Churn { s_churn: 4.0, ..Churn::default() };
+        let (heun, stochastic) = (
+            Sampler { solver: Solver::Heun, churn: None },
+            Sampler { solver: Solver::Heun, churn: Some(churn) },
+        );
+        let mut seen: Vec<Tensor> = Vec::new();
+        for sampler in [Sampler::default(), heun, stochastic] {
+            let model = Model {
+                network: Arc::clone(&network),
+                flat: flat.shallow_clone(),
+                grid: grid.clone(),
+                clip: X0Clip::UnitRange,
+                sampler,
+            };
+            let all = |seeds, batch| {
+                let mut parts = Vec::new();
+                let mut keep = |s: Sampled| -> Result<()> {
+                    assert_eq!(s.nfe, if sampler.solver == Solver::Heun { 8 } else { 4 });
+                    parts.push(s.x0);
+                    Ok(())
+                };
+                model.stream(seeds, batch, &LabelRule::Uniform, &mut keep).unwrap();
+                Tensor::cat(&parts, 0)
+            };
+            let whole = all(0..10, 10);
+            assert_eq!(whole.size(), [10, 1, 4, 4]);
+            let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-5;
+            assert!(close(&all(0..10, 3), &whole));
+            assert!(close(&all(7..9, 1), &whole.narrow(0, 7, 2)));
+            assert!(!close(&whole.narrow(0, 0, 1), &whole.narrow(0, 1, 1)));
+            assert!(seen.iter().all(|other| !close(other, &whole)), "each sampler is another");
+            seen.push(whole);
+        }
+    }
+}

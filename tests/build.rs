@@ -1,0 +1,1 @@
+../crates/fewstep/build.rs
