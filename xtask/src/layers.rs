@@ -28,11 +28,16 @@ enum Uses {
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 
 /// In the order of ARCHITECTURE.md, but for `xtask`, which nothing may use.
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
     Layer { name: "fewstep-schedules", uses: Uses::Only(&[]), libtorch: false },
+    Layer { name: "fewstep-files", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-formats", uses: Uses::Only(&[]), libtorch: false },
     // Of the schedules only the rates of moving averages, which are applied to its buffers.
-    Layer { name: "fewstep-torch", uses: Uses::Only(&["fewstep-schedules"]), libtorch: true },
+    Layer {
+        name: "fewstep-torch",
+        uses: Uses::Only(&["fewstep-schedules", "fewstep-files"]),
+        libtorch: true,
+    },
     Layer {
         name: "fewstep-models",
         uses: Uses::Only(&["fewstep-schedules", "fewstep-torch"]),
@@ -48,20 +53,29 @@ const LAYERS: [Layer; 14] = [
         uses: Uses::Only(&["fewstep-schedules", "fewstep-torch", "fewstep-models", "fewstep-samplers"]),
         libtorch: true,
     },
-    Layer { name: "fewstep-data", uses: Uses::Only(&["fewstep-formats", "fewstep-torch"]), libtorch: true },
-    Layer { name: "fewstep-eval", uses: Uses::Only(&["fewstep-formats", "fewstep-torch"]), libtorch: true },
+    Layer {
+        name: "fewstep-data",
+        uses: Uses::Only(&["fewstep-files", "fewstep-formats", "fewstep-torch"]),
+        libtorch: true,
+    },
+    Layer {
+        name: "fewstep-eval",
+        uses: Uses::Only(&["fewstep-files", "fewstep-formats", "fewstep-torch"]),
+        libtorch: true,
+    },
     // Between files and networks, which do not know each other.
     Layer {
         name: "fewstep-import",
         uses: Uses::Only(&["fewstep-schedules", "fewstep-formats", "fewstep-torch", "fewstep-models"]),
         libtorch: true,
     },
-    Layer { name: "fewstep-report", uses: Uses::Only(&[]), libtorch: false },
+    Layer { name: "fewstep-report", uses: Uses::Only(&["fewstep-files"]), libtorch: false },
     // Evaluation and reports are handed to the loop as hooks.
     Layer {
         name: "fewstep-train",
         uses: Uses::Only(&[
             "fewstep-schedules",
+            "fewstep-files",
             "fewstep-torch",
             "fewstep-models",
             "fewstep-samplers",

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{
-    DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped,
-    cache_folder, evenly,
+    DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped, evenly,
 };
+use fewstep_files::cache_folder;
 use indicatif::MultiProgress;
 use rayon::prelude::*;
 

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use fewstep_data::{DatasetSpec, cache_folder};
+use fewstep_data::DatasetSpec;
+use fewstep_files::cache_folder;
 
 use crate::evaluation::Features;
 use crate::stdout::say;

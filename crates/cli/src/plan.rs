@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
+use fewstep_files::Hasher;
 use fewstep_models::Model;
 use fewstep_samplers::Solver;
 use fewstep_torch::raw_bytes;
 use fewstep_train::{ModelCard, ModelFile, Origin, Role};
-use sha2::{Digest, Sha256};
 
 use crate::args::ConfigArgs;
 use crate::config::{RunConfig, TEACHER_FROM};
@@ -37,7 +37,7 @@ pub(crate) struct Plan {
 /// The `plan` command. Data and teacher need not be there: a plan is read before they are fetched.
 pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
     let outline = Outline::resolve(crate::config::load(args)?)?;
-    let cache = fewstep_data::cache_folder();
+    let cache = fewstep_files::cache_folder();
     let data = match &outline.config.data {
         DatasetSpec::Images { path, .. } if !path.exists() => format!("{}, not there yet", path.display()),
         data if cache.as_deref().is_some_and(|cache| data.is_missing(cache)) => {
@@ -102,9 +102,9 @@ fn origin(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>)
 }
 
 fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    let mut hasher = Hasher::default();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finish().hex()
 }
 
 /// What a checkpoint of another run means to a person, who may not have changed anything on purpose.
@@ -124,7 +124,7 @@ pub(crate) fn explained(error: fewstep_train::Error) -> anyhow::Error {
 }
 
 fn open_dataset(config: &RunConfig, model: &Model) -> Result<Arc<dyn Dataset>> {
-    let dataset = config.data.open(fewstep_data::cache_folder().as_deref()).context("data")?;
+    let dataset = config.data.open(fewstep_files::cache_folder().as_deref()).context("data")?;
     crate::images::tell_classes(dataset.class_names());
     crate::images::warn_of(dataset.skipped());
     let [c, h, w] = config.model.image_shape();

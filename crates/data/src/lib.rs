@@ -23,7 +23,6 @@
 //! ```
 
 mod batch;
-mod cache;
 mod cifar10;
 mod dataset;
 mod digits;
@@ -44,7 +43,6 @@ mod spec;
 mod split;
 
 pub use batch::{Batch, DrawConfig, make_batch};
-pub use cache::cache_folder;
 pub use cifar10::open_cifar10;
 pub use dataset::{Dataset, ImageShape, content_digest};
 pub use digits::{DIGITS_CSV_GZ, digits};

@@ -56,7 +56,8 @@ impl Features {
         match given {
             Some(path) => Ok(path.to_owned()),
             None => {
-                let cache = fewstep_data::cache_folder().context("no HOME: set FEWSTEP_CACHE to a folder")?;
+                let cache =
+                    fewstep_files::cache_folder().context("no HOME: set FEWSTEP_CACHE to a folder")?;
                 Ok(Inception::weights_in(&cache))
             }
         }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use fewstep_data::{Dataset, cache_folder};
+use fewstep_data::Dataset;
 use fewstep_eval::{Claim, Extractor, FeatureSpace, ImageFeatures, ImageMoments, ReferenceStats};
+use fewstep_files::cache_folder;
 use fewstep_torch::{Device, Tensor};
 use indicatif::MultiProgress;
 
@@ -149,8 +150,7 @@ impl Files {
         stem.truncate(NAME);
         stem += &format!("-{:.12}-{}", dataset.digest()?, wanted.features.name());
         if let FeatureSpace::PoolThree(space) = wanted.extractor.space() {
-            let weights = space.weights.to_string();
-            stem += &format!("-{:.8}", weights.trim_start_matches("sha256:"));
+            stem += &format!("-{:.8}", space.weights.hex());
         }
         let file = |end: &str| cache.join("references").join(format!("{stem}{end}"));
         Ok(Self { stats: file(".npz"), rows: file(".rows.safetensors") })

@@ -1,7 +1,8 @@
 //! A model that is measured.
 
 use anyhow::Result;
-use fewstep_eval::{Digest, Making, Weights};
+use fewstep_eval::{Making, Weights};
+use fewstep_files::Digest;
 use fewstep_models::Model;
 use fewstep_samplers::LabelRule;
 use fewstep_schedules::NoiseGrid;

@@ -3,6 +3,7 @@
 use std::{env, ffi::OsString, path::PathBuf};
 
 /// `$FEWSTEP_CACHE`, else `fewstep` in `$XDG_CACHE_HOME`, else `~/.cache/fewstep`; `None` without a home. It may not exist.
+#[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     from_variables(set("FEWSTEP_CACHE"), set("XDG_CACHE_HOME"), set("HOME"))
