@@ -13,8 +13,8 @@ use indicatif::MultiProgress;
 use rayon::prelude::*;
 
 use crate::args::DatasetArgs;
+use crate::fetch;
 use crate::images;
-use crate::needs;
 use crate::outputs::try_new;
 use crate::progress::ImageProgress;
 use crate::signals::{Stopped, stop_flag};
@@ -25,10 +25,8 @@ const MADE_A_TIME: usize = 32 << 20;
 /// The `dataset` command.
 pub(crate) fn run(args: &DatasetArgs, bars: &MultiProgress) -> Result<ExitCode> {
     let spec = images::spec(&args.from, args.split.as_deref(), args.skip_bad)?;
-    if args.needs {
-        return needs::print(Some(&spec), None);
-    }
     try_new("--out", &args.out)?;
+    fetch::ensure("dataset", Some(&spec), None, bars)?;
     let on_bad = if args.skip_bad { OnBad::Skip } else { OnBad::Refuse };
     let source = match &spec {
         // Opened as a data set, it would have to be of one size.

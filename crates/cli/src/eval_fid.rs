@@ -23,7 +23,7 @@ use crate::outputs::try_file;
 use crate::run_folder::started_in;
 use crate::signals::stop_flag;
 use crate::stdout::say;
-use crate::{images, needs, reference};
+use crate::{fetch, images, reference};
 
 /// Images of a model when nobody says how many: what published numbers are taken over.
 const USUAL: u64 = 50_000;
@@ -38,16 +38,12 @@ pub(crate) fn run(args: &EvalFidArgs, bars: &MultiProgress) -> Result<ExitCode> 
         return against(&records, theirs.as_deref());
     }
     let request = Request::resolve(args)?;
-    if args.needs {
-        let weights = Some(request.features).filter(|_| args.features.weights.is_none());
-        if request.images != request.dataset {
-            needs::print(request.images.as_ref(), None)?;
-        }
-        return needs::print(request.dataset.as_ref(), weights);
-    }
     if let Some(path) = &args.out {
         try_file("--out", path)?;
     }
+    let weights = Some(request.features).filter(|_| args.features.weights.is_none());
+    fetch::ensure("eval-fid", request.images.as_ref(), None, bars)?;
+    fetch::ensure("eval-fid", request.dataset.as_ref(), weights, bars)?;
     let stop = stop_flag()?;
     let records = request.measure(bars, &stop)?;
     // The numbers first: a file that cannot be written takes nothing of them.

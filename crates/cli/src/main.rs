@@ -8,11 +8,11 @@ mod dataset;
 mod eval_fid;
 mod evaluation;
 mod feasibility;
+mod fetch;
 mod images;
 mod import;
 mod logging;
 mod measuring;
-mod needs;
 mod observer;
 mod on_the_way;
 mod outline;
@@ -67,6 +67,7 @@ fn run(args: &Args, bars: &indicatif::MultiProgress) -> anyhow::Result<ExitCode>
         Command::Reference(a) => reference::run(a, bars),
         Command::Import(a) => import::run(a),
         Command::Dataset(a) => dataset::run(a, bars),
+        Command::Fetch(a) => fetch::run(a, bars),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
     let data = match &outline.config.data {
         DatasetSpec::Images { path, .. } if !path.exists() => format!("{}, not there yet", path.display()),
         data if cache.as_deref().is_some_and(|cache| data.is_missing(cache)) => {
-            format!("{}, not in the cache yet: `cargo xtask fetch {0}`", data.name())
+            format!("{}, not in the cache yet; `train` fetches it", data.name())
         }
         _ => told(&outline, open_dataset(&outline.config, &outline.model)?.as_ref()),
     };

@@ -11,7 +11,7 @@ use crate::evaluation::{FeatureOptions, Features, ReferenceSet, Wanted};
 use crate::outputs::try_file;
 use crate::signals::stop_flag;
 use crate::stdout::say;
-use crate::{images, needs};
+use crate::{fetch, images};
 
 /// The `reference` command.
 pub(crate) fn run(args: &ReferenceArgs, bars: &MultiProgress) -> Result<ExitCode> {
@@ -22,13 +22,12 @@ pub(crate) fn run(args: &ReferenceArgs, bars: &MultiProgress) -> Result<ExitCode
     let name = args.dataset.dataset.as_deref().context("--dataset: name a data set, or a path to images")?;
     let spec = images::spec(name, args.dataset.split.as_deref(), args.skip_bad)?;
     let features = args.features.features.unwrap_or(Features::PytorchFid);
-    if args.needs {
-        return needs::print(Some(&spec), Some(features).filter(|_| args.features.weights.is_none()));
-    }
     let options = options(&args.features, features)?;
     if let Some(path) = &args.out {
         try_file("--out", path)?;
     }
+    let weights = Some(features).filter(|_| args.features.weights.is_none());
+    fetch::ensure("reference", Some(&spec), weights, bars)?;
     let stop = stop_flag()?;
     let (dataset, skipped) = images::open(&spec)?;
     let extractor = features.extractor(dataset.shape(), &options)?;

@@ -16,8 +16,8 @@ use crate::evaluation::{
     LabelRequest, Measured, Results, Subject, digest_of, labels as describe_labels, real_images,
 };
 use crate::feasibility::possible;
+use crate::fetch;
 use crate::measuring::{Measuring, student_steps, teacher_steps};
-use crate::needs;
 use crate::observer::{GoingOn, TeacherOut, Watcher};
 use crate::on_the_way::{OnTheWay, StageSubject};
 use crate::outputs::try_folder;
@@ -29,13 +29,10 @@ use crate::stdout::say;
 
 /// The `train` command.
 pub(crate) fn run(args: &TrainArgs, bars: &MultiProgress) -> Result<ExitCode> {
-    if args.needs {
-        let config = crate::config::load(&args.config)?;
-        return needs::print(Some(&config.data), Some(config.evaluation.features));
-    }
     let config = crate::config::load(&args.config)?;
     if !args.dry_run {
         try_folder("--runs", &args.runs.join(&config.name))?;
+        fetch::ensure("train", Some(&config.data), Some(config.evaluation.features), bars)?;
     }
     let plan = Plan::resolve(config)?;
     if args.dry_run {

@@ -119,8 +119,8 @@ mod tests {
     fn a_failure_names_the_path_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("no/such/file");
-        let told = write_atomically(&absent, b"x").unwrap_err().to_string();
-        assert!(told.contains("no/such/file") && !told.contains(".writing-"), "{told}");
+        let message = write_atomically(&absent, b"x").unwrap_err().to_string();
+        assert!(message.contains("no/such/file") && !message.contains(".writing-"), "{message}");
         let taken = folder.path().join("taken");
         std::fs::create_dir(&taken).unwrap();
         assert!(write_atomically(&taken, b"x").is_err());
@@ -150,8 +150,8 @@ mod tests {
         AtomicFile::create(&path).unwrap().commit_new().unwrap();
         let mut second = AtomicFile::create(&path).unwrap();
         second.write_all(b"second").unwrap();
-        let told = second.commit_new().unwrap_err().to_string();
-        assert!(told.contains("exists"), "{told}");
+        let message = second.commit_new().unwrap_err().to_string();
+        assert!(message.contains("exists"), "{message}");
         assert_eq!(std::fs::read(&path).unwrap(), b"");
         assert_eq!(names(folder.path()), ["file"]);
     }
@@ -162,8 +162,8 @@ mod tests {
         let mut file = scratch_file(&folder.path().join("file")).unwrap();
         file.write_all(b"x").unwrap();
         assert_eq!(names(folder.path()), [""; 0]);
-        let told = scratch_file(&folder.path().join("no/file")).unwrap_err().to_string();
-        assert!(told.contains("no/file"), "{told}");
+        let message = scratch_file(&folder.path().join("no/file")).unwrap_err().to_string();
+        assert!(message.contains("no/file"), "{message}");
     }
 
     #[cfg(unix)]

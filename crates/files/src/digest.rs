@@ -143,8 +143,8 @@ mod tests {
         let json = serde_json::to_string(&Digest::of(b"abc")).unwrap();
         assert_eq!(json, format!("\"{}\"", Digest::of(b"abc")));
         assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), Digest::of(b"abc"));
-        let told = serde_json::from_str::<Digest>("\"sha256:0\"").unwrap_err().to_string();
-        assert!(told.contains("64 lower-case hex digits"), "{told}");
+        let message = serde_json::from_str::<Digest>("\"sha256:0\"").unwrap_err().to_string();
+        assert!(message.contains("64 lower-case hex digits"), "{message}");
     }
 
     #[test]

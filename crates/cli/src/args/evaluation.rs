@@ -100,9 +100,6 @@ pub(crate) struct EvalFidArgs {
     /// Records to compare with: says what differs, and fails where two numbers must not be compared.
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
-    /// Print what would have to be fetched, by name, and do nothing.
-    #[arg(long, hide = true)]
-    pub(crate) needs: bool,
 }
 
 impl EvalFidArgs {
@@ -172,7 +169,4 @@ pub(crate) struct ReferenceArgs {
     /// Leave out images that cannot be read or have another shape than most, and count them.
     #[arg(long)]
     pub(crate) skip_bad: bool,
-    /// Print what would have to be fetched, by name, and do nothing.
-    #[arg(long, hide = true)]
-    pub(crate) needs: bool,
 }

@@ -4,28 +4,33 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use anyhow::{Context, Result, bail};
-
-use super::{Session, file_name, size};
-use crate::cache;
+use super::on_disk::{file_name, size};
+use super::session::Session;
+use crate::error::{Error, Result, cannot};
+use crate::listener::Listener;
+use crate::staging::discard;
 
 /// curl's exit status when the server cannot go on where an earlier transfer stopped.
 const CANNOT_RESUME: i32 = 33;
 
 /// Fetches an address to a file, unless a whole one is there. `whole` says whether a file is all that it should be.
-pub(crate) fn file(session: &Session, url: &str, target: &Path, whole: &dyn Fn(&Path) -> bool) -> Result<()> {
+///
+/// # Errors
+/// curl is not there or gets no further, or what arrived is not whole.
+pub fn file(session: &Session, url: &str, target: &Path, whole: &dyn Fn(&Path) -> bool) -> Result<()> {
     if whole(target) {
         return Ok(());
     }
     let what = format!("downloading {}", file_name(target));
-    resumed(target, whole, |part| session.run(&mut curl(session, url, part), &what, part))
+    resumed(target, whole, session.listener(), |part| session.run(&mut curl(session, url, part), &what, part))
 }
 
 /// Fetches into a file beside the target and renames that once it is whole. A transfer that breaks off is resumed as
-/// long as each attempt gets further. `transfer` appends to the file it is given.
+/// long as each attempt gets further. `transfer` appends to the file that it names.
 fn resumed(
     target: &Path,
     whole: &dyn Fn(&Path) -> bool,
+    listener: &dyn Listener,
     mut transfer: impl FnMut(&Path) -> Result<ExitStatus>,
 ) -> Result<()> {
     let part = target.with_added_extension("part");
@@ -33,15 +38,15 @@ fn resumed(
         let before = size(&part);
         let status = transfer(&part)?;
         if status.code() == Some(CANNOT_RESUME) && before > 0 {
-            fs::remove_file(&part)?;
+            fs::remove_file(&part).map_err(cannot("remove", &part))?;
         } else if status.success() && !whole(&part) {
-            cache::discard(&part);
-            bail!("what arrived is not {}", file_name(target));
+            discard(&part, listener);
+            return Err(Error::NotPublished { what: format!("what arrived is not {}", file_name(target)) });
         } else if !status.success() && size(&part) <= before {
-            bail!("curl failed ({status})");
+            return Err(Error::Transfer { status });
         }
     }
-    fs::rename(&part, target).with_context(|| format!("cannot move {} into place", target.display()))
+    fs::rename(&part, target).map_err(cannot("put in place", target))
 }
 
 fn curl(session: &Session, url: &str, part: &Path) -> Command {
@@ -64,7 +69,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cache::unzip;
+    use crate::archives::unzip;
+    use crate::listener::Silent;
 
     fn exit(code: i32) -> ExitStatus {
         ExitStatus::from_raw(code << 8)
@@ -88,7 +94,7 @@ mod tests {
     fn a_transfer_that_breaks_off_is_resumed_where_it_stopped() {
         let (bytes, folder, target) = remote();
         let mut attempts = 0;
-        resumed(&target, &unzip::is_whole, |part| {
+        resumed(&target, &unzip::is_whole, &Silent, |part| {
             attempts += 1;
             let have = size(part) as usize;
             append(part, &bytes[have..(have + 20).min(bytes.len())]);
@@ -104,7 +110,7 @@ mod tests {
     fn a_server_that_cannot_resume_is_asked_for_the_whole() {
         let (bytes, _folder, target) = remote();
         append(&target.with_added_extension("part"), b"half");
-        resumed(&target, &unzip::is_whole, |part| {
+        resumed(&target, &unzip::is_whole, &Silent, |part| {
             if size(part) > 0 {
                 return Ok(exit(CANNOT_RESUME));
             }
@@ -119,7 +125,7 @@ mod tests {
     fn no_progress_is_the_end_and_leaves_no_target() {
         let (_, _folder, target) = remote();
         let mut attempts = 0;
-        let error = resumed(&target, &unzip::is_whole, |_| {
+        let error = resumed(&target, &unzip::is_whole, &Silent, |_| {
             attempts += 1;
             Ok(exit(6))
         });
@@ -131,7 +137,7 @@ mod tests {
     #[test]
     fn a_page_that_is_no_archive_is_not_kept() {
         let (_, folder, target) = remote();
-        let error = resumed(&target, &unzip::is_whole, |part| {
+        let error = resumed(&target, &unzip::is_whole, &Silent, |part| {
             append(part, b"<html>please log in</html>");
             Ok(exit(0))
         });

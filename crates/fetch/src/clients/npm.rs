@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-
-use super::Session;
+use super::session::Session;
+use crate::error::Result;
 use crate::process;
 
 /// The tarball of a package, whose scripts are not run.
-pub(crate) fn tarball(session: &Session, package: &str, version: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// npm is not there, fails or leaves nothing.
+pub fn tarball(session: &Session, package: &str, version: &str) -> Result<PathBuf> {
     let file = format!("{package}-{version}.tgz");
     let target = session.downloads().join(&file);
     if target.exists() {

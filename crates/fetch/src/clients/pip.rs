@@ -2,15 +2,19 @@
 
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
-use anyhow::{Context, Result, bail};
-
-use super::{Session, file_name, files, path_text};
-use crate::cache::{self, unzip};
+use super::on_disk::{file_name, files};
+use super::session::{Session, path_text};
+use crate::archives::unzip;
+use crate::error::{Error, Result};
+use crate::staging::remove;
 
 /// The wheel of a package, downloaded unless it is there.
-pub(crate) fn wheel(session: &Session, package: &str, version: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// pip is not there, fails or leaves no whole wheel.
+pub fn wheel(session: &Session, package: &str, version: &str) -> Result<PathBuf> {
     let downloads = session.downloads();
     if let Some(found) = downloaded(&downloads, package, version) {
         return Ok(found);
@@ -19,23 +23,24 @@ pub(crate) fn wheel(session: &Session, package: &str, version: &str) -> Result<P
     let args = ["download", "--no-deps", "--no-cache-dir", "--dest", path_text(&downloads)?];
     Pip::find(session)?.run(&[&args[..], &[requirement.as_str()]].concat())?;
     downloaded(&downloads, package, version)
-        .with_context(|| format!("pip left no whole wheel of {requirement}"))
+        .ok_or_else(|| Error::LeftNothing { command: format!("pip download {requirement}") })
 }
 
 /// Installs a package with all its dependencies into a folder.
-pub(crate) fn install(session: &Session, requirement: &str, into: &Path) -> Result<()> {
+///
+/// # Errors
+/// pip is not there or fails.
+pub fn install(session: &Session, requirement: &str, into: &Path) -> Result<()> {
     let args = ["install", "--no-cache-dir", "--target", path_text(into)?, requirement];
     Pip::find(session)?.run(&args)
 }
 
 /// Installs packages into the environment of an interpreter, from the index at an address or the user's own. A wheel
 /// that is among the downloads is taken from there.
-pub(crate) fn install_with(
-    session: &Session,
-    python: &Path,
-    packages: &[&str],
-    index: Option<&str>,
-) -> Result<()> {
+///
+/// # Errors
+/// The interpreter has no pip, or that fails.
+pub fn install_with(session: &Session, python: &Path, packages: &[&str], index: Option<&str>) -> Result<()> {
     let downloads = session.downloads();
     let mut args = vec!["install", "--no-cache-dir", "--find-links", path_text(&downloads)?];
     // An index that is named has another behind it, so there is no use in waiting for it.
@@ -44,14 +49,12 @@ pub(crate) fn install_with(
     );
     args.extend(packages);
     let program = [path_text(python)?, "-m", "pip"].map(str::to_owned).to_vec();
-    match (Pip { session, program }).run_once(&args)? {
-        true => Ok(()),
-        false => bail!("`pip {}` failed", args.join(" ")),
-    }
+    ended(Pip { session, program }.run_once(&args)?, &args)
 }
 
 /// The wheel among the downloads, if it is whole.
-pub(crate) fn downloaded(downloads: &Path, package: &str, version: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn downloaded(downloads: &Path, package: &str, version: &str) -> Option<PathBuf> {
     let start = format!("{}-{version}", package.replace('-', "_"));
     files(downloads).into_iter().find(|path| {
         let name = file_name(path);
@@ -82,16 +85,20 @@ impl<'a> Pip<'a> {
         let candidates = ["python3 -m pip", "python -m pip", "pip3"];
         let words = |program: &str| program.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let program = candidates.into_iter().map(words).find(|program| answers(program));
-        Ok(Self { session, program: program.context("pip is not installed")? })
+        Ok(Self {
+            session,
+            program: program.ok_or_else(|| Error::NotInstalled { program: "pip".to_owned() })?,
+        })
     }
 
     /// Runs pip; when it fails, once more for the Python and platform that certainly have wheels, which the user's own
     /// may not.
     fn run(&self, args: &[&str]) -> Result<()> {
-        if self.run_once(args)? {
+        if self.run_once(args)?.success() {
             return Ok(());
         }
-        eprintln!("pip found nothing for this Python; asking for wheels of Python 3.11");
+        let listener = self.session.listener();
+        listener.info("pip found nothing for this Python; asking for wheels of Python 3.11");
         let platform = foreign();
         let args: Vec<&str> = args[..1]
             .iter()
@@ -99,15 +106,12 @@ impl<'a> Pip<'a> {
             .chain(platform.iter().map(String::as_str))
             .chain(args[1..].iter().copied())
             .collect();
-        match self.run_once(&args)? {
-            true => Ok(()),
-            false => bail!("`pip {}` failed", args.join(" ")),
-        }
+        ended(self.run_once(&args)?, &args)
     }
 
     /// pip shows no progress without a terminal, and leaves its temporary files when it is interrupted; so it works in
     /// a folder of ours, which can be watched and is removed.
-    fn run_once(&self, args: &[&str]) -> Result<bool> {
+    fn run_once(&self, args: &[&str]) -> Result<ExitStatus> {
         let mut command = self.session.client(&self.program[0]);
         command
             .args(&self.program[1..])
@@ -120,8 +124,15 @@ impl<'a> Pip<'a> {
         let work = self.session.work(&mut command)?;
         let what = format!("pip {} {}", args[0], args[args.len() - 1]);
         let status = self.session.run(&mut command, &what, &work);
-        cache::remove(&work)?;
-        Ok(status?.success())
+        remove(&work)?;
+        status
+    }
+}
+
+fn ended(status: ExitStatus, args: &[&str]) -> Result<()> {
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::Failed { command: format!("pip {}", args.join(" ")), status }),
     }
 }
 

@@ -5,51 +5,60 @@ use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 use super::member::write_member;
-use super::progress::Progress;
+use crate::error::{Error, Result, cannot, damaged};
+use crate::listener::Listener;
 
 /// Unpacks into the folder `into` those members for which `place` answers with a path, which is taken as relative to
 /// it.
 ///
 /// # Errors
 /// The file is not a whole zip archive, a member is damaged or wants to leave the folder, or no member was wanted.
-pub(crate) fn unpack(archive: &Path, into: &Path, place: impl Fn(&Path) -> Option<PathBuf>) -> Result<()> {
-    let context = || format!("cannot unpack {}", archive.display());
+pub fn unpack(
+    archive: &Path,
+    into: &Path,
+    place: impl Fn(&Path) -> Option<PathBuf>,
+    listener: &dyn Listener,
+) -> Result<()> {
+    let failed = || damaged::<ZipError>(format!("cannot unpack {}", archive.display()));
     let mut zip = open(archive)?;
     let mut wanted = Vec::new();
     let mut total = 0;
     for index in 0..zip.len() {
-        let member = zip.by_index_raw(index).with_context(context)?;
+        let member = zip.by_index_raw(index).map_err(failed())?;
         if member.is_dir() {
             continue;
         }
         // None for names that climb out of the folder.
         let Some(name) = member.enclosed_name() else {
             let name = String::from_utf8_lossy(member.name_raw());
-            bail!("{}: the member {name} leaves the archive", archive.display())
+            return Err(Error::Outside { archive: archive.display().to_string(), member: name.into_owned() });
         };
         if let Some(to) = place(&name) {
             total += member.size();
             wanted.push((index, into.join(to)));
         }
     }
-    ensure!(!wanted.is_empty(), "{} holds nothing of what is looked for", archive.display());
+    if wanted.is_empty() {
+        return Err(Error::Nothing { archive: archive.display().to_string() });
+    }
 
     let name = archive.file_name().unwrap_or_default().display().to_string();
-    let mut progress = Progress::new(format!("unpacking {name}"), Some(total));
+    let mut progress = listener.transfer(&format!("unpacking {name}"), Some(total));
     let mut done = 0;
     for (index, to) in wanted {
-        let mut member = zip.by_index(index).with_context(context)?;
+        let mut member = zip.by_index(index).map_err(failed())?;
         let size = member.size();
         let file = write_member(&mut member, size, &to, &archive.display().to_string(), |n| {
             done += n;
             progress.at(done);
         })?;
         if let Some(mode) = member.unix_mode() {
-            file.set_permissions(fs::Permissions::from_mode(mode & 0o777 | 0o600))?;
+            let mode = fs::Permissions::from_mode(mode & 0o777 | 0o600);
+            file.set_permissions(mode).map_err(cannot("set the permissions of", &to))?;
         }
     }
     progress.finish(done);
@@ -57,14 +66,15 @@ pub(crate) fn unpack(archive: &Path, into: &Path, place: impl Fn(&Path) -> Optio
 }
 
 /// Whether the file is there to its end: the list of a zip archive's members is the last thing in it.
-pub(crate) fn is_whole(archive: &Path) -> bool {
+#[must_use]
+pub fn is_whole(archive: &Path) -> bool {
     open(archive).is_ok()
 }
 
 fn open(archive: &Path) -> Result<ZipArchive<BufReader<File>>> {
-    let file = File::open(archive).with_context(|| format!("cannot open {}", archive.display()))?;
+    let file = File::open(archive).map_err(cannot("open", archive))?;
     ZipArchive::new(BufReader::new(file))
-        .with_context(|| format!("{} is not a whole zip archive", archive.display()))
+        .map_err(damaged::<ZipError>(format!("{} is not a whole zip archive", archive.display())))
 }
 
 #[cfg(test)]
@@ -75,7 +85,8 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
-    use crate::cache::Staging;
+    use crate::listener::Silent;
+    use crate::staging::Staging;
 
     fn archive(at: &Path, members: &[(&str, &[u8])]) {
         let mut zip = ZipWriter::new(File::create(at).unwrap());
@@ -101,12 +112,17 @@ mod tests {
         let zip = folder.path().join("a.zip");
         archive(&zip, &[("torch/lib/libc10.so", &noise()), ("torch/other.py", b"no")]);
         let into = folder.path().join("into");
-        unpack(&zip, &into, |name| name.strip_prefix("torch").ok()?.starts_with("lib").then(|| "x/y".into()))
-            .unwrap();
+        unpack(
+            &zip,
+            &into,
+            |name| name.strip_prefix("torch").ok()?.starts_with("lib").then(|| "x/y".into()),
+            &Silent,
+        )
+        .unwrap();
         assert_eq!(fs::read(into.join("x/y")).unwrap(), noise());
         assert_eq!(fs::metadata(into.join("x/y")).unwrap().permissions().mode() & 0o777, 0o755);
         assert_eq!(fs::read_dir(&into).unwrap().count(), 1);
-        assert!(unpack(&zip, &into, |_| None).is_err());
+        assert!(unpack(&zip, &into, |_| None, &Silent).is_err());
     }
 
     #[test]
@@ -134,7 +150,7 @@ mod tests {
 
         let target = folder.path().join("cache/libtorch");
         let staging = Staging::new(&target).unwrap();
-        let error = format!("{:#}", unpack(&zip, staging.path(), all).unwrap_err());
+        let error = format!("{}", unpack(&zip, staging.path(), all, &Silent).unwrap_err());
         assert!(error.contains("second"), "{error}");
         drop(staging);
         assert_eq!(fs::read_dir(folder.path().join("cache")).unwrap().count(), 0);
@@ -146,7 +162,7 @@ mod tests {
         let zip = folder.path().join("a.zip");
         archive(&zip, &[("../outside", b"x")]);
         let into = folder.path().join("into");
-        let error = unpack(&zip, &into, all).unwrap_err().to_string();
+        let error = unpack(&zip, &into, all, &Silent).unwrap_err().to_string();
         assert!(error.contains("../outside"), "{error}");
         assert!(!folder.path().join("outside").exists());
     }

@@ -5,39 +5,51 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use fewstep_files::published::{KnownDigest, Unknown};
 use flate2::bufread::MultiGzDecoder;
 
-use crate::cache::digest::Digest;
-use crate::cache::discard;
 use crate::clients::{Session, apt, curl, npm, pip};
+use crate::error::{Error, Result, cannot};
+use crate::staging::discard;
 
 /// One place where an asset can be had.
 #[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) client: Client,
+pub struct Source {
+    /// Who brings it.
+    pub client: Client,
     /// Of the file that arrives, where there is one file that does not change.
-    pub(crate) digest: Option<Digest>,
+    pub digest: Option<KnownDigest>,
 }
 
+/// By which client, and what it is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Client {
+pub enum Client {
     /// Files of a folder of the web.
     Site {
+        /// Whose it is, in words.
         whose: &'static str,
+        /// Its address, with a slash at the end.
         folder: &'static str,
+        /// Names of the files.
         files: &'static [&'static str],
     },
+    /// A package of npm.
     Npm {
+        /// Its name.
         package: &'static str,
+        /// Its version.
         version: &'static str,
     },
+    /// A package of Python.
     Pip {
+        /// Its name.
         package: &'static str,
+        /// Its version.
         version: &'static str,
     },
     /// In the version that the user's distribution has.
     Debian {
+        /// Its name.
         package: &'static str,
     },
 }
@@ -74,8 +86,9 @@ impl Source {
         if let Some(digest) = &self.digest {
             for file in &files {
                 if let Err(what) = check(digest, file)? {
-                    discard(file);
-                    bail!("what arrived is not the published package: {what}");
+                    discard(file, session.listener());
+                    let what = format!("what arrived is not the published package: {what}");
+                    return Err(Error::NotPublished { what });
                 }
             }
         }
@@ -94,7 +107,7 @@ impl Source {
     }
 }
 
-fn check(digest: &Digest, file: &Path) -> Result<Result<(), String>> {
-    let context = || format!("cannot read {}", file.display());
-    digest.check(&mut File::open(file).with_context(context)?).with_context(context)
+fn check(digest: &KnownDigest, file: &Path) -> Result<std::result::Result<(), Unknown>> {
+    let checked = File::open(file).and_then(|mut contents| digest.check(&mut contents));
+    checked.map_err(cannot("read", file))
 }

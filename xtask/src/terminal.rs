@@ -1,10 +1,30 @@
-//! How far a long transfer is: one line that is rewritten on a terminal, a line every two seconds elsewhere.
+//! What a fetch says on standard error: its lines, and how far a long transfer is, in one line that is rewritten on a terminal
+//! and in a line every two seconds elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Says `what: 12 of 530 MB` on standard error.
-pub(crate) struct Progress {
+use fewstep_fetch::{Listener, Transfer};
+
+/// Standard error.
+pub(crate) struct Terminal;
+
+impl Listener for Terminal {
+    fn info(&self, line: &str) {
+        eprintln!("{line}");
+    }
+
+    fn warn(&self, line: &str) {
+        eprintln!("{line}");
+    }
+
+    fn transfer(&self, what: &str, total: Option<u64>) -> Box<dyn Transfer> {
+        Box::new(Progress::new(what, total))
+    }
+}
+
+/// Says `what: 12 of 530 MB`.
+struct Progress {
     what: String,
     total: Option<u64>,
     terminal: bool,
@@ -13,24 +33,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(what: impl Into<String>, total: Option<u64>) -> Self {
+    fn new(what: &str, total: Option<u64>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { what: what.into(), total, terminal, last: Instant::now(), said: false }
-    }
-
-    /// `bytes` are done.
-    pub(crate) fn at(&mut self, bytes: u64) {
-        let pause = Duration::from_millis(if self.terminal { 100 } else { 2000 });
-        if self.last.elapsed() >= pause {
-            self.say(bytes);
-        }
-    }
-
-    /// All is done; what was too quick to be mentioned needs no last word.
-    pub(crate) fn finish(mut self, bytes: u64) {
-        if self.said {
-            self.say(bytes);
-        }
+        Self { what: what.to_owned(), total, terminal, last: Instant::now(), said: false }
     }
 
     fn say(&mut self, bytes: u64) {
@@ -44,6 +49,22 @@ impl Progress {
             let _ = std::io::stderr().flush();
         } else {
             eprintln!("  {line}");
+        }
+    }
+}
+
+impl Transfer for Progress {
+    fn at(&mut self, bytes: u64) {
+        let pause = Duration::from_millis(if self.terminal { 100 } else { 2000 });
+        if self.last.elapsed() >= pause {
+            self.say(bytes);
+        }
+    }
+
+    /// What was too quick to be mentioned needs no last word.
+    fn finish(mut self: Box<Self>, bytes: u64) {
+        if self.said {
+            self.say(bytes);
         }
     }
 }
