@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use fewstep_fetch::nearest;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
 use crate::bench::eval::{self, Part};
 use crate::fetch;
-use crate::nearest::nearest;
 use crate::reproduce::{self, Scale};
 use crate::setup::probe::LOAD;
 use crate::setup::{Flavour, Request};

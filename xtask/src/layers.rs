@@ -28,11 +28,13 @@ enum Uses {
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 
 /// In the order of ARCHITECTURE.md, but for `xtask`, which nothing may use.
-const LAYERS: [Layer; 15] = [
+const LAYERS: [Layer; 17] = [
     Layer { name: "fewstep-random", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-schedules", uses: Uses::Only(&[]), libtorch: false },
+    Layer { name: "fewstep-files", uses: Uses::Only(&[]), libtorch: false },
+    Layer { name: "fewstep-fetch", uses: Uses::Only(&["fewstep-files"]), libtorch: false },
     Layer { name: "fewstep-formats", uses: Uses::Only(&[]), libtorch: false },
-    Layer { name: "fewstep-torch", uses: Uses::Only(&["fewstep-random"]), libtorch: true },
+    Layer { name: "fewstep-torch", uses: Uses::Only(&["fewstep-random", "fewstep-files"]), libtorch: true },
     Layer {
         name: "fewstep-models",
         uses: Uses::Only(&["fewstep-schedules", "fewstep-torch"]),
@@ -54,10 +56,14 @@ const LAYERS: [Layer; 15] = [
         ]),
         libtorch: true,
     },
-    Layer { name: "fewstep-data", uses: Uses::Only(&["fewstep-random", "fewstep-formats"]), libtorch: false },
+    Layer {
+        name: "fewstep-data",
+        uses: Uses::Only(&["fewstep-random", "fewstep-files", "fewstep-formats"]),
+        libtorch: false,
+    },
     Layer {
         name: "fewstep-eval",
-        uses: Uses::Only(&["fewstep-random", "fewstep-formats", "fewstep-torch"]),
+        uses: Uses::Only(&["fewstep-random", "fewstep-files", "fewstep-formats", "fewstep-torch"]),
         libtorch: true,
     },
     // Between files and networks, which do not know each other.
@@ -66,13 +72,14 @@ const LAYERS: [Layer; 15] = [
         uses: Uses::Only(&["fewstep-schedules", "fewstep-formats", "fewstep-torch", "fewstep-models"]),
         libtorch: true,
     },
-    Layer { name: "fewstep-report", uses: Uses::Only(&[]), libtorch: false },
+    Layer { name: "fewstep-report", uses: Uses::Only(&["fewstep-files"]), libtorch: false },
     // Evaluation and reports are handed to the loop as hooks.
     Layer {
         name: "fewstep-train",
         uses: Uses::Only(&[
             "fewstep-random",
             "fewstep-schedules",
+            "fewstep-files",
             "fewstep-torch",
             "fewstep-models",
             "fewstep-samplers",
@@ -83,8 +90,8 @@ const LAYERS: [Layer; 15] = [
     },
     Layer { name: "fewstep", uses: Uses::AllEarlier, libtorch: true },
     Layer { name: "fewstep-tests", uses: Uses::AllEarlier, libtorch: true },
-    // Starts the others as programs; knowing one would cost it its seconds of build time.
-    Layer { name: "xtask", uses: Uses::Only(&[]), libtorch: false },
+    // Starts the others as programs; knowing another would cost it its seconds of build time.
+    Layer { name: "xtask", uses: Uses::Only(&["fewstep-fetch"]), libtorch: false },
 ];
 
 /// An edge that must be there, or the check sees nothing.

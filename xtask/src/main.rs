@@ -1,36 +1,36 @@
 //! `cargo xtask`: the chores of the checkout, one module a command. It finds or makes a libtorch, fetches data and
-//! weights, starts the program, and runs the checks. It compiles in seconds because it knows none of the workspace's crates: it starts them as
-//! programs. It speaks Unix (symbolic links, exec), as libtorch's prebuilt archives for this project do.
+//! weights, starts the program, and runs the checks. It compiles in seconds because it knows those of the workspace's crates only
+//! that fetch files; the others it starts as programs. It speaks Unix (symbolic links, exec), as libtorch's prebuilt archives for this project do.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
 
 mod args;
 mod bench;
-mod cache;
+mod chain;
 mod checkout;
 mod ci;
-mod clients;
 mod fetch;
 mod layers;
 mod metadata;
-mod nearest;
 mod process;
 mod program;
 mod reproduce;
 mod scalars;
 mod setup;
+mod terminal;
 mod test;
 mod tidy;
 
 use std::process::ExitCode;
 
 use args::Command;
+use chain::chain;
 use checkout::Checkout;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", chain(&error));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use fewstep_fetch::process::shown;
 use serde_json::Value;
 
 use crate::checkout::Checkout;
@@ -46,7 +47,7 @@ fn text(checkout: &Checkout, args: &[&str]) -> Result<String> {
     ensure!(
         output.status.success(),
         "`{}` failed: {}",
-        process::shown(&command),
+        shown(&command),
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8(output.stdout)?)

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use fewstep_fetch::process::default_env;
 use serde_json::Value;
 
 use crate::checkout::Checkout;
@@ -167,7 +168,7 @@ impl Table<'_> {
         for setting in common.iter().chain(settings) {
             command.arg(format!("--set={setting}"));
         }
-        process::default_env(&mut command, "OMP_WAIT_POLICY", "PASSIVE");
+        default_env(&mut command, "OMP_WAIT_POLICY", "PASSIVE");
         process::run(&mut command)
     }
 }

@@ -5,8 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use fewstep_fetch::Cache;
+use fewstep_fetch::process::default_env;
 
-use crate::cache::Cache;
 use crate::checkout::Checkout;
 use crate::setup::libtorch::Libtorch;
 use crate::{fetch, process, setup};
@@ -48,7 +49,7 @@ pub(crate) fn environment(command: &mut Command, libtorch: &Libtorch) -> Result<
     // One thread each way: two OpenMP threads on a shared machine wait for each other for seconds, and the results of
     // one thread are the same everywhere.
     command.env("OMP_NUM_THREADS", "1").env("OMP_WAIT_POLICY", "PASSIVE");
-    process::default_env(command, "RUST_TEST_THREADS", "1");
+    default_env(command, "RUST_TEST_THREADS", "1");
     // Each test runs in its package's folder, where a relative path is another one.
     if let Ok(cache) = Cache::locate() {
         command.env("FEWSTEP_CACHE", cache.root());

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     found::find,
     in_memory::InMemory,
-    published::{self, check_md5},
+    published::{self, check_bytes},
     split::Split,
 };
 
@@ -27,10 +27,10 @@ const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 pub fn open_cifar10(folder: &Path, split: Split, verify: bool) -> Result<InMemory> {
     let mut labels = Vec::new();
     let mut pixels = Vec::new();
-    for &(file, md5) in *split.of(&published::CIFAR10_TRAIN, &published::CIFAR10_TEST) {
-        let (path, bytes) = read(folder, file)?;
+    for file in *split.of(&published::CIFAR10_TRAIN, &published::CIFAR10_TEST) {
+        let (path, bytes) = read(folder, file.name)?;
         if verify {
-            check_md5(&path, &bytes, md5)?;
+            check_bytes(&path, &bytes, file.digest)?;
         }
         let batch = read_cifar10(&bytes).map_err(|source| Error::Format { path, source })?;
         labels.extend(batch.labels.into_iter().map(u32::from));

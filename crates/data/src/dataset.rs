@@ -3,8 +3,8 @@
 //! Images are read one at a time into the caller's buffer, so a data set need not fit in memory: one that decodes from a
 //! memory-mapped archive implements the same trait as [`InMemory`](crate::InMemory).
 
+use fewstep_files::Hasher;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Error, Result},
@@ -98,9 +98,10 @@ const READ_A_TIME: usize = 4 << 20;
 /// Those of [`Dataset::read`].
 pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
     let shape = dataset.shape();
-    let mut hasher = Sha256::new_with_prefix(b"fewstep data set 1\n");
+    let mut hasher = Hasher::default();
+    hasher.update(b"fewstep data set 1\n");
     for extent in [shape.c, shape.h, shape.w, dataset.len()] {
-        hasher.update((extent as u64).to_le_bytes());
+        hasher.update(&(extent as u64).to_le_bytes());
     }
     let n_values = shape.n_values();
     if isize::try_from(n_values).is_err() {
@@ -119,13 +120,9 @@ pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
         images.enumerate().try_for_each(|(i, image)| dataset.read(first + i, image))?;
         for (i, image) in pixels.chunks(n_values.max(1)).take(n).enumerate() {
             hasher.update(image);
-            hasher.update(dataset.label(first + i).map_or(u64::MAX, |label| label as u64).to_le_bytes());
+            let label = dataset.label(first + i).map_or(u64::MAX, |label| label as u64);
+            hasher.update(&label.to_le_bytes());
         }
     }
-    Ok(hex(&hasher.finalize()))
-}
-
-/// Bytes in lower-case hexadecimal, as digests are written.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    Ok(hasher.finish().hex())
 }

@@ -34,14 +34,14 @@ fn spread(v: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
+    use fewstep_files::Digest;
 
     use super::*;
-    use crate::dataset::{Dataset, hex};
+    use crate::dataset::Dataset;
 
     #[test]
     fn the_asset_is_the_published_file() {
-        let got = hex(&Sha256::digest(DIGITS_CSV_GZ));
+        let got = Digest::of(DIGITS_CSV_GZ).hex();
         assert_eq!(got, "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22");
     }
 

@@ -54,7 +54,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The published digest, in hexadecimal.
-        expected: &'static str,
+        expected: String,
         /// The digest of what is there.
         got: String,
     },

@@ -21,7 +21,6 @@
 //! # Ok::<(), fewstep_data::Error>(())
 //! ```
 
-mod cache;
 mod cifar10;
 mod dataset;
 mod digits;
@@ -40,7 +39,6 @@ mod sink;
 mod spec;
 mod split;
 
-pub use cache::cache_folder;
 pub use cifar10::open_cifar10;
 pub use dataset::{Dataset, ImageShape, content_digest};
 pub use digits::{DIGITS_CSV_GZ, digits};

@@ -39,8 +39,8 @@ pub fn open_fashion_mnist(folder: &Path, split: Split, verify: bool) -> Result<I
 }
 
 fn open(name: &str, folder: &Path, split: Split, pair: &IdxPair, verify: bool) -> Result<InMemory> {
-    let (images_path, images) = read(name, folder, pair.images)?;
-    let (labels_path, labels) = read(name, folder, pair.labels)?;
+    let (images_path, images) = read(name, folder, pair.images.name)?;
+    let (labels_path, labels) = read(name, folder, pair.labels.name)?;
     let shape = match images.dims[..] {
         [_, h, w] => ImageShape { c: 1, h: h as usize, w: w as usize },
         _ => return Err(Error::Shape { path: images_path, expected: "images [n, h, w]", got: images.dims }),
@@ -53,8 +53,8 @@ fn open(name: &str, folder: &Path, split: Split, pair: &IdxPair, verify: bool) -
         return Err(Error::Count { images: images_path, n_images, labels: labels_path, n_labels });
     }
     if verify {
-        check_idx(&images_path, &images, pair.images_sha256)?;
-        check_idx(&labels_path, &labels, pair.labels_sha256)?;
+        check_idx(&images_path, &images, pair.images.digest)?;
+        check_idx(&labels_path, &labels, pair.labels.digest)?;
     }
     let labels = labels.data.into_iter().map(u32::from).collect();
     InMemory::new(format!("{name} {}", split.name()), shape, images.data, Some(labels), N_CLASSES)

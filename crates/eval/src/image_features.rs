@@ -1,7 +1,6 @@
 //! Feature rows that remember their space: for the metrics that need every row, and for keeping a reference's
 //! rows, which take an hour to compute, in a file of half a gigabyte.
 
-use crate::digest::Hasher;
 use crate::error::{During, Error, Result};
 use crate::features::{Extractor, FeatureSpace, same_space};
 use crate::image_moments::ImageMoments;
@@ -14,6 +13,7 @@ use crate::reference::ReferenceStats;
 use crate::resample::{Bootstrap, Extrapolation, frechet_infinity, frechet_interval};
 use crate::rows::{all_finite, values_f64};
 use crate::score::{Estimate, Images, ReferenceCount, Score};
+use fewstep_files::Hasher;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};

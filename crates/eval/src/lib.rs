@@ -35,7 +35,6 @@
 //! ```
 
 mod compare;
-mod digest;
 mod error;
 mod features;
 mod frechet;
@@ -59,7 +58,6 @@ mod test_data;
 mod workers;
 
 pub use compare::{Comparison, Difference, Meaning, compare};
-pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use features::{Extractor, FeatureSpace, ImageShape, Pixels};
 pub use frechet::{frechet_distance, frechet_from_features};

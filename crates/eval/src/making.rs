@@ -1,7 +1,7 @@
 //! How a model's images were made: all that decides them besides its parameters, the seeds, and the sampler with its
 //! steps. The same parameters asked in another way make other images.
 
-use crate::digest::Digest;
+use fewstep_files::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

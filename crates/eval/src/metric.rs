@@ -127,9 +127,9 @@ impl TryFrom<Named> for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Digest;
     use crate::features::ImageShape;
     use crate::inception::{PoolThree, Protocol};
+    use fewstep_files::Digest;
 
     const STATISTICS: [Statistic; 5] = [
         Statistic::Frechet,

@@ -1,11 +1,11 @@
 //! The record of how a number was made: stored beside it as JSON, complete enough to make the number again
 //! and to see whether two numbers may be compared. A reader refuses fields it does not know.
 
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::making::Making;
 use crate::quantise::Quantisation;
 use crate::score::Score;
+use fewstep_files::Digest;
 use fewstep_torch::Compute;
 use serde::{Deserialize, Serialize};
 

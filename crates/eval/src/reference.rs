@@ -4,7 +4,6 @@
 //! third array, `fewstep`, whose bytes are the record as JSON. What those programs write has no record: nothing
 //! in it tells one protocol from another, so [`ReferenceStats::import`] takes the user's word, and says so.
 
-use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSpace, same_space};
 use crate::frechet::frechet_distance;
@@ -12,10 +11,10 @@ use crate::gaussian::Gaussian;
 use crate::image_moments::ImageMoments;
 use crate::record::Reference;
 use crate::score::{ReferenceCount, Score};
+use fewstep_files::{AtomicFile, Digest, Hasher};
 use fewstep_formats::{Checkpoint, DType, NamedArray, read_npz, write_npz};
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
 use std::path::Path;
 
 const RECORD: &str = "fewstep";
@@ -119,15 +118,10 @@ impl ReferenceStats {
             NamedArray::from_f64("sigma", &[d, d], &covariance).map_err(of_format)?,
             NamedArray::from_u8(RECORD, &[json.len()], &json).map_err(of_format)?,
         ];
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || -> std::io::Result<()> {
-            let mut file = fewstep_torch::new_file(folder)?;
-            let mut out = std::io::BufWriter::new(file.as_file_mut());
-            write_npz(&arrays, &mut out)?;
-            out.flush()?;
-            drop(out);
-            file.as_file().sync_all()?;
-            file.persist(path).map(|_| ()).map_err(|e| e.error)
+            let mut file = AtomicFile::create(path)?;
+            write_npz(&arrays, &mut file)?;
+            Ok(file.commit()?)
         };
         write().map_err(|source| Error::File { path: path.to_owned(), what: WHAT, source })
     }

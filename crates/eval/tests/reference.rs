@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 /// Statistics and rows of CIFAR-10's training split, pytorch-fid protocol.
 fn stored() -> (PathBuf, PathBuf) {
-    let folder = fewstep_data::cache_folder().unwrap().join("references");
+    let folder = fewstep_files::cache_folder().unwrap().join("references");
     let hint = "run `cargo xtask reference --dataset cifar10 --rows` first";
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}; {hint}", folder.display()));
     let mut found: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use fewstep_data::{Dataset, DatasetSpec, FolderSpec, OnBad, Skipped, Split, cache_folder};
+use fewstep_data::{Dataset, DatasetSpec, FolderSpec, OnBad, Skipped, Split};
+use fewstep_files::cache_folder;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 

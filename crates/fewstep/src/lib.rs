@@ -58,6 +58,7 @@ mod calls;
 pub mod config;
 pub mod evaluation;
 mod feasibility;
+pub mod fetch;
 pub mod images;
 pub mod plan;
 pub mod prelude;

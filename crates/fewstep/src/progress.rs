@@ -1,8 +1,9 @@
-//! How far a pass over images is: a bar, or plain lines where no bar can be drawn.
+//! How far a pass over images or a transfer is: a bar, or plain lines where no bar can be drawn.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use fewstep_fetch::Transfer;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Time between two plain lines.
@@ -44,6 +45,49 @@ impl ImageProgress {
 }
 
 impl Drop for ImageProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Progress of a transfer, of so many bytes if that is known.
+pub(crate) struct TransferProgress {
+    bar: ProgressBar,
+    what: String,
+    last_plain: Instant,
+}
+
+impl TransferProgress {
+    pub(crate) fn new(bars: &MultiProgress, what: &str, total: Option<u64>) -> Self {
+        let style = match total {
+            Some(_) => "{msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left",
+            None => "{msg}: {bytes}",
+        };
+        let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let bar = bars.add(bar).with_message(what.to_owned());
+        // A style that cannot be read is the usual one.
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("=> "));
+        Self { bar, what: what.to_owned(), last_plain: Instant::now() }
+    }
+}
+
+impl Transfer for TransferProgress {
+    fn at(&mut self, bytes: u64) {
+        self.bar.set_position(bytes);
+        if self.bar.is_hidden() && self.last_plain.elapsed() >= PLAIN_EVERY {
+            self.last_plain = Instant::now();
+            let of = self.bar.length().map_or_else(String::new, |all| format!(" of {}", all / 1_000_000));
+            tracing::info!("{}: {}{of} MB", self.what, bytes / 1_000_000);
+        }
+    }
+
+    fn finish(self: Box<Self>, bytes: u64) {
+        self.bar.set_position(bytes);
+    }
+}
+
+impl Drop for TransferProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

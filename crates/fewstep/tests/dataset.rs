@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fewstep_data::{Dataset, ImageShape, Images, OnBad, digits, evenly, open_images};
-use program::{fail, fewstep, log, succeed};
+use program::{fail, fewstep, succeed};
 
 fn convert(from: &Path, out: &Path, more: &[&str]) -> Command {
     let mut command = fewstep();
@@ -121,16 +121,4 @@ fn wrong_arguments_are_named() {
         &["one.png", "the name of one image"],
     );
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-}
-
-#[test]
-fn what_has_to_be_fetched_is_printed() {
-    let cache = tempfile::tempdir().unwrap();
-    std::fs::create_dir(cache.path().join("mnist")).unwrap();
-    for (from, want) in [("cifar10", "cifar10\n"), ("mnist", ""), ("digits", ""), ("some/folder", "")] {
-        let mut command = convert(Path::new(from), &cache.path().join("out.zip"), &["--needs"]);
-        let output = command.env("FEWSTEP_CACHE", cache.path()).output().unwrap();
-        assert!(output.status.success(), "{}", log(&output));
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), want, "{from}");
-    }
 }

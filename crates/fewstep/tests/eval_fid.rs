@@ -6,7 +6,7 @@ mod program;
 use std::path::Path;
 use std::process::Command;
 
-use program::{fail, fewstep, stdout, succeed, train};
+use program::{clients, fail, fewstep, stdout, succeed, train};
 use serde_json::Value;
 
 /// `fewstep eval-fid`, with a cache of its own: nothing is found in the user's.
@@ -107,8 +107,16 @@ fn references_are_counted_kept_and_must_fit() {
         );
     };
     let m = model.to_str().unwrap();
-    // Inception's space without its weights names the command that fetches them; nothing was measured.
-    refused(&["--model", m, "--n", "40"], &["inception-2015-12-05.pt", "cargo xtask fetch inception"]);
+    // Inception's space without its weights, where nobody has them, names what a person can do; nothing was measured.
+    let mut without = eval_fid(dir.path());
+    without.args(["--model", m, "--n", "40"]).env("PATH", clients(dir.path(), "exit 6"));
+    let parts =
+        &["eval-fid needs inception", "inception-2015-12-05.pt missing", "fewstep fetch inception --from"];
+    fail(without, parts);
+    refused(
+        &["--model", m, "--n", "40", "--weights", "no/such.pt"],
+        &["no/such.pt", "cargo xtask fetch inception"],
+    );
     refused(&["--model", m, "--features", "pixels", "--reference", file, "--metrics", "kid"], &["--dataset"]);
     refused(&["--model", m, "--features", "pixels", "--steps", "3"], &["not 3", "divisor"]);
     refused(&["--model", m, "--features", "pixels", "--class", "2"], &["--class 2", "0 classes"]);
@@ -117,24 +125,6 @@ fn references_are_counted_kept_and_must_fit() {
     refused(&["--records", file], &["digits.npz"]);
     refused(&["--model", m, "--run", "x"], &["cannot be used with"]);
     refused(&[], &["required"]);
-}
-
-#[test]
-fn what_is_missing_is_named_for_whoever_fetches_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let needs = |args: &[&str]| {
-        let mut command = fewstep();
-        command.args(args).arg("--needs").env("FEWSTEP_CACHE", dir.path());
-        stdout(command)
-    };
-    assert_eq!(needs(&["reference", "--dataset", "cifar10"]), "cifar10\ninception\n");
-    assert_eq!(needs(&["reference", "--dataset", "mnist", "--features", "pixels"]), "mnist\n");
-    assert_eq!(needs(&["reference", "--dataset", "digits", "--weights", "mine.pth"]), "");
-    assert_eq!(needs(&["train"]), "");
-    let cifar = ["train", "--set=data={kind='cifar10'}", "--set=evaluation.features=tf"];
-    assert_eq!(needs(&cifar), "cifar10\ninception\n");
-    std::fs::create_dir_all(dir.path().join("cifar10")).unwrap();
-    assert_eq!(needs(&cifar), "inception\n");
 }
 
 #[test]

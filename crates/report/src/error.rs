@@ -30,6 +30,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file that could not be written whole.
+    #[error(transparent)]
+    File(#[from] fewstep_files::Error),
     /// A line of a metrics log that is not JSON.
     #[error("{}, line {line}: {source}", path.display())]
     Line {

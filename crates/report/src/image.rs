@@ -1,6 +1,5 @@
 //! Pictures in memory: a batch as tensors lay it out, and a canvas as PNG does.
 
-use crate::atomic::write_atomically;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -115,7 +114,7 @@ impl Canvas {
     /// # Errors
     /// When the encoder fails or the file system refuses.
     pub fn write_png(&self, path: &Path) -> Result<()> {
-        write_atomically(path, &self.to_png()?)
+        Ok(fewstep_files::write_atomically(path, &self.to_png()?)?)
     }
 }
 

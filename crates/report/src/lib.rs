@@ -1,7 +1,7 @@
 //! What a run leaves for people: the metrics log, TensorBoard events, image grids and the report page.
 //!
 //! In the layers: pure. It knows no libtorch and no diffusion; it takes numbers, bytes and words, and writes
-//! files, which are whole or absent ([`write_atomically`]), except for the two logs, which grow line by line.
+//! files, which are whole or absent ([`fewstep_files::write_atomically`]), except for the two logs, which grow line by line.
 //!
 //! ```
 //! use fewstep_report::{Chart, GridLayout, Images, Picture, Report, Series};
@@ -19,7 +19,6 @@
 //! # }
 //! ```
 
-mod atomic;
 mod axis;
 mod chart;
 mod crc32c;
@@ -30,7 +29,6 @@ mod metrics;
 mod page;
 mod tensorboard;
 
-pub use atomic::write_atomically;
 pub use axis::Scale;
 pub use chart::{Chart, Series};
 pub use error::{Error, Result};

@@ -1,7 +1,6 @@
 //! The report page: one self-contained HTML file. Style, charts and images are inside; there is no script,
 //! and nothing is fetched. Every text is escaped.
 
-use crate::atomic::write_atomically;
 use crate::chart::Chart;
 use crate::error::{Error, Result};
 use base64::Engine;
@@ -90,7 +89,7 @@ impl Report {
     /// # Errors
     /// As [`Report::to_html`]; also when the file system refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_atomically(path, self.to_html()?.as_bytes())
+        Ok(fewstep_files::write_atomically(path, self.to_html()?.as_bytes())?)
     }
 }
 

@@ -48,7 +48,7 @@ pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamSpec, Role};
 pub use parallel::in_order;
 pub use params::Params;
 pub use scalar::{Number, ScalarOps, counted};
-pub use store::{Stored, load, load_card, new_file, parse, raw_bytes, save, to_bytes};
+pub use store::{Stored, load, load_card, parse, raw_bytes, save, to_bytes};
 pub use tch::{Device, Kind, Tensor};
 
 /// Turns gradient recording off until the guard is dropped; unlike a closure it survives a panic.

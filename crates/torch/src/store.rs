@@ -4,7 +4,7 @@
 //! state must have the same bytes.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
@@ -93,29 +93,14 @@ pub fn to_bytes(tensors: &[(String, Tensor)], card: Option<&str>) -> Result<Vec<
         .map_err(|e| Error::Format { what: "safetensors".into(), reason: e.to_string() })
 }
 
-/// Writes a safetensors file whole: into a temporary file in the same folder, flushed to disk, then renamed.
+/// Writes a safetensors file, whole or not at all.
 ///
 /// # Errors
 /// The folder is missing or read only, the disk is full: the path is named, and what stood there stays.
 pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Result<()> {
     let bytes = to_bytes(tensors, card)?;
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = new_file(folder).map_err(io)?;
-    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
-}
-
-/// A temporary file that others may read, as far as the user's mask allows: it will be a result.
-///
-/// # Errors
-/// The folder is missing, read only or full.
-pub fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    fewstep_files::write_atomically(path, &bytes)
+        .map_err(|e| Error::Io { path: path.to_owned(), source: e.into() })
 }
 
 /// Reads a safetensors file.

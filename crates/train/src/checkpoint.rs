@@ -8,12 +8,11 @@
 //! that was begun before an interruption then ends as if there had been none.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use fewstep_files::{Digest, sync_folder, write_atomically};
 use fewstep_torch::{Device, Tensor, parse, raw_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Difference, Error, Result};
 use crate::plan::Plan;
@@ -119,17 +118,17 @@ impl CheckpointStore {
             tensors.push((MEMORY.to_owned(), Tensor::f_from_slice(memory.as_bytes())?));
         }
         let bytes = to_bytes(&tensors, Some(&card))?;
-        write_synced(&folder.join(STATE), &bytes)?;
+        write_atomically(&folder.join(STATE), &bytes)?;
         let manifest = Manifest {
             format: 1,
             fingerprint: self.origin.fingerprint.clone(),
             parts: self.origin.parts.clone(),
             bytes: bytes.len() as u64,
-            sha256: digest(&bytes),
+            sha256: Digest::of(&bytes).hex(),
         };
         let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::other)?;
-        write_synced(&folder.join(MANIFEST), &text)?;
-        sync_folder(folder)
+        write_atomically(&folder.join(MANIFEST), &text)?;
+        Ok(sync_folder(folder)?)
     }
 
     /// The one rename. A checkpoint of the same count can only be a damaged one that was passed over: it makes way.
@@ -145,7 +144,7 @@ impl CheckpointStore {
         } else {
             fs_err::rename(temporary, target)?;
         }
-        sync_folder(&self.folder)
+        Ok(sync_folder(&self.folder)?)
     }
 
     fn prune(&self) -> Result<()> {
@@ -206,7 +205,7 @@ impl CheckpointStore {
             let problem = format!("has {} bytes, the manifest says {}", bytes.len(), manifest.bytes);
             return Err(bad(&path, problem));
         }
-        let found = digest(&bytes);
+        let found = Digest::of(&bytes).hex();
         if found != manifest.sha256 {
             return Err(bad(&path, format!("sha256 is {found}, the manifest says {}", manifest.sha256)));
         }
@@ -231,18 +230,4 @@ impl CheckpointStore {
         };
         self.origin.parts.iter().filter_map(of).collect()
     }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = fs_err::File::create(path)?;
-    file.write_all(bytes)?;
-    Ok(file.sync_all()?)
-}
-
-fn sync_folder(folder: &Path) -> Result<()> {
-    Ok(fs_err::File::open(folder)?.sync_all()?)
 }

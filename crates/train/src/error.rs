@@ -26,6 +26,9 @@ pub enum Error {
     /// A file or folder; the message names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A file that could not be written whole.
+    #[error(transparent)]
+    Written(#[from] fewstep_files::Error),
     /// A value of the plan that cannot be followed.
     #[error("{key}: {problem}")]
     Plan {

@@ -19,7 +19,7 @@ pub(crate) fn check(case: &Case) -> Result<Vec<Measured>> {
     case.optional("note");
     let images = case.tensor("images")?;
     let weights =
-        Inception::weights_in(&fewstep_data::cache_folder().context("no HOME to find the weights in")?);
+        Inception::weights_in(&fewstep_files::cache_folder().context("no HOME to find the weights in")?);
     let mut measured = Vec::new();
     for protocol in Protocol::ALL {
         let name = format!("pool3_{}", protocol.name().replace('-', "_"));

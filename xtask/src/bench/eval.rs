@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use fewstep_fetch::clients::path_text;
+use fewstep_fetch::process::succeeded;
+use fewstep_fetch::{Cache, Staging};
 use serde_json::Value;
 
 use super::pairs::Pairs;
 use super::peer::{self, Peer};
-use crate::cache::{Cache, Staging};
 use crate::checkout::Checkout;
-use crate::clients::path_text;
 use crate::setup::libtorch::Libtorch;
-use crate::{fetch, process, program, setup, test};
+use crate::{fetch, program, setup, test};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +206,7 @@ fn weights() -> Result<PathBuf> {
 /// The FID among the scores that the example prints, a line of `name: JSON` for each.
 fn fid_of(command: &mut Command) -> Result<f64> {
     let output = command.stderr(Stdio::inherit()).output()?;
-    process::succeeded(command, output.status)?;
+    succeeded(command, output.status)?;
     let said = String::from_utf8(output.stdout).context("scores that are not UTF-8")?;
     let line = said.lines().find(|line| line.starts_with("FID ")).context("the example prints no FID")?;
     let json = line.find('{').map(|at| &line[at..]).context("the FID is not JSON")?;
@@ -217,7 +218,7 @@ fn number(answer: &Value, key: &str) -> Result<f64> {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path_text(path)
+    Ok(path_text(path)?)
 }
 
 fn say(measured: &Pairs, digits: usize, goal: f64) {

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use fewstep_fetch::clients::{Session, pip};
+use fewstep_fetch::process::{name, shown, succeeded};
+use fewstep_fetch::{Cache, Staging};
 use serde_json::Value;
 
-use crate::cache::{Cache, Staging};
 use crate::checkout::Checkout;
-use crate::clients::{Session, pip};
 use crate::process;
 use crate::setup::wheels;
+use crate::terminal::Terminal;
 
 /// PyTorch's own folder of wheels for the CPU. Those of the Python index bring gigabytes of NVIDIA's libraries, without
 /// which they cannot be imported.
@@ -52,11 +54,11 @@ pub(crate) fn answer(command: &mut Command) -> Result<Value> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start {}", process::name(command)))?;
-    process::succeeded(command, output.status)?;
+        .with_context(|| format!("cannot start {}", name(command)))?;
+    succeeded(command, output.status)?;
     let said = String::from_utf8(output.stdout).context("an answer that is not UTF-8")?;
     let last = said.lines().last().unwrap_or_default();
-    serde_json::from_str(last).with_context(|| format!("`{}` answered {last:?}", process::shown(command)))
+    serde_json::from_str(last).with_context(|| format!("`{}` answered {last:?}", shown(command)))
 }
 
 /// The environment in the cache.
@@ -65,11 +67,11 @@ fn environment(cache: &Cache) -> Result<PathBuf> {
     if folder.join("bin/python3").exists() {
         return Ok(folder);
     }
-    let lock = cache.lock()?;
+    let lock = cache.lock(&Terminal)?;
     if folder.join("bin/python3").exists() {
         return Ok(folder);
     }
-    let session = Session::new(cache, &lock, None);
+    let session = Session::new(cache, &lock, None, &Terminal);
     let staging = Staging::new(&folder)?;
     eprintln!("bench: making a Python environment with pytorch-fid in {}", folder.display());
     process::run(session.client("python3").args(["-m", "venv"]).arg(staging.path()))?;

@@ -4,17 +4,19 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use fewstep_fetch::archives::unzip;
+use fewstep_fetch::clients::{Session, curl};
+use fewstep_fetch::discard;
 
 use super::libtorch::VERSION;
-use crate::cache::{discard, unzip};
-use crate::clients::{Session, curl};
 
 /// Fetches the archive if it is not in the downloads, and unpacks its libraries and headers.
 pub(crate) fn fill(session: &Session, into: &Path) -> Result<()> {
     ensure!(env::consts::ARCH == "x86_64", "there is none for {}", env::consts::ARCH);
     let zip = session.downloads().join(format!("libtorch-shared-with-deps-{VERSION}+cpu.zip"));
     curl::file(session, &url(), &zip, &unzip::is_whole)?;
-    unzip::unpack(&zip, into, member).inspect_err(|_| discard(&zip))
+    let listener = session.listener();
+    Ok(unzip::unpack(&zip, into, member, listener).inspect_err(|_| discard(&zip, listener))?)
 }
 
 fn url() -> String {

@@ -17,10 +17,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use fewstep_fetch::clients::Session;
+use fewstep_fetch::{Cache, Staging};
 
-use crate::cache::{Cache, Staging};
+use crate::chain::chain;
 use crate::checkout::Checkout;
-use crate::clients::Session;
+use crate::terminal::Terminal;
 use libtorch::{Libtorch, VERSION};
 
 /// Which libtorch a person wants.
@@ -93,7 +95,7 @@ fn find_or_make(checkout: &Checkout, request: &Request) -> Result<Libtorch> {
     if !request.force && link.symlink_metadata().is_ok() {
         match usable(&link, request) {
             Ok(found) => return Ok(found),
-            Err(error) => eprintln!("setup: ./libtorch will not do: {error:#}"),
+            Err(error) => eprintln!("setup: ./libtorch will not do: {}", chain(&error)),
         }
     }
     link::check_replaceable(&link)?;
@@ -126,16 +128,18 @@ fn cached(cache: &Cache, request: &Request) -> Result<PathBuf> {
     if !request.force && whole(&folder).is_ok() {
         return Ok(folder);
     }
-    let lock = cache.lock()?;
+    let lock = cache.lock(&Terminal)?;
     // Another setup may have made it while this one waited.
     if !request.force && target.exists() {
         match whole(&folder) {
             Ok(()) => return Ok(folder),
-            Err(error) => eprintln!("setup: the cached libtorch will not do and is made again: {error:#}"),
+            Err(error) => {
+                eprintln!("setup: the cached libtorch will not do and is made again: {}", chain(&error))
+            }
         }
     }
     ensure!(env::consts::OS == "linux", "libtorch is fetched for Linux only: {ADVICE}");
-    let session = Session::new(cache, &lock, None);
+    let session = Session::new(cache, &lock, None, &Terminal);
     for source in sources(cache, request.flavour) {
         eprintln!("setup: libtorch {VERSION} from {}", source.name);
         let staging = Staging::new(&target)?;
@@ -146,7 +150,7 @@ fn cached(cache: &Cache, request: &Request) -> Result<PathBuf> {
                 staging.publish()?;
                 return Ok(folder);
             }
-            Err(error) => eprintln!("setup: {}: {error:#}", source.name),
+            Err(error) => eprintln!("setup: {}: {}", source.name, chain(&error)),
         }
     }
     bail!("no libtorch {VERSION} could be had: {ADVICE}")

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use fewstep_fetch::Cache;
+
 use super::Flavour;
 use super::libtorch::VERSION;
-use crate::cache::Cache;
 
 /// The folder that a source fills.
 pub(crate) fn filled(cache: &Cache, flavour: Flavour) -> PathBuf {
@@ -35,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_folders_have_the_names_that_other_checkouts_expect() {
-        let cache = Cache::at("/c".as_ref());
+        let cache = Cache::at("/c".as_ref()).unwrap();
         assert_eq!(torch(&cache, Flavour::Cpu).as_os_str(), "/c/libtorch-2.11.0-cpu");
         assert_eq!(torch(&cache, Flavour::Cuda).as_os_str(), "/c/libtorch-2.11.0-cuda/torch");
     }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-
-use crate::process;
+use fewstep_fetch::process::shown;
 
 /// Finds the package without importing it, which takes seconds.
 const FIND: &str = "\
@@ -26,7 +25,7 @@ pub(crate) fn torch_folder(python: &Path) -> Result<PathBuf> {
         command.output().with_context(|| format!("--python: cannot start {}", interpreter.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("--python: {} failed: {}", process::shown(&command), said.trim());
+        bail!("--python: {} failed: {}", shown(&command), said.trim());
     }
     let folder = String::from_utf8(output.stdout).context("--python: a path that is not UTF-8")?;
     match folder.trim() {
@@ -51,11 +50,17 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::clients::tests::stand_in;
+    use crate::process;
 
     /// An environment whose interpreter answers with a fixed line.
     fn environment(root: &Path, answer: &str) {
-        stand_in(&root.join("bin"), "python3", &format!("echo {answer}"));
+        let bin = root.join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        // A shell writes it: were it open for writing in this process, a child forked by another test could hold it open
+        // and it could not be started.
+        let script = "printf '#!/bin/sh\\necho %s\\n' \"$2\" >\"$1\" && chmod +x \"$1\"";
+        let mut shell = Command::new("sh");
+        process::run(shell.args(["-c", script, "sh"]).arg(bin.join("python3")).arg(answer)).unwrap();
     }
 
     #[test]

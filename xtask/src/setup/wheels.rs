@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fewstep_fetch::archives::unzip;
+use fewstep_fetch::clients::{Session, pip};
+use fewstep_fetch::{Cache, discard};
 
 use super::libtorch::{VERSION, python_version};
-use crate::cache::{Cache, discard, unzip};
-use crate::clients::{Session, pip};
 
 /// A wheel, and what is taken out of it.
 struct Wheel {
@@ -44,7 +45,7 @@ pub(crate) fn fill(session: &Session, into: &Path) -> Result<()> {
 
 /// Installs `torch` with all its dependencies into the folder, as a libtorch with CUDA.
 pub(crate) fn install(session: &Session, into: &Path) -> Result<()> {
-    pip::install(session, &format!("torch=={VERSION}"), into)
+    Ok(pip::install(session, &format!("torch=={VERSION}"), into)?)
 }
 
 /// Whether the large one of the downloads is there.
@@ -54,7 +55,8 @@ pub(crate) fn has_torch(cache: &Cache) -> bool {
 
 fn unpack(session: &Session, wheel: &Wheel, into: &Path) -> Result<()> {
     let file = pip::wheel(session, wheel.package, wheel.version)?;
-    unzip::unpack(&file, into, wheel.place).inspect_err(|_| discard(&file))
+    let listener = session.listener();
+    Ok(unzip::unpack(&file, into, wheel.place, listener).inspect_err(|_| discard(&file, listener))?)
 }
 
 /// The libraries that the wrapper links and those that these need; the CUDA half, most of the wheel, stays behind.

@@ -3,27 +3,29 @@
 
 use std::path::Path;
 
+use fewstep_files::AtomicFolder;
 use fewstep_formats::{ImageLabels, image_labels::LABELS_FILE};
-use tempfile::TempDir;
 
-use super::{cannot_write, image_labels, parent, temporary};
+use super::{cannot_write, image_labels};
 use crate::error::Result;
 
 pub(super) struct FolderSink {
-    folder: TempDir,
+    folder: AtomicFolder,
     labels: Vec<(String, usize)>,
 }
 
 impl FolderSink {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let folder = temporary(0o777).tempdir_in(parent(path)).map_err(cannot_write(path))?;
+        let folder = AtomicFolder::create(path).map_err(cannot_write(path))?;
         Ok(Self { folder, labels: Vec::new() })
     }
 
     pub(super) fn push(&mut self, images: &[(String, Vec<u8>)], labels: Option<&[usize]>) -> Result<()> {
         for (name, png) in images {
             let path = self.folder.path().join(name);
-            fs_err::create_dir_all(parent(&path)).map_err(cannot_write(&path))?;
+            if let Some(folder) = path.parent() {
+                fs_err::create_dir_all(folder).map_err(cannot_write(&path))?;
+            }
             fs_err::write(&path, png).map_err(cannot_write(&path))?;
         }
         let names = images.iter().map(|(name, _)| name.clone());
@@ -36,9 +38,6 @@ impl FolderSink {
         let file = self.folder.path().join(LABELS_FILE);
         let json = ImageLabels::to_json(labels.as_ref()).map_err(cannot_write(&file))?;
         fs_err::write(&file, json).map_err(cannot_write(&file))?;
-        fs_err::rename(self.folder.path(), path).map_err(cannot_write(path))?;
-        // There is nothing left under the temporary name.
-        let _ = self.folder.keep();
-        Ok(())
+        self.folder.commit().map_err(cannot_write(path))
     }
 }

@@ -194,28 +194,6 @@ fn invalid(path: &Path, expected: &str, got: String) -> Error {
     Error::Invalid { operation: format!("images for {}", path.display()), expected: expected.to_owned(), got }
 }
 
-fn cannot_write(path: &Path) -> impl Fn(io::Error) -> Error {
-    |source| Error::Write { path: path.to_owned(), source }
-}
-
-/// The folder that `path` lies in.
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Temporary files are private by default; what is written is for everyone whom the umask lets in.
-fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".writing-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
-    #[cfg(not(unix))]
-    let _ = mode;
-    builder
+fn cannot_write<E: Into<io::Error>>(path: &Path) -> impl Fn(E) -> Error {
+    |source| Error::Write { path: path.to_owned(), source: source.into() }
 }

@@ -9,9 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fewstep_files::{AtomicFile, scratch_file};
 use fewstep_formats::{DType, NpzWriter};
 
-use super::{cannot_write, parent, temporary, zip::put};
+use super::cannot_write;
 use crate::{dataset::ImageShape, error::Result, images::N_CLASSES};
 
 pub(super) struct NpzSink {
@@ -22,7 +23,7 @@ pub(super) struct NpzSink {
 
 impl NpzSink {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let planes = tempfile::tempfile_in(parent(path)).map_err(cannot_write(path))?;
+        let planes = scratch_file(path).map_err(cannot_write(path))?;
         Ok(Self { path: path.to_owned(), planes: BufWriter::new(planes), labels: Vec::new() })
     }
 
@@ -33,22 +34,21 @@ impl NpzSink {
     }
 
     pub(super) fn finish(self, path: &Path, shape: ImageShape, n_classes: usize) -> Result<()> {
-        let write = || -> io::Result<_> {
+        let write = || -> io::Result<()> {
             let mut planes = self.planes.into_inner().map_err(io::IntoInnerError::into_error)?;
             let n = planes.stream_position()? as usize / shape.n_values();
             planes.rewind()?;
             let pixels = Interleaved { planes: io::BufReader::new(planes), shape, image: Vec::new(), at: 0 };
-            let file = temporary(0o666).tempfile_in(parent(path))?;
-            let mut npz = NpzWriter::new(BufWriter::new(file));
+            let mut npz = NpzWriter::new(AtomicFile::create(path)?);
             npz.add("arr_0", DType::U8, &[n, shape.h, shape.w, shape.c], pixels)?;
             if n_classes > 0 {
                 let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
                 npz.add("arr_1", DType::I64, &[n], labels.as_slice())?;
                 npz.add(N_CLASSES, DType::I64, &[], (n_classes as i64).to_le_bytes().as_slice())?;
             }
-            npz.finish()
+            Ok(npz.finish()?.commit_new()?)
         };
-        put(write().map_err(cannot_write(path))?, path)
+        write().map_err(cannot_write(path))
     }
 }
 

@@ -1,26 +1,22 @@
 //! Images in a zip archive, as EDM's tools read.
 
-use std::{
-    io::{self, BufWriter},
-    path::Path,
-};
+use std::path::Path;
 
+use fewstep_files::AtomicFile;
 use fewstep_formats::ImageZipWriter;
-use tempfile::NamedTempFile;
 
-use super::{cannot_write, image_labels, parent, temporary};
-use crate::error::{Error, Result};
+use super::{cannot_write, image_labels};
+use crate::error::Result;
 
 pub(super) struct ZipSink {
-    zip: ImageZipWriter<BufWriter<NamedTempFile>>,
+    zip: ImageZipWriter<AtomicFile>,
     path: std::path::PathBuf,
     labels: Vec<(String, usize)>,
 }
 
 impl ZipSink {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let file = temporary(0o666).tempfile_in(parent(path)).map_err(cannot_write(path))?;
-        let zip = ImageZipWriter::new(BufWriter::new(file));
+        let zip = ImageZipWriter::new(AtomicFile::create(path).map_err(cannot_write(path))?);
         Ok(Self { zip, path: path.to_owned(), labels: Vec::new() })
     }
 
@@ -36,15 +32,6 @@ impl ZipSink {
     pub(super) fn finish(self, path: &Path, n_classes: usize) -> Result<()> {
         let labels = image_labels(path, self.labels, n_classes)?;
         let out = self.zip.finish(labels.as_ref()).map_err(cannot_write(path))?;
-        put(out, path)
+        out.commit_new().map_err(cannot_write(path))
     }
-}
-
-/// Gives a whole file its name.
-pub(super) fn put(out: BufWriter<NamedTempFile>, path: &Path) -> Result<()> {
-    let failed = |source: io::Error| Error::Write { path: path.to_owned(), source };
-    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist_noclobber(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }

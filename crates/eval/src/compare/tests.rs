@@ -1,11 +1,11 @@
 use super::*;
-use crate::digest::Digest;
 use crate::inception::{PoolThree, Protocol};
 use crate::making::{Labels, Making};
 use crate::quantise::Quantisation;
 use crate::record::{Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
 use crate::score::{Estimate, Images, ReferenceCount, Score};
+use fewstep_files::Digest;
 use fewstep_torch::Compute;
 
 fn fid(space: FeatureSpace, n: u64, m: ReferenceCount) -> Score {

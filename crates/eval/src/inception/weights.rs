@@ -4,9 +4,9 @@
 //! convolution before it: weights times `gamma / sqrt(var + eps)`, bias `beta - mean` times the same. Folding
 //! is done in f64 and rounded once.
 
-use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::inception::architecture::{BlockSpec, ConvSpec, blocks};
+use fewstep_files::{Digest, Hasher};
 use fewstep_formats::{Checkpoint, NamedArray};
 
 /// As the 2015 network was trained; torchvision's and pytorch-fid's too.

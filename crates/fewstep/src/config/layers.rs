@@ -162,11 +162,7 @@ fn nearest(message: &str) -> Option<String> {
         return None;
     }
     let unknown = quoted.next()?;
-    quoted
-        .map(|candidate| (strsim::jaro_winkler(unknown, candidate), candidate))
-        .filter(|(score, _)| *score > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.to_owned())
+    fewstep_fetch::nearest(unknown, &quoted.collect::<Vec<_>>()).map(str::to_owned)
 }
 
 #[cfg(test)]

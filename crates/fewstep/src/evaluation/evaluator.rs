@@ -106,7 +106,7 @@ impl<'a> Evaluator<'a> {
             progress.add(count);
         }
         drop(progress);
-        let digest = format!("sha256:{}", images.digest()?).parse().map_err(anyhow::Error::msg)?;
+        let digest = format!("sha256:{}", images.digest()?).parse()?;
         let generated = Generated::Images { digest, description: images.description(), skipped };
         self.records(collected, &generated, device)
     }

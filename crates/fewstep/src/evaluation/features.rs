@@ -52,15 +52,9 @@ impl Features {
         self != Self::Pixels
     }
 
-    /// Where the weights are read from, whether they are there or not.
-    pub fn weights_path(given: Option<&Path>) -> Result<PathBuf> {
-        match given {
-            Some(path) => Ok(path.to_owned()),
-            None => {
-                let cache = fewstep_data::cache_folder().context("no HOME: set FEWSTEP_CACHE to a folder")?;
-                Ok(Inception::weights_in(&cache))
-            }
-        }
+    /// Where the weights lie in a cache, whether they are there or not.
+    pub fn weights_in(cache: &Path) -> PathBuf {
+        Inception::weights_in(cache)
     }
 
     /// The extractor for images of a shape.
@@ -73,7 +67,11 @@ impl Features {
             Self::PytorchFid => Protocol::PytorchFid,
             Self::Tf => Protocol::Tf,
         };
-        let weights = Self::weights_path(options.weights.as_deref())?;
+        let cache = || fewstep_files::cache_folder().context("no HOME: set FEWSTEP_CACHE to a folder");
+        let weights = match &options.weights {
+            Some(path) => path.clone(),
+            None => Self::weights_in(&cache()?),
+        };
         Ok(Inception::open(&weights, protocol, options.device)?.with_grey(options.grey).into())
     }
 }

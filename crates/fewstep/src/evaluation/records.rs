@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use fewstep_eval::{Record, Statistic, compare};
-use fewstep_report::write_atomically;
+use fewstep_files::write_atomically;
 
 use super::results::Results;
 

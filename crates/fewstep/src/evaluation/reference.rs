@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use fewstep_data::{Dataset, cache_folder};
+use fewstep_data::Dataset;
 use fewstep_eval::{Claim, Extractor, FeatureSpace, ImageFeatures, ImageMoments, ReferenceStats};
+use fewstep_files::cache_folder;
 use fewstep_torch::{Device, Tensor};
 
 use super::features::Features;
@@ -143,8 +144,7 @@ impl Files {
         stem.truncate(NAME);
         stem += &format!("-{:.12}-{}", dataset.digest()?, spec.features.name());
         if let FeatureSpace::PoolThree(space) = spec.extractor.space() {
-            let weights = space.weights.to_string();
-            stem += &format!("-{:.8}", weights.trim_start_matches("sha256:"));
+            stem += &format!("-{:.8}", space.weights.hex());
         }
         let file = |end: &str| cache.join("references").join(format!("{stem}{end}"));
         Ok(Self { stats: file(".npz"), rows: file(".rows.safetensors") })

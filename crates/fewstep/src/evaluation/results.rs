@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use fewstep_eval::{Estimate, Generated, Labels, Record, Statistic};
-use fewstep_report::write_atomically;
+use fewstep_files::write_atomically;
 use fewstep_samplers::Role;
 use serde::{Deserialize, Serialize};
 

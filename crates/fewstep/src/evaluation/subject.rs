@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use fewstep_eval::{Digest, Making, Weights};
+use fewstep_eval::{Making, Weights};
+use fewstep_files::Digest;
 use fewstep_models::Network;
 use fewstep_samplers::{LabelRule, ModelCard, ModelFile};
 use fewstep_schedules::NoiseGrid;

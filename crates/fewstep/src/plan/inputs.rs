@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
+use fewstep_files::{Hasher, cache_folder};
 use fewstep_models::{ModelConfig, Network};
 use fewstep_samplers::{ModelCard, ModelFile, Role, Solver};
 use fewstep_torch::raw_bytes;
 use fewstep_train::{Origin, Stage};
-use sha2::{Digest, Sha256};
 
 use super::Setup;
 use crate::config::{RunConfig, TEACHER_FROM};
@@ -89,13 +89,13 @@ impl Setup {
     /// # Errors
     /// Data or a teacher that are there, and cannot be read or do not fit.
     pub fn preview(&self) -> Result<String> {
-        let cache = fewstep_data::cache_folder();
+        let cache = cache_folder();
         let data = match &self.config.data {
             DatasetSpec::Images { path, .. } if !path.exists() => {
                 format!("{}, not there yet", path.display())
             }
             data if cache.as_deref().is_some_and(|cache| data.is_missing(cache)) => {
-                format!("{}, not in the cache yet: `cargo xtask fetch {0}`", data.name())
+                format!("{}, not in the cache yet; `train` fetches it", data.name())
             }
             _ => self.describe_data(open_dataset(&self.config, self.teacher().as_ref())?.as_ref()),
         };
@@ -131,9 +131,9 @@ fn origin(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>)
 }
 
 fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    let mut hasher = Hasher::default();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finish().hex()
 }
 
 /// What a checkpoint of another run means to a person, who may not have changed anything on purpose.
@@ -153,7 +153,7 @@ pub(crate) fn explained(error: fewstep_train::Error) -> anyhow::Error {
 }
 
 fn open_dataset(config: &RunConfig, network: &dyn Network) -> Result<Arc<dyn Dataset>> {
-    let dataset = config.data.open(fewstep_data::cache_folder().as_deref()).context("data")?;
+    let dataset = config.data.open(cache_folder().as_deref()).context("data")?;
     crate::images::tell_classes(dataset.class_names());
     crate::images::warn_of(dataset.skipped());
     let [c, h, w] = network.image_shape();

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use fewstep::images;
 use fewstep::session::Session;
+use fewstep::{fetch, images};
 use fewstep_data::{
-    DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped,
-    cache_folder, evenly,
+    DatasetSpec, Image, ImageHeader, ImageShape, ImageSink, ImageSource, OnBad, Shaping, Skipped, evenly,
 };
+use fewstep_files::cache_folder;
 use rayon::prelude::*;
 
-use super::MakeSession;
+use super::Console;
 use super::args::DatasetArgs;
 use super::outputs::try_new;
 
@@ -20,9 +20,10 @@ use super::outputs::try_new;
 const MADE_A_TIME: usize = 32 << 20;
 
 /// The `dataset` command.
-pub(crate) fn run(args: &DatasetArgs, session: MakeSession<'_>) -> Result<ExitCode> {
+pub(crate) fn run(args: &DatasetArgs, console: &Console) -> Result<ExitCode> {
     let spec = images::spec(&args.from, args.split.as_deref(), args.skip_bad)?;
     try_new("--out", &args.out)?;
+    fetch::ensure("dataset", Some(&spec), None, &console.interruptible())?;
     let on_bad = if args.skip_bad { OnBad::Skip } else { OnBad::Refuse };
     let source = match &spec {
         // Opened as a data set, it would have to be of one size.
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &DatasetArgs, session: MakeSession<'_>) -> Result<ExitCo
     let shaping = Shaping { side: args.resize.map(std::num::NonZero::get), rgb: args.channels.is_some() };
     let limit = args.limit.map_or(source.len(), std::num::NonZero::get);
     let chosen: Vec<usize> = evenly(source.len(), limit).collect();
-    let job = Job { source: &source, chosen: &chosen, shaping, on_bad, session: session()? };
+    let job = Job { source: &source, chosen: &chosen, shaping, on_bad, session: console.session()? };
     report(&args.out, &source, &job.write(&args.out)?);
     Ok(ExitCode::SUCCESS)
 }

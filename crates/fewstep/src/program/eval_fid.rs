@@ -9,7 +9,7 @@ use fewstep_data::{Dataset, DatasetSpec, ImageShape};
 use fewstep_eval::{Claim, Extractor, Record, Seeds};
 use fewstep_samplers::{LabelRule, ModelFile};
 
-use super::MakeSession;
+use super::Console;
 use super::args::EvalFidArgs;
 use super::outputs::try_file;
 use super::stdout::say;
@@ -18,16 +18,16 @@ use fewstep::evaluation::{
     Evaluator, Features, LabelRequest, MetricChoice, ReferenceSet, ReferenceSpec, Sample, Subject, Yardstick,
     add_records, class_counts, compare_all, feasible, read_records, write_records,
 };
-use fewstep::images;
 use fewstep::run::started_in;
 use fewstep::run::{as_teacher, steps_of};
 use fewstep::session::Session;
+use fewstep::{fetch, images};
 
 /// Images of a model when nobody says how many: what published numbers are taken over.
 const USUAL: u64 = 50_000;
 
 /// The `eval-fid` command.
-pub(crate) fn run(args: &EvalFidArgs, session: MakeSession<'_>) -> Result<ExitCode> {
+pub(crate) fn run(args: &EvalFidArgs, console: &Console) -> Result<ExitCode> {
     args.check()?;
     let theirs = args.against.as_deref().map(read_records).transpose()?;
     if let Some(path) = &args.records {
@@ -39,7 +39,11 @@ pub(crate) fn run(args: &EvalFidArgs, session: MakeSession<'_>) -> Result<ExitCo
     if let Some(path) = &args.out {
         try_file("--out", path)?;
     }
-    let session = session()?;
+    let weights = Some(request.features).filter(|_| args.features.weights.is_none());
+    let fetching = console.interruptible();
+    fetch::ensure("eval-fid", request.images.as_ref(), None, &fetching)?;
+    fetch::ensure("eval-fid", request.dataset.as_ref(), weights, &fetching)?;
+    let session = console.session()?;
     let records = request.measure(&session)?;
     // The numbers first: a file that cannot be written takes nothing of them.
     let told = tell(&records);

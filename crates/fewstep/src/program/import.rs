@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use fewstep_distill::Recipe;
-use fewstep_eval::Digest;
+use fewstep_files::Digest;
 use fewstep_formats::{Checkpoint, Format, Value, read_checkpoint, read_edm_pickle_entry, sniff};
 use fewstep_import::{Error, Hints, Recognised, Unsaid, recognise};
 use fewstep_models::ddpm::Heads;
@@ -26,14 +26,14 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     let in_file = || args.file.display().to_string();
     let mut hints = hints(args)?;
     let checkpoint = read(&bytes, &mut hints).with_context(in_file)?;
-    let digest = Digest::of(&bytes).to_string();
+    let digest = Digest::of(&bytes).hex();
     drop(bytes);
     let found = recognise(&checkpoint, &hints).map_err(with_flags).with_context(in_file)?;
     let network = found.config.build().with_context(in_file)?;
     let flat = found.parameters(network.as_ref()).with_context(in_file)?;
     let source = ImportedFrom {
         file: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        sha256: digest.trim_start_matches("sha256:").to_owned(),
+        sha256: digest,
         entry: found.entry.clone(),
     };
     let card = card(args, &found, source)?;

@@ -3,6 +3,7 @@
 mod args;
 mod dataset;
 mod eval_fid;
+mod fetch;
 mod import;
 mod logging;
 mod outputs;
@@ -14,6 +15,8 @@ mod stdout;
 mod train;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 use fewstep::session::{Session, Stopped};
@@ -47,21 +50,34 @@ fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> 
     fewstep::prepare()?;
     let threads = args.threads.map_or(0, std::num::NonZero::get);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    // Most commands look at their arguments first: what is refused at once need not be interrupted.
-    let session = || anyhow::Ok(Session::new(bars.clone(), signals::stop_flag()?));
+    let console = Console(bars);
     match &args.command {
-        Command::Train(a) => train::run(a, &session),
+        Command::Train(a) => train::run(a, &console),
         Command::Plan(a) => plan::run(a),
-        Command::Sample(a) => sample::run(a, &session),
-        Command::EvalFid(a) => eval_fid::run(a, &session),
-        Command::Reference(a) => reference::run(a, &session),
+        Command::Sample(a) => sample::run(a, &console),
+        Command::EvalFid(a) => eval_fid::run(a, &console),
+        Command::Reference(a) => reference::run(a, &console),
         Command::Import(a) => import::run(a),
-        Command::Dataset(a) => dataset::run(a, &session),
+        Command::Dataset(a) => dataset::run(a, &console),
+        Command::Fetch(a) => fetch::run(a, &console),
     }
 }
 
-/// Makes the session of a command. From then on a signal asks the command to stop, and no longer ends it.
-type MakeSession<'a> = &'a dyn Fn() -> anyhow::Result<Session>;
+/// Where a command shows its progress.
+struct Console(indicatif::MultiProgress);
+
+impl Console {
+    /// A session of which a signal ends the process at once: for what leaves nothing half done, such as looking at
+    /// arguments or fetching.
+    fn interruptible(&self) -> Session {
+        Session::new(self.0.clone(), Arc::new(AtomicBool::new(false)))
+    }
+
+    /// A session that a signal asks to stop. From the call on a signal no longer ends the process.
+    fn session(&self) -> anyhow::Result<Session> {
+        Ok(Session::new(self.0.clone(), signals::stop_flag()?))
+    }
+}
 
 /// The error and its causes in one line. Libraries that stand alone name their cause in their own message; what was said
 /// already is not said again.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use fewstep_torch::new_file;
+use fewstep_files::AtomicFile;
 
 /// Bytes that are written to see that there is room at all.
 const TRIED: [u8; 4096] = [0; 4096];
@@ -50,12 +50,9 @@ fn cannot(flag: &str, path: &Path) -> String {
 }
 
 fn write_in(folder: &Path) -> io::Result<()> {
-    let written = new_file(folder).and_then(|mut file| file.write_all(&TRIED).and_then(|()| file.flush()));
-    // The system's reason, without the temporary file's name, which only confuses.
-    written.map_err(|e| match e.to_string().split_once(" at path ") {
-        Some((reason, _)) => io::Error::new(e.kind(), reason),
-        None => e,
-    })
+    let mut file = AtomicFile::create(&folder.join("tried"))?;
+    file.write_all(&TRIED)?;
+    file.flush()
 }
 
 #[cfg(test)]

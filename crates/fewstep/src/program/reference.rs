@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use fewstep_eval::ReferenceStats;
 
-use super::MakeSession;
+use super::Console;
 use super::args::{FeatureArgs, ReferenceArgs};
 use super::outputs::try_file;
 use super::stdout::say;
 use fewstep::evaluation::{FeatureOptions, Features, ReferenceSet, ReferenceSpec};
-use fewstep::images;
+use fewstep::{fetch, images};
 
 /// The `reference` command.
-pub(crate) fn run(args: &ReferenceArgs, session: MakeSession<'_>) -> Result<ExitCode> {
+pub(crate) fn run(args: &ReferenceArgs, console: &Console) -> Result<ExitCode> {
     if let Some(path) = &args.show {
         say(ReferenceStats::open(path)?.record_json()?)?;
         return Ok(ExitCode::SUCCESS);
@@ -25,7 +25,9 @@ pub(crate) fn run(args: &ReferenceArgs, session: MakeSession<'_>) -> Result<Exit
     if let Some(path) = &args.out {
         try_file("--out", path)?;
     }
-    let session = session()?;
+    let weights = Some(features).filter(|_| args.features.weights.is_none());
+    fetch::ensure("reference", Some(&spec), weights, &console.interruptible())?;
+    let session = console.session()?;
     let (dataset, skipped) = images::open(&spec)?;
     let extractor = features.extractor(dataset.shape(), &options)?;
     let spec = ReferenceSpec { features, extractor: &extractor, rows: args.rows };

@@ -9,19 +9,19 @@ use fewstep_eval::{Labels, Quantisation, Seeds};
 use fewstep_samplers::{Model, ModelFile};
 use fewstep_torch::Tensor;
 
-use super::MakeSession;
+use super::Console;
 use super::args::SampleArgs;
 use super::outputs::{try_file, try_new};
 use fewstep::evaluation::{LabelChoice, LabelRequest, Request, generate, labels as describe_labels};
 use fewstep::run::grid;
 
 /// The `sample` command.
-pub(crate) fn run(args: &SampleArgs, session: MakeSession<'_>) -> Result<ExitCode> {
+pub(crate) fn run(args: &SampleArgs, console: &Console) -> Result<ExitCode> {
     if args.n == 0 || args.batch == 0 {
         bail!("{}: must be at least 1", if args.n == 0 { "--n" } else { "--batch" });
     }
     // Before anything is written, if only to try: what is asked to stop leaves nothing.
-    let session = session()?;
+    let session = console.session()?;
     Out::try_place(&args.out)?;
     let file = ModelFile::load(&args.model)?;
     let labels = LabelRequest { class: args.class, flag: args.labels, usual: LabelChoice::Data };

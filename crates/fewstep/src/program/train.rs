@@ -3,24 +3,24 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use fewstep::fetch;
 use fewstep::plan::Run;
 
-use super::MakeSession;
+use super::Console;
 use super::args::TrainArgs;
 use super::outputs::try_folder;
 use super::stdout::say;
 
 /// The `train` command.
-pub(crate) fn run(args: &TrainArgs, session: MakeSession<'_>) -> Result<ExitCode> {
+pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<ExitCode> {
     let config = args.config.load()?;
-    if !args.dry_run {
-        try_folder("--runs", &args.runs.join(&config.name))?;
-    }
-    let run = Run::new(config)?;
     if args.dry_run {
-        say(&run)?;
+        say(Run::new(config)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    run.execute(&args.runs, &session()?)?;
+    try_folder("--runs", &args.runs.join(&config.name))?;
+    let (data, features) = (Some(&config.data), Some(config.evaluation.features));
+    fetch::ensure("train", data, features, &console.interruptible())?;
+    Run::new(config)?.execute(&args.runs, &console.session()?)?;
     Ok(ExitCode::SUCCESS)
 }

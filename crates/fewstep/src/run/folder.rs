@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use fewstep_report::write_atomically;
+use fewstep_files::write_atomically;
 
 use crate::config::RunConfig;
 

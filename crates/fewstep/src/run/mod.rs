@@ -220,7 +220,7 @@ fn write_run_record(folder: &RunFolder, device: Device) -> Result<()> {
         "folder": std::env::current_dir().ok().map(|folder| folder.display().to_string()),
         "device": format!("{device:?}").to_lowercase(),
     });
-    Ok(fewstep_report::write_atomically(&folder.record(), &serde_json::to_vec_pretty(&record)?)?)
+    Ok(fewstep_files::write_atomically(&folder.record(), &serde_json::to_vec_pretty(&record)?)?)
 }
 
 /// Identifies what a run's numbers follow from, its data aside.

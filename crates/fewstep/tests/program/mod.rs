@@ -136,6 +136,28 @@ pub fn fail(mut command: Command, parts: &[&str]) -> String {
     log
 }
 
+/// A PATH on which every client that fetches is a shell script with this body, and writes its name into `folder/calls` before.
+pub fn clients(folder: &Path, body: &str) -> std::ffi::OsString {
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for name in ["curl", "npm", "apt-get", "dpkg-deb", "python3", "python", "pip3"] {
+        let body = format!("echo {name} >>'{}'\n{body}", folder.join("calls").display());
+        // A shell writes it: were it open for writing in this process, a child forked by another test could hold it open and
+        // it could not be started.
+        let script = "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod +x \"$1\"";
+        let mut shell = Command::new("sh");
+        assert!(shell.args(["-c", script, "sh"]).arg(bin.join(name)).arg(body).status().unwrap().success());
+    }
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&others))).unwrap()
+}
+
+/// The clients that were called, in order.
+pub fn called(folder: &Path) -> Vec<String> {
+    let calls = std::fs::read_to_string(folder.join("calls")).unwrap_or_default();
+    calls.lines().map(str::to_owned).collect()
+}
+
 /// Sends a signal, such as `TERM`, to a program that was started.
 pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();

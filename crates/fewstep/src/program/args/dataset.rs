@@ -27,7 +27,4 @@ pub(crate) struct DatasetArgs {
     /// Leave out images that cannot be used, and say which; otherwise the first one is an error.
     #[arg(long)]
     pub(crate) skip_bad: bool,
-    /// Print what has to be fetched first, and do nothing else.
-    #[arg(long, hide = true)]
-    pub(crate) needs: bool,
 }

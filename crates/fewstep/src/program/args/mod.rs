@@ -2,6 +2,7 @@
 
 mod dataset;
 mod evaluation;
+mod fetch;
 mod import;
 mod sample;
 mod sampler;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use dataset::DatasetArgs;
 pub(crate) use evaluation::{EvalFidArgs, FeatureArgs, ReferenceArgs};
+pub(crate) use fetch::FetchArgs;
 pub(crate) use import::ImportArgs;
 pub(crate) use sample::SampleArgs;
 
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Convert images between folders, zips and npz archives, and resize them.
     Dataset(DatasetArgs),
+    /// Put published data and weights into the cache. Other commands do so themselves where they need them.
+    Fetch(FetchArgs),
 }
 
 /// Where a config comes from: built-in defaults < file < environment < --set.
