@@ -8,7 +8,7 @@ use crate::error::{Result, check};
 
 /// The rate `a_i = (1 - mu) / (1 - mu^i)` of update `i = 1, 2, ...` in `ema_i = (1 - a_i) ema_{i-1} + a_i phi_i`.
 ///
-/// `mu = 0` copies, `a_1 = 1` for every `mu`: the start value is forgotten at the first update. `1 - mu^i` is formed by
+/// `mu = 0` copies. `a_1 = 1` for every `mu`, so the first update discards the start value. `1 - mu^i` is computed with
 /// `expm1`, so that a decay of 0.99999 keeps its digits.
 pub fn bias_corrected_rate(decay: f64, update: NonZero<u64>) -> f64 {
     if decay <= 0.0 {
@@ -22,14 +22,14 @@ pub fn bias_corrected_rate(decay: f64, update: NonZero<u64>) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
-    /// This decay.
+    /// This decay, in `[0, 1)`.
     Fixed(f64),
-    /// `mu = forget^(1 / steps)`: what stood there at the phase's start keeps the share `forget` at its end.
+    /// `mu = forget^(1 / steps)`: the average at the phase's start has the weight `forget` at the phase's end.
     Forget(f64),
 }
 
 impl Default for Decay {
-    /// The reference's rule: 1e-3 of the start is left after a phase.
+    /// The reference code's rule: the start has the weight 1e-3 after a phase.
     fn default() -> Self {
         Self::Forget(1e-3)
     }

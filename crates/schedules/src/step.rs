@@ -7,8 +7,8 @@ use crate::schedule::DirectionCheck;
 /// The DDIM step `x_s = a x_t + b x0_hat` from level `t` to a cleaner level `s`.
 ///
 /// With `x_t = alpha_t x0 + sigma_t eps` and `eps` kept, `a = sigma_s / sigma_t` and `b = alpha_s - a alpha_t`. For
-/// `alpha^2 + sigma^2 = 1` this is TRACT's delta (arXiv 2303.04248, section 2; DDIM arXiv 2010.02502), for `alpha = 1` its
-/// variance exploding form. The same two numbers give the inverse that builds distillation targets.
+/// `alpha^2 + sigma^2 = 1` this is TRACT's delta (arXiv 2303.04248, section 2; DDIM arXiv 2010.02502), for `alpha = 1`
+/// its variance exploding form. The same two factors give the inverse, from which distillation targets are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DdimStep {
     /// Factor of `x_t`.
@@ -25,18 +25,18 @@ impl DdimStep {
     pub fn new(from: NoiseLevel, to: NoiseLevel) -> Result<Self> {
         DirectionCheck { from, to }.validate()?;
         let x_t = to.sigma / from.sigma;
-        // (alpha_s sigma_t - alpha_t sigma_s) / sigma_t, one division: for neighbouring levels the two products nearly
-        // cancel, and the inverse divides by the result.
+        // (alpha_s sigma_t - alpha_t sigma_s) / sigma_t with a single division: for neighbouring levels the two products
+        // nearly cancel, and the inverse divides by the result.
         let x0 = (to.alpha * from.sigma - from.alpha * to.sigma) / from.sigma;
         Ok(Self { x_t, x0 })
     }
 
-    /// Where the step lands: `x_s`.
+    /// The result of the step: `x_s = a x_t + b x0_hat`.
     pub fn apply(&self, x_t: f64, x0_hat: f64) -> f64 {
         self.x_t * x_t + self.x0 * x0_hat
     }
 
-    /// The `x0_hat` for which the step from `x_t` lands on `x_s`.
+    /// The inverse: the `x0_hat` for which the step from `x_t` ends at `x_s`, `(x_s - a x_t) / b`.
     pub fn x0_that_lands_on(&self, x_t: f64, x_s: f64) -> f64 {
         (x_s - self.x_t * x_t) / self.x0
     }
@@ -80,7 +80,7 @@ mod tests {
             let (from, to) = levels(t, t * f, ve);
             let step = DdimStep::new(from, to).unwrap();
             let back = step.x0_that_lands_on(x, step.apply(x, d));
-            // The inverse divides by the step's own x0 factor; rounding grows by as much.
+            // The inverse divides by the step's factor of x0, which magnifies rounding errors by 1 / factor.
             prop_assert!((back - d).abs() < 1e-14 * (1.0 + x.abs()) / step.x0);
         }
 
