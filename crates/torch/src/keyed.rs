@@ -1,9 +1,9 @@
 //! Keyed, seekable randomness: every draw is a function of `(seed, stage, stream, n)`.
 //!
-//! ChaCha is a counter-based generator: its key here is `(seed, stage, stream)`, its nonce the sample number `n`, so the
-//! draws of sample `n` need no state, no order and no neighbours. A run can be interrupted anywhere, cut into any
-//! micro-batches and drawn by any number of threads without changing a bit of its randomness. ChaCha8 is used: the
-//! quality is far beyond what training needs, at more than a gigabyte a second a core.
+//! ChaCha is a counter-based generator. Its key here is `(seed, stage, stream)` and its nonce is the sample number `n`,
+//! so the draws of sample `n` depend on no state, no order and no other sample. Interrupting a run, cutting it into other
+//! micro-batches or drawing on another number of threads changes no bit of its randomness. The variant is ChaCha8: its
+//! quality is far beyond what training needs, at more than a gigabyte per second per core.
 
 use std::num::NonZero;
 
@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-/// What a stream of draws is for. The discriminants are part of the run's definition: never renumber one.
+/// The purpose of a stream of draws. The discriminants are part of the definition of every run: never renumber one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u64)]
 pub enum Stream {
@@ -22,9 +22,9 @@ pub enum Stream {
     Flip = 2,
     /// The Gaussian noise added to training images.
     Noise = 3,
-    /// Group of the phase's partition.
+    /// Choice of a group of the phase's partition.
     Group = 4,
-    /// Step inside the group.
+    /// Choice of a teacher step in the group.
     Substep = 5,
     /// Diffusion time of the denoising objective.
     Time = 6,
@@ -38,12 +38,11 @@ pub enum Stream {
     Dropout = 10,
     /// Choices made by evaluation (subsets, splits).
     Evaluation = 11,
-    /// Noise added back while sampling (the stage is the grid index, `n` the sample's own seed).
+    /// Noise added during sampling (the stage is the grid index, `n` the sample's own seed).
     Churn = 12,
 }
 
-/// A number for a name, to key its draws with: FNV-1a in 64 bits. What is drawn for one name does not depend on which other
-/// names there are.
+/// The 64-bit FNV-1a hash of a name, which keys the name's draws: they do not depend on which other names exist.
 pub fn name_key(name: &str) -> u64 {
     name.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
@@ -63,7 +62,7 @@ impl Key {
         Self { seed, stage, stream }
     }
 
-    /// The generator of draw number `n`, at its start.
+    /// A new generator for draw `n`.
     pub fn rng(&self, n: u64) -> ChaCha8Rng {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -90,7 +89,7 @@ impl Key {
         self.rng(n).random()
     }
 
-    /// Standard normal draws, `len` for each of the samples `ns`, concatenated in the order of `ns`.
+    /// Standard normal draws, `len` per sample of `ns`, concatenated in the order of `ns`: `[ns.len() * len]`.
     pub fn normals(&self, ns: &[u64], len: usize) -> Vec<f32> {
         let mut out = vec![0f32; ns.len() * len];
         if len > 0 {
@@ -99,7 +98,7 @@ impl Key {
         out
     }
 
-    /// Standard normal draws for sample `n` into `row`.
+    /// Fills `row` with the standard normal draws of sample `n`.
     pub fn fill_normal(&self, n: u64, row: &mut [f32]) {
         let mut rng = self.rng(n);
         row.iter_mut().for_each(|v| *v = rng.sample(StandardNormal));
@@ -164,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_pinned() {
-        // These values define every run ever made: if a dependency changes them, old runs cannot be resumed.
+        // These values define every existing run: if a dependency changes them, old runs cannot be resumed.
         let key = Key::new(1, 2, Stream::Group);
         let got: Vec<u64> = (0..6).map(|n| key.below(n, NonZero::new(1000).unwrap())).collect();
         assert_eq!(got, PINNED_BELOW);
