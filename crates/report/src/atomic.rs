@@ -1,15 +1,14 @@
-//! Files that are whole or absent: written under a temporary name in the same folder, flushed to disk, then
-//! renamed.
+//! Atomic writes: a file is written under a temporary name in the same folder, flushed to disk, then renamed.
 
 use crate::error::{Error, Result};
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a file atomically. Whoever reads `path` at any time finds the old contents or the new, never a
-/// part. The folder must exist; an existing file is replaced.
+/// Writes a file atomically: a reader of `path` finds the old contents or the new, never a part. The folder
+/// must exist; an existing file is replaced.
 ///
 /// # Errors
-/// When the file system refuses; the path is named, and no temporary file is left.
+/// The file system fails. The error names the path; no temporary file is left.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     let failed = |source| Error::Io { operation: "writing", path: path.to_owned(), source };
     let folder = match path.parent() {
@@ -23,7 +22,8 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Temporary files are private by default; a report is for everyone whom the umask lets in.
+/// A temporary file with the permissions of an ordinary new file (0666 less the umask): temporary files are
+/// private by default, but a report is for others to read.
 fn temporary_file() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".writing-");
@@ -59,8 +59,8 @@ mod tests {
     fn a_failure_names_the_path_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("no/such/file");
-        let told = write_atomically(&absent, b"x").unwrap_err().to_string();
-        assert!(told.contains("no/such/file"), "{told}");
+        let message = write_atomically(&absent, b"x").unwrap_err().to_string();
+        assert!(message.contains("no/such/file"), "{message}");
         let taken = folder.path().join("taken");
         fs_err::create_dir(&taken).unwrap();
         assert!(write_atomically(&taken, b"x").is_err());
