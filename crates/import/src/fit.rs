@@ -1,4 +1,4 @@
-//! The comparison of a file's tensors with the network that they were recognised as, and the flat buffer.
+//! Compares a file's tensors with the recognised network, and makes the flat buffer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,8 +8,10 @@ use fewstep_torch::{Kind, Role, Tensor};
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-/// The network's flat buffer from `sources`: all there, none left over, each of the right shape and finite. `foreign` is what
-/// the file would call a tensor of ours.
+/// The network's flat buffer, f32 `[total]`, from `sources`. `foreign` maps this project's tensor names to the file's.
+///
+/// # Errors
+/// Tensors that are missing, left over, of another shape or kind, or not finite.
 pub(crate) fn flat(
     model: &Model,
     sources: &[Source<'_>],
@@ -20,7 +22,7 @@ pub(crate) fn flat(
     let mut known = 0;
     for param in model.layout().params() {
         let Some(source) = by_name.get(param.name.as_str()) else {
-            // What follows from the description may be left out.
+            // Computed entries may be missing from the file.
             if param.role != Role::Computed {
                 let name = foreign(&param.name);
                 problems.push(format!("`{name}` is missing, expected shape {:?}", param.shape));

@@ -1,4 +1,4 @@
-//! Networks of every architecture and option: their own tensors are recognised as the description they were made from.
+//! Networks of every architecture and option: the description derived from their tensors is the one they were made from.
 #![allow(clippy::unwrap_used)]
 
 mod made;
@@ -102,7 +102,7 @@ fn edm_networks_of_every_option() {
         let want = ModelConfig { network, prediction: Prediction::X0 };
         let model = Model::new(want.clone()).unwrap();
         let flat = model.layout().initial(1).unwrap();
-        // As a pickle, whose class says the preconditioner.
+        // As a pickle, whose class gives the preconditioner.
         let options = match preconditioner {
             Preconditioner::Edm { sigma_data } => {
                 Value::Map(vec![("sigma_data".into(), Value::Float(sigma_data))])
@@ -113,7 +113,7 @@ fn edm_networks_of_every_option() {
         let found = recognise(&file, &Hints::default()).unwrap();
         assert_eq!(found.config, want);
         assert_eq!(found.parameters(&model).unwrap(), flat);
-        // As a state dict below a key, which does not (but for iDDPM, by its buffer).
+        // As a state dict below a key, which does not give it (except iDDPM's, by its buffer).
         let file = checkpoint(arrays(&model, "ema."), None, Value::Null);
         if preconditioner != iddpm {
             let Err(Error::Unsaid { what }) = recognise(&file, &Hints::default()) else {
@@ -129,7 +129,7 @@ fn edm_networks_of_every_option() {
 }
 
 #[test]
-fn filters_may_be_left_out_when_they_are_said() {
+fn filters_may_be_left_out_when_hints_give_them() {
     let config = SongConfig { channels: 16, n_res_blocks: 1, ..SongConfig::cifar10_ncsnpp() };
     let want = ModelConfig { network: Architecture::SongUnet(config), prediction: Prediction::X0 };
     let model = Model::new(want.clone()).unwrap();
@@ -138,13 +138,13 @@ fn filters_may_be_left_out_when_they_are_said() {
     let file = checkpoint(tensors, Some("EDMPrecond"), Value::Null);
     let e = recognise(&file, &Hints::default()).unwrap_err();
     assert!(matches!(&e, Error::Unsaid { what } if what == &[Unsaid::ResampleFilter]), "{e}");
-    let said = |taps: &[f64]| Hints { resample_filter: Some(taps.to_vec()), ..Hints::default() };
-    let found = recognise(&file, &said(&[1.0, 3.0, 3.0, 1.0])).unwrap();
+    let with_taps = |taps: &[f64]| Hints { resample_filter: Some(taps.to_vec()), ..Hints::default() };
+    let found = recognise(&file, &with_taps(&[1.0, 3.0, 3.0, 1.0])).unwrap();
     assert_eq!(found.config, want);
     assert_eq!(found.parameters(&model).unwrap(), model.layout().initial(1).unwrap());
-    // Taps that contradict the file's buffers are found out when tensors are compared.
+    // The comparison of tensors detects taps that contradict the file's buffers.
     let whole = checkpoint(arrays(&model, ""), Some("EDMPrecond"), Value::Null);
-    let wrong = recognise(&whole, &said(&[1.0, 2.0, 2.0, 1.0])).unwrap();
+    let wrong = recognise(&whole, &with_taps(&[1.0, 2.0, 2.0, 1.0])).unwrap();
     let e = wrong.parameters(&Model::new(wrong.config.clone()).unwrap()).unwrap_err().to_string();
     assert!(e.contains("resample_filter") && e.contains("other values"), "{e}");
 }
