@@ -1,16 +1,16 @@
 //! Data sets, deterministic order and draws, prefetch.
 //!
-//! A training batch here is a pure function of `(data set, seed, stage, sample numbers)`: sample number `n` decides which
-//! image is shown, whether it is mirrored and which noise meets it ([`make_batch`]), whoever asks, in whatever order,
-//! with however many threads. [`Prefetch`] makes the same batches ahead of time in the background; starting it at any
-//! sample number continues a run exactly.
+//! A training batch is a pure function of `(data set, seed, stage, sample numbers)`: the sample number determines the
+//! image, whether it is mirrored, and its noise ([`make_batch`]), whatever the order of the calls or the number of threads.
+//! [`Prefetch`] makes the same batches ahead of time in the background; starting it at any sample number continues a run
+//! exactly.
 //!
-//! Images in a folder, a zip or an npz are an [`ImageSource`]; if they are of one size, [`open_images`] makes a data set of
-//! them, and if not, [`Shaping`] makes them so. An [`ImageSink`] writes them in any of these forms.
+//! An [`ImageSource`] reads images in a folder, a zip or an npz. If they have one size, [`open_images`] makes them a data
+//! set; [`Shaping`] brings images of several sizes to one. An [`ImageSink`] writes images in any of these forms.
 //!
-//! Data sets are opened from a [`DatasetSpec`], which is what a config holds; [`digits`] needs no file. Files are parsed
-//! by `fewstep-formats`, draws come from `fewstep_torch::keyed`, and tensors appear only in a [`Batch`]. The crate knows
-//! no networks and no schedules.
+//! A [`DatasetSpec`] describes a data set in a config and opens it; [`digits`] needs no file. `fewstep-formats` parses
+//! files, draws come from `fewstep_torch::keyed`, and tensors appear only in a [`Batch`]. The crate knows no networks and
+//! no schedules.
 //!
 //! ```
 //! use fewstep_data::{DrawConfig, digits, make_batch};

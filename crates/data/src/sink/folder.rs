@@ -1,5 +1,5 @@
-//! Images as files in a folder, and `dataset.json` beside them: with their labels, or to say that there are none, as the
-//! folders that hold a thousand files each would pass for classes.
+//! Writes images as files in a folder, with a `dataset.json`. The latter has the labels, or records that there are none:
+//! without it, a reader would take the subfolders, which hold a thousand files each, for classes.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ impl FolderSink {
         let json = ImageLabels::to_json(labels.as_ref()).map_err(cannot_write(&file))?;
         fs_err::write(&file, json).map_err(cannot_write(&file))?;
         fs_err::rename(self.folder.path(), path).map_err(cannot_write(path))?;
-        // There is nothing left under the temporary name.
+        // The temporary folder has been renamed, so there is nothing to remove.
         let _ = self.folder.keep();
         Ok(())
     }

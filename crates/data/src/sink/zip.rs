@@ -1,4 +1,4 @@
-//! Images in a zip archive, as EDM's tools read.
+//! Writes images to a zip archive as EDM's tools read.
 
 use std::{
     io::{self, BufWriter},
@@ -40,7 +40,7 @@ impl ZipSink {
     }
 }
 
-/// Gives a whole file its name.
+/// Flushes a complete file to disk and renames it to `path`, which must not exist.
 pub(super) fn put(out: BufWriter<NamedTempFile>, path: &Path) -> Result<()> {
     let failed = |source: io::Error| Error::Write { path: path.to_owned(), source };
     let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
