@@ -1,6 +1,6 @@
-//! Compiles the shim against the headers of the libtorch that torch-sys found, and asks for the run path of tests.
+//! Compiles the shim against the headers of the libtorch that torch-sys found, and sets the run path of tests.
 
-#![allow(clippy::print_stdout)] // a build script speaks to cargo by printing
+#![allow(clippy::print_stdout)] // printing is how a build script passes instructions to cargo
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The digits as text, plain or packed.
+//! The digits data set as text, plain or compressed by gzip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A pickle of persistent classes.
+//! An EDM pickle: objects of `torch_utils.persistence` classes.
 #![no_main]
 
 use fewstep_fuzz::{check, memory::bounded};

@@ -1,4 +1,4 @@
-//! An idx array, plain or packed.
+//! An idx array, plain or compressed by gzip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A zip archive of images: its directory, and every file of it as an image and as labels.
+//! A zip archive of images: its directory, and each file in it read as an image and as labels.
 #![no_main]
 
 use fewstep_fuzz::{check_error, check_image};

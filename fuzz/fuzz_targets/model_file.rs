@@ -1,4 +1,4 @@
-//! A model file of a kind that its bytes tell.
+//! A model file whose format is detected from its bytes.
 #![no_main]
 
 use fewstep_fuzz::{check, memory::bounded};

@@ -1,4 +1,4 @@
-//! A numpy array. What is read is written and read again.
+//! A numpy array. An array that is read must survive writing and reading again.
 #![no_main]
 
 use fewstep_fuzz::memory::bounded;

@@ -1,4 +1,4 @@
-//! An archive of numpy arrays, as a model and as images.
+//! An archive of numpy arrays, read as a model and as images.
 #![no_main]
 
 use fewstep_formats::NpzArrays;

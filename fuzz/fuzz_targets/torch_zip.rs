@@ -1,4 +1,5 @@
-//! A torch archive; also any bytes as the pickle of a whole archive, which damage would hardly ever leave whole.
+//! A torch archive. The input is also read as the pickle of a valid archive, because mutations hardly ever keep an archive
+//! valid.
 #![no_main]
 
 use fewstep_fuzz::{archive, check, memory::bounded};

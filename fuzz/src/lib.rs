@@ -1,4 +1,4 @@
-//! What the fuzz targets share.
+//! Checks and builders that several fuzz targets use.
 
 pub mod memory;
 
@@ -7,7 +7,7 @@ use std::io::{Cursor, Write};
 use fewstep_formats::{Checkpoint, Error, Image, Result};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// Everything that holds of any checkpoint, whatever its file.
+/// Asserts what must hold for every checkpoint: each array has as many bytes as its shape and dtype say.
 pub fn check(result: Result<Checkpoint>) {
     match result {
         Ok(checkpoint) => {
@@ -20,7 +20,7 @@ pub fn check(result: Result<Checkpoint>) {
     }
 }
 
-/// Everything that holds of any image.
+/// Asserts what must hold for every image: as many pixel bytes as its header says.
 pub fn check_image(result: Result<Image>) {
     match result {
         Ok(image) => assert_eq!(image.header.n_bytes(), image.pixels.len()),
@@ -28,12 +28,12 @@ pub fn check_image(result: Result<Image>) {
     }
 }
 
-/// Messages are made of what the file holds; making one must be as safe as reading.
+/// Formats the message of an error: it quotes the file, so formatting must be as safe as reading.
 pub fn check_error(error: &Error) {
     assert!(error.to_string().len() < 10_000);
 }
 
-/// A torch archive of this pickle and two storages.
+/// Builds a torch archive from a pickle and two storages of 64 and 16 bytes.
 pub fn archive(pickle: &[u8]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);

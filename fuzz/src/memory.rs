@@ -1,32 +1,32 @@
-//! The bound on memory that `fewstep-formats` promises for model files, checked on every input.
+//! Checks on every input the memory bound that `fewstep-formats` promises for model files.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicIsize, Ordering::Relaxed},
 };
 
-/// Times the size of the file.
+/// The bound in bytes is `TIMES` times the file's size plus `FLOOR`.
 const TIMES: usize = 8;
 const FLOOR: usize = 3 << 20;
 
 static NOW: AtomicIsize = AtomicIsize::new(0);
 static MOST: AtomicIsize = AtomicIsize::new(0);
 
-/// The system's allocator, with the bytes that are held and the most that were.
+/// The system allocator, which also counts the bytes in use (`NOW`) and their maximum (`MOST`).
 struct Counting;
 
-// SAFETY: every call is passed on to the system's allocator unchanged; the counters allocate nothing.
+// SAFETY: every call is passed on to the system allocator unchanged; the counters allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.fetch_add(layout.size() as isize, Relaxed) + layout.size() as isize;
         MOST.fetch_max(now, Relaxed);
-        // SAFETY: the caller keeps to the same contract.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         NOW.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: the caller keeps to the same contract.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What a reader makes of a file, having held no more memory than it may.
+/// Runs a reader on a file and returns its result; panics if the reader held more memory than the bound.
 pub fn bounded<T>(file: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);

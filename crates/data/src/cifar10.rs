@@ -13,17 +13,18 @@ use crate::{
     split::Split,
 };
 
-/// The folder inside the authors' archive.
+/// Name of the folder inside the authors' archive.
 const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 
-/// CIFAR-10 in `folder`, or in the `cifar-10-batches-bin` inside it: `[3, 32, 32]`, ten classes; the training split is
-/// the five batches in order.
+/// Opens CIFAR-10 in `folder` or in `folder/cifar-10-batches-bin`: images `[3, 32, 32]`, ten classes. The training
+/// split is the five batches in order.
 ///
-/// With `verify`, every file must have the md5 its authors give; without, any whole number of records will do.
+/// With `verify`, every file must have the md5 sum that the authors publish; without, any whole number of records is
+/// accepted.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Read`], [`Error::Digest`] and [`Error::Format`] name the file; [`Error::Invalid`] when
-/// there is no image in any of them.
+/// [`Error::Missing`], [`Error::Read`], [`Error::Digest`] and [`Error::Format`] name the file; [`Error::Invalid`] if
+/// the files contain no image.
 pub fn open_cifar10(folder: &Path, split: Split, verify: bool) -> Result<InMemory> {
     let mut labels = Vec::new();
     let mut pixels = Vec::new();

@@ -1,7 +1,7 @@
-//! What a data set is: a fixed number of labelled 8-bit images of one shape, any of which can be read at any time.
+//! The data set trait: a fixed number of 8-bit images of one shape, with or without labels, read by index.
 //!
-//! Images are read one at a time into the caller's buffer, so a data set need not fit in memory: one that decodes from a
-//! memory-mapped archive implements the same trait as [`InMemory`](crate::InMemory).
+//! Images are read one at a time into the caller's buffer, so a data set need not fit in memory: a data set that decodes
+//! from a memory-mapped archive implements the same trait as [`InMemory`](crate::InMemory).
 
 use fewstep_files::Hasher;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub struct ImageShape {
 }
 
 impl ImageShape {
-    /// Values in one image: `c h w`, or `usize::MAX` if that is more than fits.
+    /// Values per image: `c h w`, or `usize::MAX` if that overflows.
     pub fn n_values(&self) -> usize {
         self.c.saturating_mul(self.h).saturating_mul(self.w)
     }
@@ -31,9 +31,9 @@ impl ImageShape {
 
 /// A fixed, numbered collection of images, shared by threads.
 ///
-/// What a data set gives for an index must never change: batches are functions of it.
+/// The image and label of an index must never change: batches are functions of them.
 pub trait Dataset: Send + Sync {
-    /// The name that messages use.
+    /// The data set's name in messages.
     fn name(&self) -> &str;
 
     /// Number of images.
@@ -42,11 +42,11 @@ pub trait Dataset: Send + Sync {
     /// Shape of every image.
     fn shape(&self) -> ImageShape;
 
-    /// Labels are `0..n_classes()`; 0 means that the data set has none.
+    /// Number of classes. Labels are `0..n_classes()`; 0 means that the data set has no labels.
     fn n_classes(&self) -> usize;
 
-    /// What the classes are called, by their numbers; empty if that is not known. Images in a folder a class know it: see
-    /// [`ImageSource::class_names`](crate::ImageSource::class_names) for their order.
+    /// Names of the classes in the order of their numbers; empty if unknown. Data sets with one folder per class have
+    /// names: see [`ImageSource::class_names`](crate::ImageSource::class_names) for their order.
     fn class_names(&self) -> &[String] {
         &[]
     }
@@ -54,16 +54,16 @@ pub trait Dataset: Send + Sync {
     /// Label of image `i`; `None` without labels or beyond the end.
     fn label(&self, i: usize) -> Option<usize>;
 
-    /// Writes image `i` to `out`.
+    /// Reads image `i` into `out`.
     ///
     /// # Shapes
-    /// `out` has `shape().n_values()` bytes and receives `[C, H, W]`, the last dimension fastest, 0 to 255.
+    /// `out` has `shape().n_values()` bytes and receives `[C, H, W]` in row-major order, 0 to 255.
     ///
     /// # Errors
-    /// For an index beyond the end, a buffer of another length, or an image that cannot be read.
+    /// An index beyond the end, a buffer of another length, or an image that cannot be read.
     fn read(&self, i: usize, out: &mut [u8]) -> Result<()>;
 
-    /// Whether there is no image at all.
+    /// Whether there are no images.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -73,7 +73,7 @@ pub trait Dataset: Send + Sync {
         &[]
     }
 
-    /// The [`content_digest`] of this data set. One that knows it already may say so instead of reading everything.
+    /// The [`content_digest`] of this data set. An implementation may return a digest that it already knows.
     ///
     /// # Errors
     /// Those of [`Dataset::read`].
@@ -82,17 +82,17 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-/// Bytes of images that are read before they are digested.
-const READ_A_TIME: usize = 4 << 20;
+/// Bytes of images to read before they are hashed.
+const CHUNK_BYTES: usize = 4 << 20;
 
-/// What the images and labels are, as one number: the sha256 in hexadecimal of
+/// A digest of all images and labels: the sha256, in hexadecimal, of
 ///
 /// ```text
 /// "fewstep data set 1\n"  c  h  w  len  then for each image: its c h w bytes, its label
 /// ```
 ///
-/// where numbers are little-endian u64 and the label of an unlabelled image is `u64::MAX`. Names and files do not enter:
-/// equal contents have equal digests. Images are read in parallel, in the caller's rayon pool.
+/// where numbers are little-endian u64 and the label of an unlabelled image is `u64::MAX`. Names and file formats do not
+/// matter: equal contents have equal digests. Images are read in parallel, in the caller's rayon pool.
 ///
 /// # Errors
 /// Those of [`Dataset::read`].
@@ -111,11 +111,11 @@ pub fn content_digest<D: Dataset + ?Sized>(dataset: &D) -> Result<String> {
             got: format!("{shape:?}"),
         });
     }
-    let a_time = (READ_A_TIME / n_values.max(1)).clamp(1, dataset.len().max(1));
-    // No more than one image, or what is read a time.
-    let mut pixels = vec![0; a_time * n_values];
-    for first in (0..dataset.len()).step_by(a_time) {
-        let n = a_time.min(dataset.len() - first);
+    let chunk = (CHUNK_BYTES / n_values.max(1)).clamp(1, dataset.len().max(1));
+    // At most CHUNK_BYTES, or one image if that is larger.
+    let mut pixels = vec![0; chunk * n_values];
+    for first in (0..dataset.len()).step_by(chunk) {
+        let n = chunk.min(dataset.len() - first);
         let images = pixels.par_chunks_mut(n_values.max(1)).take(n);
         images.enumerate().try_for_each(|(i, image)| dataset.read(first + i, image))?;
         for (i, image) in pixels.chunks(n_values.max(1)).take(n).enumerate() {

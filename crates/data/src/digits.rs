@@ -1,6 +1,6 @@
 //! The embedded data set: 1,797 handwritten digits of 8 x 8 (see `assets/README.md` for provenance and licence).
 //!
-//! It is small enough to train a teacher and a student on in minutes on a CPU, and needs no download.
+//! It needs no download, and is small enough to train a teacher and a student in minutes on a CPU.
 
 use fewstep_formats::{digits, read_digits};
 
@@ -13,10 +13,10 @@ use crate::{
 /// The original file, as published.
 pub const DIGITS_CSV_GZ: &[u8] = include_bytes!("../assets/digits.csv.gz");
 
-/// The embedded digits: `[1, 8, 8]`, ten classes, the values 0 to 16 spread over 0 to 255.
+/// The embedded digits: images `[1, 8, 8]`, ten classes, the original values 0 to 16 scaled to 0 to 255.
 ///
 /// # Errors
-/// [`Error::Format`] if the embedded file were damaged.
+/// [`Error::Format`] if the embedded file is damaged.
 pub fn digits() -> Result<InMemory> {
     let file = read_digits(DIGITS_CSV_GZ)
         .map_err(|source| Error::Format { path: "assets/digits.csv.gz (embedded)".into(), source })?;
@@ -26,7 +26,7 @@ pub fn digits() -> Result<InMemory> {
     InMemory::new("digits", shape, pixels, Some(labels), usize::from(digits::N_CLASSES))
 }
 
-/// `round(255 v / 16)`, halves upwards.
+/// `round(255 v / 16)`, with ties rounded up.
 fn spread(v: u8) -> u8 {
     let max = u16::from(digits::MAX_VALUE);
     ((u16::from(v) * 255 + max / 2) / max) as u8

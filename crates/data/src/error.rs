@@ -5,43 +5,43 @@ use std::{io, path::PathBuf};
 /// The variable that sets how many bytes one image, or the arrays of one npz archive, may take.
 pub const MAX_BYTES_VARIABLE: &str = "FEWSTEP_MAX_BYTES";
 
-/// The result of an operation on data.
+/// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why there is no data set, or no image.
+/// Why a data set cannot be opened or written, or a batch cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file of a data set is not where it was looked for.
+    /// A file of a data set is missing.
     #[error("{} is missing: {hint}", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The path where it was expected.
         path: PathBuf,
         /// What to do about it.
         hint: String,
     },
-    /// The operating system would not give the file.
+    /// The operating system cannot read the file.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's message.
         source: io::Error,
     },
-    /// The file is not what its name says.
+    /// The file does not have the format of its name.
     #[error("{}: {source}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where it goes wrong.
+        /// What is wrong with it.
         source: fewstep_formats::Error,
     },
-    /// The file, or an image or array in it, is larger than is allowed here.
+    /// The file, or an image or array in it, is larger than the limit.
     #[error("{}: {source}; set {MAX_BYTES_VARIABLE} to as many bytes if it is meant to be so large", path.display())]
     OverLimit {
         /// The file.
         path: PathBuf,
-        /// What is too large, and what the limit is.
+        /// What is too large, and the limit.
         source: fewstep_formats::Error,
     },
     /// The file is well formed, but not the published one.
@@ -58,50 +58,50 @@ pub enum Error {
         /// The digest of what is there.
         got: String,
     },
-    /// The file holds an array of another shape than the data set's.
+    /// The file holds an array whose shape is not that of the data set.
     #[error("{}: expected {expected}, got dimensions {got:?}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
-        /// The shape that was expected, in words.
+        /// A description of the expected shape.
         expected: &'static str,
         /// The dimensions in the file.
         got: Vec<u32>,
     },
-    /// A file or a folder that is not what is needed.
+    /// A file or a folder that cannot be used.
     #[error("{}: expected {expected}, got {got}", path.display())]
     File {
-        /// The file; for one in an archive, the archive's path and its name there.
+        /// The file; for a file in an archive, the archive's path joined with the file's name.
         path: PathBuf,
         /// What is needed.
         expected: String,
-        /// What is there.
+        /// What was found.
         got: String,
     },
-    /// The operating system would not take the file.
+    /// The operating system cannot write the file.
     #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's message.
         source: io::Error,
     },
-    /// There are not as many labels as images.
+    /// The numbers of images and labels differ.
     #[error("{} has {n_images} images, but {} has {n_labels} labels", images.display(), labels.display())]
     Count {
         /// The file of images.
         images: PathBuf,
-        /// How many it has.
+        /// Number of images.
         n_images: usize,
         /// The file of labels.
         labels: PathBuf,
-        /// How many it has.
+        /// Number of labels.
         n_labels: usize,
     },
-    /// An argument, or contents given to a constructor, that cannot be used.
+    /// An invalid argument.
     #[error("{operation}: expected {expected}, got {got}")]
     Invalid {
-        /// What was attempted, and on what.
+        /// The operation and its object.
         operation: String,
         /// What it needs.
         expected: String,
@@ -119,7 +119,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a reader finds wrong with the file at `path`.
+    /// The error of a reader for the file at `path`.
     pub(crate) fn of_format(path: PathBuf, source: fewstep_formats::Error) -> Self {
         match source {
             fewstep_formats::Error::OverLimit { .. } => Self::OverLimit { path, source },

@@ -1,14 +1,14 @@
-//! Some of many, from all over.
+//! A subset of indices, spread evenly.
 
 use std::num::NonZero;
 
 use fewstep_random::{Key, Stream};
 
-/// `n` of the numbers below `len`, rising and spread evenly over all of them; all if there are no more than `n`.
+/// `n` of the numbers below `len`, ascending and spread evenly; all of them if `len <= n`.
 ///
-/// For images that lie sorted by class or by time, of which the first `n` would be one class or one scene: each class has
-/// its share to within one image. Of each of the `n` equal stretches one number is drawn, by a fixed key: a fixed step would
-/// take only left eyes where left and right alternate.
+/// Use it for images sorted by class or by time, of which the first `n` would be one class or one scene. Each class gets
+/// its share to within one image. One number is drawn from each of `n` equal stretches, with a fixed key. A fixed step
+/// would be biased for periodic data: of alternating left and right eyes it could take only one kind.
 ///
 /// ```
 /// let some: Vec<usize> = fewstep_data::evenly(1000, 4).collect();
@@ -18,13 +18,13 @@ use fewstep_random::{Key, Stream};
 /// ```
 pub fn evenly(len: usize, n: usize) -> impl Iterator<Item = usize> {
     let n = n.min(len);
-    // No run has that many stages.
+    // A stage number that no run uses.
     let key = Key::new(0, u64::MAX, Stream::Order);
-    // The first number of a stretch; the product fits 128 bits, and the quotient is no more than `len`.
+    // The first number of a stretch. The product fits into 128 bits, and the quotient is at most `len`.
     let start = move |i: usize| (i as u128 * len as u128 / n as u128) as usize;
     (0..n).map(move |i| {
         let (from, to) = (start(i), start(i + 1));
-        // A stretch holds a number at least, since there are no more stretches than numbers.
+        // A stretch has at least one number, since there are no more stretches than numbers.
         NonZero::new((to - from) as u64).map_or(from, |width| from + key.below(i as u64, width) as usize)
     })
 }
@@ -41,7 +41,7 @@ mod tests {
             assert!(some.is_sorted_by(|a, b| a < b) && some.iter().all(|&at| at < len), "{len} {n}");
             assert!(evenly(len, n).eq(some));
         }
-        // Ten classes of 100 each, one after another: 20 of each in 200.
+        // Ten classes of 100 images each, one after another: 200 images have 20 of each class.
         let mut counts = [0; 10];
         evenly(1000, 200).for_each(|at| counts[at / 100] += 1);
         assert_eq!(counts, [20; 10]);

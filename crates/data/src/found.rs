@@ -1,7 +1,7 @@
-//! Files of published data sets by name, wherever unpacking has put them.
+//! Finds the files of published data sets by name.
 //!
-//! Archives that are unpacked by a browser or by a data portal leave a folder with the name of each file and the file in
-//! it, so a folder where a file was looked for is a place to look in.
+//! Some browsers and data portals unpack each file into a folder with the file's name, so a folder with the name of a
+//! file is searched too.
 
 use std::{
     io,
@@ -10,10 +10,11 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// The first file of one of these names in `folder`, or in a folder of one of these names in it; nothing if there is none.
+/// Finds the first file with one of these names in `folder`, or in a subfolder with one of these names. Returns its path
+/// and contents.
 ///
 /// # Errors
-/// [`Error::Read`] for a file that is there and cannot be read.
+/// [`Error::Read`] for a file that exists but cannot be read.
 pub(crate) fn find(folder: &Path, names: &[String]) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let mut folders = Vec::new();
     for name in names {

@@ -1,4 +1,4 @@
-//! A data set that lies in memory whole.
+//! A data set in memory.
 
 use crate::{
     dataset::{Dataset, ImageShape},
@@ -16,14 +16,14 @@ pub struct InMemory {
 }
 
 impl InMemory {
-    /// A data set of the images in `pixels`, with a label each or without labels (`n_classes` is then 0).
+    /// A data set of the images in `pixels`, with one label per image, or without labels (`n_classes` is then 0).
     ///
     /// # Shapes
-    /// `pixels` is `[n, C, H, W]`, the last dimension fastest; `labels` is `[n]`, each below `n_classes`.
+    /// `pixels` is `[n, C, H, W]` in row-major order; `labels` is `[n]`, each below `n_classes`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is not at least one image and a whole number of them, the labels are not as many
-    /// as the images, one is not below `n_classes`, or there are classes without labels.
+    /// [`Error::Invalid`] if there are no images or not a whole number of them, if the numbers of labels and images differ,
+    /// if a label is not below `n_classes`, or if there are classes but no labels.
     pub fn new(
         name: impl Into<String>,
         shape: ImageShape,
@@ -60,7 +60,7 @@ impl InMemory {
         Ok(Self { name, shape, pixels, labels, n_classes })
     }
 
-    /// All images, `[n, C, H, W]`, the last dimension fastest.
+    /// All images, `[n, C, H, W]` in row-major order.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }

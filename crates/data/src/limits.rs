@@ -1,4 +1,4 @@
-//! How large an image or an archive of arrays may be: the defaults, or what a variable of the environment says.
+//! Limits on the size of images and array archives: the defaults, or the value of an environment variable.
 
 use std::env;
 
@@ -6,10 +6,10 @@ use fewstep_formats::Limits;
 
 use crate::error::{Error, MAX_BYTES_VARIABLE, Result};
 
-/// The limits that hold where none are given: those of [`MAX_BYTES_VARIABLE`], else [`Limits::default`].
+/// The limits used by default: those of [`MAX_BYTES_VARIABLE`] if it is set, else [`Limits::default`].
 ///
 /// # Errors
-/// [`Error::Invalid`] when the variable is set and not a whole number.
+/// [`Error::Invalid`] if the variable is set to something other than a whole number.
 pub fn limits() -> Result<Limits> {
     match env::var_os(MAX_BYTES_VARIABLE).filter(|value| !value.is_empty()) {
         None => Ok(Limits::default()),

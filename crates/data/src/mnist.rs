@@ -15,11 +15,11 @@ use crate::{
 
 const N_CLASSES: usize = 10;
 
-/// MNIST in `folder`: `[1, 28, 28]`, ten classes.
+/// Opens MNIST in `folder`: images `[1, 28, 28]`, ten classes.
 ///
-/// Each file may be packed by gzip, and may lie in a folder of its own name, as some archives are unpacked.
+/// Each file may be compressed by gzip, and may be in a folder with its own name, as some archives unpack.
 ///
-/// With `verify`, the contents must be the published ones; without, any idx pair of those names will do.
+/// With `verify`, the contents must be the published ones; without, any idx pair with these names is accepted.
 ///
 /// # Errors
 /// [`Error::Missing`], [`Error::Read`], [`Error::Format`], [`Error::Shape`], [`Error::Digest`] and [`Error::Count`] name
@@ -29,7 +29,7 @@ pub fn open_mnist(folder: &Path, split: Split, verify: bool) -> Result<InMemory>
     open("mnist", folder, split, pair, verify)
 }
 
-/// Fashion-MNIST in `folder`, like [`open_mnist`].
+/// Opens Fashion-MNIST in `folder`, like [`open_mnist`].
 ///
 /// # Errors
 /// As [`open_mnist`].
@@ -60,8 +60,8 @@ fn open(name: &str, folder: &Path, split: Split, pair: &IdxPair, verify: bool) -
     InMemory::new(format!("{name} {}", split.name()), shape, images.data, Some(labels), N_CLASSES)
 }
 
-/// The array of a file, under any of the names it goes by (some copies write `.idx3-ubyte` for `-idx3-ubyte`) and in the
-/// places where it is unpacked: in a folder of its own name, and where torchvision puts it.
+/// The array in a file. Accepts the file's other names (some copies have `.idx3-ubyte` for `-idx3-ubyte`) and searches
+/// the places where it may be unpacked: a folder with its own name, and torchvision's folders.
 fn read(name: &str, folder: &Path, file: &str) -> Result<(PathBuf, IdxArray)> {
     let names: Vec<String> = [file.to_owned(), file.replace("-idx", ".idx")]
         .into_iter()

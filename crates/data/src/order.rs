@@ -1,8 +1,8 @@
-//! Which image sample number `n` shows.
+//! The order of a data set: from sample numbers to images.
 //!
-//! The samples of a run are numbered from 0. Each epoch, `len` samples, shows every image once in an order of its own, so
-//! the image of sample `n` is a function of `(seed, stage, n)` and needs no history: a resumed run continues the epoch
-//! it was in.
+//! The samples of a run are numbered from 0. Each epoch of `len` samples has every image once, in its own random order.
+//! The image of sample `n` is a function of `(seed, stage, n)` and needs no history: a resumed run continues in the middle
+//! of its epoch.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub struct Order {
     key: Key,
     len: usize,
-    /// The epoch used last: a permutation is as large as the data set has images, and samples come mostly in order.
+    /// The last epoch used. It is kept because samples come mostly in order and a permutation has `len` entries.
     last: Mutex<Option<Epoch>>,
 }
 
@@ -26,7 +26,7 @@ struct Epoch {
 }
 
 impl Order {
-    /// The order, in `stage` of the run with `seed`, of a data set of `len` images.
+    /// The order of a data set of `len` images, in `stage` of the run with `seed`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for no images, or more than `u32::MAX`.
@@ -41,7 +41,7 @@ impl Order {
         Ok(Self { key: Key::new(seed, stage, Stream::Order), len, last: Mutex::new(None) })
     }
 
-    /// Samples in an epoch: the images of the data set. Never 0.
+    /// Samples per epoch, which is the number of images. Never 0.
     pub fn epoch_len(&self) -> usize {
         self.len
     }
@@ -52,7 +52,7 @@ impl Order {
         self.epoch(number).images[place] as usize
     }
 
-    /// The images of the samples `ns`, in their order.
+    /// The images of the samples `ns`, in the order of `ns`.
     pub fn indices(&self, ns: &[u64]) -> Vec<usize> {
         let mut epoch: Option<Epoch> = None;
         let mut index = |n| {
@@ -63,14 +63,14 @@ impl Order {
         ns.iter().map(|&n| index(n)).collect()
     }
 
-    /// Epoch of sample `n`, and its place there.
+    /// Epoch of sample `n`, and its position in the epoch.
     fn place(&self, n: u64) -> (u64, usize) {
         let len = self.len as u64;
         (n / len, (n % len) as usize)
     }
 
     fn epoch(&self, number: u64) -> Epoch {
-        // What the lock guards is replaced whole, so a panic elsewhere cannot have left it half written.
+        // The guarded value is only replaced as a whole, so a panic elsewhere cannot have left it half written.
         let mut last: MutexGuard<'_, _> = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some(epoch) if epoch.number == number => epoch.clone(),

@@ -1,7 +1,7 @@
-//! Which published files make a split, and whether a file is the published one.
+//! Names and digests of the files of published data sets.
 //!
-//! The idx files travel both plain and packed by several packers, so they are known by the sha256 of what is inside;
-//! CIFAR-10's batches by the md5 sums that its authors give. `fewstep-files` has the table.
+//! The idx files exist plain and compressed by several programs, so they are verified by the sha256 of the uncompressed
+//! array. CIFAR-10's batches are verified by the md5 sums that its authors publish.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! Images of many sizes made into images of one, as the data of ADM and EDM on ImageNet were: halved by averaging while
-//! the short side is at least twice the wanted one, then brought to it by antialiased bicubic interpolation (a = -1/2),
-//! then cut to a square about the centre. (Dhariwal and Nichol, arXiv 2105.05233, in the order of their code.)
+//! Resizes images of many sizes to squares of one size, as ADM and EDM did for ImageNet: halve by averaging while the short
+//! side is at least twice the target, resize the short side to the target by antialiased bicubic interpolation (a = -1/2),
+//! then crop the centre square (Dhariwal and Nichol, arXiv 2105.05233, in the order of their code).
 
 use fast_image_resize::{
     FilterType, ResizeAlg, ResizeOptions, Resizer,
@@ -11,17 +11,17 @@ use fewstep_formats::{Format, Image, ImageHeader};
 
 use crate::error::{Error, Result};
 
-/// What is done to every image.
+/// How to resize and convert every image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shaping {
-    /// The side of the square that it becomes; without it, its size stays.
+    /// Side of the square to resize to; `None` keeps the size.
     pub side: Option<u32>,
-    /// Whether grey becomes RGB.
+    /// Whether to convert grey to RGB.
     pub rgb: bool,
 }
 
 impl Shaping {
-    /// What the header of an image becomes.
+    /// The header of an image after shaping.
     pub fn header(&self, of: ImageHeader) -> ImageHeader {
         let channels = if self.rgb { 3 } else { of.channels };
         match self.side {
@@ -30,7 +30,7 @@ impl Shaping {
         }
     }
 
-    /// What the image becomes.
+    /// The image after shaping.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a side that images cannot have.
@@ -52,20 +52,20 @@ fn centre_square(mut image: Image, side: u32) -> Result<Image> {
     Ok(cropped(&image, side))
 }
 
-/// Half the size, if the short side is then still long enough.
+/// Half the size, if its short side is at least `side`.
 fn halved(header: ImageHeader, side: u32) -> Option<(u32, u32)> {
     let short = header.width.min(header.height);
     (side > 0 && short / 2 >= side).then_some((header.width / 2, header.height / 2))
 }
 
-/// The size at which the short side is `side`; halves are rounded to even, as Python does.
+/// The size at which the short side is `side`, with ties rounded to even as in Python.
 fn fitted(header: ImageHeader, side: u32) -> (u32, u32) {
     let scale = f64::from(side) / f64::from(header.width.min(header.height));
     let fit = |extent: u32| (f64::from(extent) * scale).round_ties_even() as u32;
     (fit(header.width), fit(header.height))
 }
 
-/// Rows first and then columns, with bytes in between: the order in which Pillow rounds.
+/// Resizes the width and then the height, with bytes in between: Pillow rounds in this order.
 fn resized(image: Image, width: u32, height: u32, filter: FilterType) -> Result<Image> {
     let of_width = along_one_side(image, |header| ImageHeader { width, ..header }, filter)?;
     along_one_side(of_width, |header| ImageHeader { height, ..header }, filter)
@@ -73,44 +73,44 @@ fn resized(image: Image, width: u32, height: u32, filter: FilterType) -> Result<
 
 fn along_one_side(
     image: Image,
-    wanted: impl Fn(ImageHeader) -> ImageHeader,
+    resize: impl Fn(ImageHeader) -> ImageHeader,
     filter: FilterType,
 ) -> Result<Image> {
     let Image { header, pixels } = image;
-    let wanted = wanted(header);
-    if wanted == header {
+    let target = resize(header);
+    if target == header {
         return Ok(Image { header, pixels });
     }
-    let fits = wanted.check(Format::Png).and_then(|()| header.check(Format::Png));
-    fits.map_err(|source| failed(wanted, source.to_string()))?;
-    // Channel by channel, which gives the same bytes: the crate compiles its kernels here, for each kind of pixel that is
-    // used, and one kind of them takes ten seconds.
+    let fits = target.check(Format::Png).and_then(|()| header.check(Format::Png));
+    fits.map_err(|source| failed(target, source.to_string()))?;
+    // One channel at a time, which gives the same bytes: the kernels of fast_image_resize are compiled here for each pixel
+    // type in use, and one type takes ten seconds.
     let channels = usize::from(header.channels);
-    let mut out = vec![0; wanted.n_bytes()];
+    let mut out = vec![0; target.n_bytes()];
     for channel in 0..channels {
         let plane: Vec<u8> = pixels.iter().skip(channel).step_by(channels).copied().collect();
-        let plane = interpolated(header, &plane, wanted, filter).map_err(|error| failed(wanted, error))?;
+        let plane = interpolated(header, &plane, target, filter).map_err(|error| failed(target, error))?;
         out.iter_mut().skip(channel).step_by(channels).zip(plane).for_each(|(to, from)| *to = from);
     }
-    Ok(Image { header: wanted, pixels: out })
+    Ok(Image { header: target, pixels: out })
 }
 
-/// One channel.
+/// Resizes one channel.
 fn interpolated(
     header: ImageHeader,
     plane: &[u8],
-    wanted: ImageHeader,
+    target: ImageHeader,
     filter: FilterType,
 ) -> std::result::Result<Vec<u8>, String> {
     let from = TypedImageRef::<U8>::from_buffer(header.width, header.height, plane);
     let from = from.map_err(|error| error.to_string())?;
-    let mut to = TypedImage::<U8>::new(wanted.width, wanted.height);
+    let mut to = TypedImage::<U8>::new(target.width, target.height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
     Resizer::new().resize_typed(&from, &mut to, &options).map_err(|error| error.to_string())?;
     Ok(to.pixels().iter().map(|pixel| pixel.0).collect())
 }
 
-/// The square in the middle; what cannot be shared equally is cut off behind.
+/// The centre square. If the margin is odd, the larger part is cut off at the right or the bottom.
 fn cropped(image: &Image, side: u32) -> Image {
     let ImageHeader { width, height, channels } = image.header;
     let (top, left) = ((height - side.min(height)) / 2, (width - side.min(width)) / 2);
@@ -120,9 +120,9 @@ fn cropped(image: &Image, side: u32) -> Image {
     Image { header: ImageHeader { width: side.min(width), height: side.min(height), channels }, pixels }
 }
 
-fn failed(wanted: ImageHeader, got: String) -> Error {
+fn failed(target: ImageHeader, got: String) -> Error {
     Error::Invalid {
-        operation: format!("resizing to {wanted} (channels, height, width)"),
+        operation: format!("resizing to {target} (channels, height, width)"),
         expected: "an image and a side within the limits".to_owned(),
         got,
     }
@@ -136,7 +136,7 @@ mod tests {
         ImageHeader { width, height, channels: 1 }
     }
 
-    /// Its value is ten times the row plus the column.
+    /// An image with the values `10 y + x`.
     fn ramp(width: u32, height: u32) -> Image {
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (10 * y + x) as u8)).collect();
         Image { header: header(width, height), pixels }
@@ -163,7 +163,7 @@ mod tests {
         let got = shaped(ramp(5, 3), 3);
         assert_eq!((got.header, got.pixels), (header(3, 3), vec![1, 2, 3, 11, 12, 13, 21, 22, 23]));
         let got = cropped(&ramp(4, 2), 1);
-        assert_eq!(got.pixels, [1], "what is odd is cut off behind");
+        assert_eq!(got.pixels, [1], "the larger part of an odd margin is cut off at the right");
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
             let error = shape(ramp(4, 4), side).unwrap_err().to_string();
             assert!(error.contains("expected an image and a side within the limits"), "{error}");
         }
-        // One row that would have to grow to sixty-four, and its length with it.
+        // A single row of 2000 pixels would have to grow to 64 rows of 128,000 pixels.
         assert!(shape(ramp(2000, 1), 64).is_err());
     }
 }

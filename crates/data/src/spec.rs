@@ -1,4 +1,4 @@
-//! The description of a data set, as a config holds it.
+//! The description of a data set in a config.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use crate::{
     split::Split,
 };
 
-/// Which data set, and where it lies.
+/// A data set and its location.
 ///
 /// ```
 /// # use fewstep_data::{DatasetSpec, FolderSpec, Split};
@@ -29,7 +29,7 @@ use crate::{
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DatasetSpec {
     /// The embedded digits, 1,797 of 8 x 8.
-    // With braces: serde lets unknown keys pass beside a tag without a body.
+    // With braces: for a unit variant, serde accepts unknown keys next to the tag.
     Digits {},
     /// MNIST, 28 x 28.
     Mnist(FolderSpec),
@@ -40,9 +40,9 @@ pub enum DatasetSpec {
     Cifar10(FolderSpec),
     /// Images in a folder, a `.zip` or a `.npz`.
     Images {
-        /// Where they lie.
+        /// Path of the folder or archive.
         path: PathBuf,
-        /// What to do about images that cannot be used.
+        /// What to do with images that cannot be used.
         #[serde(default)]
         on_bad: OnBad,
     },
@@ -52,12 +52,12 @@ pub enum DatasetSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderSpec {
-    /// The folder; without it, the one named after the data set in the cache.
+    /// The folder; by default, the folder in the cache with the name of the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Which of the published splits.
+    /// The published split.
     pub split: Split,
-    /// Whether the files must be the published ones, by digest.
+    /// Whether the files must have the published digests.
     pub verify: bool,
 }
 
@@ -74,7 +74,7 @@ impl Default for FolderSpec {
 }
 
 impl DatasetSpec {
-    /// The name of the data set: the `kind` of the config, the folder in the cache, and what `fetch` calls it.
+    /// The name of the data set: the `kind` in a config, the folder in the cache, and the name for `fetch`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Digits {} => "digits",
@@ -85,8 +85,8 @@ impl DatasetSpec {
         }
     }
 
-    /// Whether it has to be fetched before it can be opened: a published data set without a path of its own that has no
-    /// folder in `cache`.
+    /// Whether the data set must be fetched before it can be opened: it is published, has no `path`, and has no folder in
+    /// `cache`.
     pub fn is_missing(&self, cache: &Path) -> bool {
         match self {
             Self::Digits {} | Self::Images { .. } => false,
@@ -96,10 +96,10 @@ impl DatasetSpec {
         }
     }
 
-    /// Opens it. A spec without a path is looked for in the folder [`DatasetSpec::name`] of `cache`.
+    /// Opens the data set. Without a `path`, it is read from the folder [`DatasetSpec::name`] in `cache`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without a path and without a cache; otherwise those of [`digits`], [`open_mnist`],
+    /// [`Error::Invalid`] if there is neither a path nor a cache; otherwise those of [`digits`], [`open_mnist`],
     /// [`open_fashion_mnist`], [`open_cifar10`] and [`open_images`].
     pub fn open(&self, cache: Option<&Path>) -> Result<Arc<dyn Dataset>> {
         Ok(match self {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_what_would_be_looked_for_in_the_cache_and_is_not_there() {
+    fn a_published_set_without_a_path_and_a_cache_folder_is_missing() {
         let cache = tempfile::tempdir().unwrap();
         let spec = |path: Option<&str>| {
             DatasetSpec::Cifar10(FolderSpec { path: path.map(PathBuf::from), ..FolderSpec::default() })

@@ -1,25 +1,25 @@
-//! The two parts in which data sets are published.
+//! The published splits of a data set.
 
 use serde::{Deserialize, Serialize};
 
-/// One of the two parts in which the data sets were published.
+/// One of the two published splits of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// The larger part, to learn from.
+    /// The training split, which is the larger one.
     #[default]
     Train,
-    /// The part that was held out.
+    /// The held-out split.
     Test,
 }
 
 impl Split {
-    /// As configs and the names of opened data sets have it.
+    /// The name in configs and in the names of opened data sets.
     pub fn name(self) -> &'static str {
         self.of("train", "test")
     }
 
-    /// `train` or `test`, as this says.
+    /// `train` or `test`, depending on the split.
     pub(crate) fn of<T>(self, train: T, test: T) -> T {
         match self {
             Self::Train => train,

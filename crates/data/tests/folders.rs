@@ -1,4 +1,4 @@
-//! Data sets in folders: what is opened, and what is said of a folder that is not right.
+//! Data sets in folders: opening them, and the errors for folders that are incomplete or damaged.
 #![allow(clippy::unwrap_used)]
 
 use std::{fs, io::Write, path::Path, sync::Arc};
@@ -22,7 +22,7 @@ fn pack(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Three images of 2 x 2 to train on, plain, and one to test on, packed.
+/// Three plain training images of 2 x 2, and one compressed test image.
 fn small_mnist() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: Vec<u8>| fs::write(folder.path().join(name), bytes).unwrap();
@@ -105,13 +105,13 @@ fn a_missing_file_is_named_with_what_to_do() {
         matches!(&error, Error::Missing { path, .. } if path.ends_with("train-labels-idx1-ubyte")),
         "{error}"
     );
-    // A folder where the file should be is a place to look in, and there is nothing in it.
+    // A folder in place of the file is searched, and is empty.
     fs::create_dir(labels.path().join("train-labels-idx1-ubyte")).unwrap();
     let error = open_mnist(labels.path(), Split::Train, false).unwrap_err();
     assert!(matches!(error, Error::Missing { .. }), "{error}");
 }
 
-/// Every file in a folder of its own name, as data portals unpack them, with others of dotted names beside them.
+/// Data portals unpack every file into a folder with its name; files with dotted names may be there too.
 #[test]
 fn files_in_folders_of_their_own_names_are_found() {
     let plain = small_mnist();
@@ -128,7 +128,7 @@ fn files_in_folders_of_their_own_names_are_found() {
             }
             let train = open_mnist(dir.path(), Split::Train, false).unwrap();
             assert_eq!((train.len(), train.label(2)), (3, Some(9)), "{inner} {suffix} {place}");
-            // Where the dotted names lie beside them, these are read.
+            // A file with a dotted name takes precedence over a folder.
             fs::write(dir.path().join("train-labels.idx1-ubyte"), idx(&[3], vec![1, 2, 3])).unwrap();
             assert_eq!(open_mnist(dir.path(), Split::Train, false).unwrap().label(2), Some(3));
         }
@@ -140,7 +140,7 @@ fn files_in_folders_of_their_own_names_are_found() {
 }
 
 #[test]
-fn another_file_than_the_published_one_is_refused_unless_told_otherwise() {
+fn another_file_than_the_published_one_is_refused_unless_verify_is_off() {
     let folder = small_mnist();
     small_cifar(folder.path());
     for spec in [DatasetSpec::Mnist, DatasetSpec::FashionMnist, DatasetSpec::Cifar10] {

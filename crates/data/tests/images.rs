@@ -1,4 +1,4 @@
-//! Images in folders, zips and npz archives: what is written is read again, and what is wrong is named.
+//! Images in folders, zips and npz archives: they round trip, and errors name what is wrong.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -75,7 +75,7 @@ fn refused(path: &Path) -> String {
     message(open_images(path, OnBad::Refuse))
 }
 
-/// The names that are left out, with the reasons.
+/// Number of images, and the names that were left out with the reasons.
 fn skipped(path: &Path) -> (usize, Vec<(String, String)>) {
     let images = open_images(path, OnBad::Skip).unwrap();
     let mut pixels = vec![0; images.shape().n_values()];
@@ -103,7 +103,7 @@ fn a_data_set_is_the_same_in_a_folder_a_zip_and_an_npz() {
     assert!(path("folder/00001/img00001796.png").is_file());
     let left = fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(left, 4, "no temporary file is left");
-    // Read in the order of the names, written with the same bytes.
+    // Images are read in the order of their names, so writing them again gives the same bytes.
     write(&open_images(&path("digits.zip"), OnBad::Refuse).unwrap(), &path("second.zip"));
     assert!(fs::read(path("digits.zip")).unwrap() == fs::read(path("second.zip")).unwrap());
     write(&open_images(&path("folder"), OnBad::Refuse).unwrap(), &path("second.npz"));
@@ -184,7 +184,7 @@ fn broken_images_and_other_sizes_are_refused_or_left_out_by_name() {
         }
         assert!(refused(path).ends_with("h.bmp: expected a PNG or JPEG image, got an image of another kind"));
     }
-    // One at a time: the first bad one is named with what is wrong.
+    // With a single bad image, the error names it and says what is wrong.
     for (name, contents, want) in [
         (
             "e.png",
@@ -200,12 +200,12 @@ fn broken_images_and_other_sizes_are_refused_or_left_out_by_name() {
         assert!(error.contains(&dir.path().join(name).display().to_string()), "{error}");
         assert!(error.contains(want), "{want}: {error}");
     }
-    // A header that is right and pixels that are not: found when they are read.
+    // Damaged pixels behind a valid header are found when the image is read.
     let dir = folder(&[("a.png", &good), ("c.png", &bad_crc)]);
     let images = open_images(dir.path(), OnBad::Refuse).unwrap();
     let error = message(images.read(1, &mut [0; 6]));
     assert!(error.contains("c.png: PNG image: damaged") && error.contains("CRC"), "{error}");
-    // An image that is changed afterwards is not taken for what it was.
+    // An image that is replaced after opening is detected.
     fs::write(dir.path().join("a.png"), &large).unwrap();
     let error = message(images.read(0, &mut [0; 6]));
     assert!(
@@ -270,7 +270,7 @@ fn zips_that_lie_are_refused() {
         let error = refused(&path);
         assert!(error.starts_with(&format!("{}: zip of images", path.display())), "{error}");
     }
-    // Packed zeros with a size that deflate cannot reach: named, and nothing is reserved for it.
+    // Files that are not zip archives are named.
     for (name, contents) in
         [("empty.zip", &b""[..]), ("no.zip", b"text"), ("cut.zip", &good[..good.len() - 30])]
     {

@@ -1,5 +1,5 @@
-//! The published data sets themselves, for who has them: `FEWSTEP_DATA` names a folder with `mnist`, `fashion-mnist` and
-//! `cifar10` in it, and `cargo test --release -p fewstep-data --test published -- --ignored` reads them.
+//! Tests on the published data sets. `FEWSTEP_DATA` names a folder with `mnist`, `fashion-mnist` and `cifar10`;
+//! `cargo test --release -p fewstep-data --test published -- --ignored` reads them.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ fn folder(name: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("FEWSTEP_DATA").unwrap()).join(name)
 }
 
-/// Images of each class, and the mean pixel of 255.
+/// Number of images per class, and the mean pixel as a fraction of 255.
 fn facts(dataset: &InMemory) -> (Vec<usize>, f64) {
     let mut counts = vec![0; dataset.n_classes()];
     (0..dataset.len()).for_each(|i| counts[dataset.label(i).unwrap()] += 1);
@@ -44,7 +44,7 @@ fn cifar10() {
     let train = open_cifar10(&folder("cifar10"), Split::Train, true).unwrap();
     let (counts, _) = facts(&train);
     assert_eq!(counts, [5000; 10]);
-    // The channel means that everyone normalises with: 0.4914, 0.4822, 0.4465.
+    // The channel means commonly used for normalisation: 0.4914, 0.4822, 0.4465.
     let mut sums = [0u64; 3];
     train
         .pixels()

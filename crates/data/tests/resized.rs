@@ -1,4 +1,4 @@
-//! Resizing, compared with what Pillow makes of the same images.
+//! Resizing, compared with Pillow's results for the same images.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -25,7 +25,7 @@ fn images_are_resized_as_by_pillow() {
             "{name} to {side}: differs from Pillow by {most} at most, in {n} bytes of {}",
             want.pixels.len()
         );
-        // The two keep their weights in fixed point of different lengths.
+        // The two programs store their weights in fixed point with different precision.
         assert!(*most <= 1, "{name} to {side}: {most}");
     }
 }

@@ -1,4 +1,4 @@
-//! What people's folders and archives look like: the same tree is the same set in both, whatever lies beside the images.
+//! Realistic folders and archives: the same tree gives the same set in both, whatever other files there are.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -31,7 +31,7 @@ fn archive(entries: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// The files in a folder and the same in an archive, `tree` and `tree.zip`.
+/// The same files in a folder and in an archive, `tree` and `tree.zip`.
 fn both(files: &[(&str, &[u8])]) -> (TempDir, [PathBuf; 2]) {
     let dir = tempfile::tempdir().unwrap();
     let paths = ["tree", "tree.zip"].map(|name| dir.path().join(name));
@@ -54,7 +54,7 @@ fn message<T>(result: Result<T>) -> String {
 
 type Named = Vec<(String, Option<usize>)>;
 
-/// Names with labels, the number of classes and what they are called.
+/// Names with labels, the number of classes and their names.
 fn contents(path: &Path) -> (Named, usize, Vec<String>) {
     let images = open(path);
     let each = (0..images.len()).map(|i| (images.image_name(i), images.label(i))).collect();
@@ -66,7 +66,7 @@ fn labelled(names: &[(&str, usize)]) -> Named {
 }
 
 #[test]
-fn class_folders_are_the_same_in_an_archive_and_what_holds_no_images_is_no_class() {
+fn class_folders_are_the_same_in_an_archive_and_folders_without_images_are_no_classes() {
     let one = png();
     for top in ["", "set/"] {
         let names = [
@@ -84,7 +84,7 @@ fn class_folders_are_the_same_in_an_archive_and_what_holds_no_images_is_no_class
         ];
         let names = names.map(|name| format!("{top}{name}"));
         let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &one[..])).collect();
-        // What is not an image by its name is not one by its contents either.
+        // Files without an image's name get text as contents.
         let files: Vec<_> = files
             .into_iter()
             .map(|(name, png)| (name, if name.ends_with(".png") { png } else { &b"text"[..] }))
@@ -123,7 +123,7 @@ fn a_top_folder_with_labels_is_read_in_an_archive_and_unpacked() {
         assert!(error.starts_with(&name) && error.contains("has a label for it"), "{error}");
         assert_eq!(open_images(path, OnBad::Skip).unwrap().skipped()[0].name, "faces/x/1.png");
     }
-    // Images beside folders of them have no one meaning, in an archive neither.
+    // Images both in the root and in folders are ambiguous, in an archive too.
     let (_dir, paths) = both(&[("a.png", &one), ("x/b.png", &one)]);
     for path in &paths {
         assert!(message(open_images(path, OnBad::Refuse)).contains("1 images in it and 1 below it"));
@@ -147,7 +147,7 @@ fn numbered_folders_are_the_classes_that_they_say() {
 }
 
 #[test]
-fn images_are_known_by_their_contents_and_none_is_left_out_in_silence() {
+fn images_are_recognised_by_their_contents_and_none_is_left_out_silently() {
     let files: [(&str, &[u8]); 9] = [
         ("a.jfif", JPEG),
         ("b.jpe", JPEG),
@@ -203,7 +203,7 @@ fn names_of_an_archive_may_be_in_another_code_page() {
         assert_eq!(each[1], (format!("cl{letter}/{letter}1.png"), Some(0)));
         assert_eq!((each.len(), &each[2]), (3, &("dog/2.png".to_owned(), Some(1))));
     }
-    // As a program for Windows might write it, and as it is unpacked.
+    // Backslashes, as a program for Windows might write them, are read as slashes.
     let (_dir, [path, _]) =
         both(&[("old.zip", &archive(&[("a\\0.png", &one), ("b\\0.png", &one)], CompressionMethod::Stored))]);
     assert_eq!(contents(&path.join("old.zip")).0, labelled(&[("a/0.png", 0), ("b/0.png", 1)]));
@@ -229,14 +229,14 @@ fn names_of_files_may_be_bytes() {
     assert_eq!(names, ["a.png", "\\xe8.png", "\\xe9.png"]);
     let mut pixels = [0; 4];
     (0..3).for_each(|i| images.read(i, &mut pixels).unwrap());
-    // A link that leads nowhere is a missing image under an image's name, and nothing under another.
+    // A broken link is a missing image if it has an image's name, and is ignored otherwise.
     std::os::unix::fs::symlink("nowhere", dir.path().join("more")).unwrap();
     assert_eq!(open(dir.path()).len(), 3);
     std::os::unix::fs::symlink("nowhere", dir.path().join("b.png")).unwrap();
     assert!(matches!(open_images(dir.path(), OnBad::Refuse), Err(Error::Read { .. })));
 }
 
-/// As long as paths may be, and longer than names may.
+/// A path far longer than a single name may be.
 #[test]
 fn paths_may_be_long() {
     let dir = tempfile::tempdir().unwrap();
@@ -253,7 +253,7 @@ fn paths_may_be_long() {
 fn simple_images_are_read_and_a_limit_is_kept_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    // Sprites: four megabytes in a few thousand bytes.
+    // Sprites: three megabytes, compressed to a few thousand bytes.
     let shape = vec![1000, 32, 32, 4 - 1];
     let sprites = NamedArray { name: "images".to_owned(), dtype: DType::U8, data: vec![9; 3_072_000], shape };
     let mut npy = Vec::new();
@@ -261,7 +261,7 @@ fn simple_images_are_read_and_a_limit_is_kept_and_named() {
     let npz = archive(&[("images.npy", &npy), ("README", b"text")], CompressionMethod::Deflated);
     assert!(npz.len() < 10_000, "{}", npz.len());
     fs::write(path("sprites.npz"), npz).unwrap();
-    // A drawing that its program did not pack, fifty times.
+    // A blank drawing, fifty times, which compresses well.
     let header = ImageHeader { width: 128, height: 128, channels: 1 };
     let drawing = write_png(&Image { header, pixels: vec![255; header.n_bytes()] }).unwrap();
     let names: Vec<String> = (0..50).map(|i| format!("{i:02}.png")).collect();

@@ -1,5 +1,5 @@
 //! Time of a Frechet distance from covariances, and of streaming features into moments.
-#![allow(clippy::unwrap_used, reason = "a benchmark has nobody to hand an error to")]
+#![allow(clippy::unwrap_used, reason = "a benchmark has no caller to return an error to")]
 #![allow(missing_docs, reason = "criterion's macros make an undocumented function")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

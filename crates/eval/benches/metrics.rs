@@ -1,5 +1,5 @@
-//! Time of a kernel distance, of precision and recall, on rows of pool3's width.
-#![allow(clippy::unwrap_used, reason = "a benchmark has nobody to hand an error to")]
+//! Time of a kernel distance, and of precision and recall, on rows of pool3's width.
+#![allow(clippy::unwrap_used, reason = "a benchmark has no caller to return an error to")]
 #![allow(missing_docs, reason = "criterion's macros make an undocumented function")]
 
 use criterion::{Criterion, criterion_group, criterion_main};

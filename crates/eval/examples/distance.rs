@@ -1,4 +1,4 @@
-//! The FID between two files of statistics (`mu`, `sigma`), and how long it took:
+//! Computes the FID between two files of statistics (`mu`, `sigma`), and measures the time:
 //!
 //! ```text
 //! distance A.npz B.npz [THREADS]
@@ -6,7 +6,7 @@
 //!
 //! The last line is JSON: distance, threads, seconds. `benches/peer.py distance` does the same with the package
 //! pytorch-fid.
-#![allow(clippy::print_stdout, reason = "it is what the program is for")]
+#![allow(clippy::print_stdout, reason = "printing is the program's purpose")]
 
 use fewstep_eval::{Claim, FeatureSpace, PoolThree, Protocol, ReferenceStats, frechet_distance};
 use std::error::Error;

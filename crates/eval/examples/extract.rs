@@ -1,4 +1,4 @@
-//! Inception features of the images in an npz file, and how long they took:
+//! Computes Inception features of the images in an npz file, and measures the time:
 //!
 //! ```text
 //! extract WEIGHTS IMAGES.npz OUT.npz [pytorch-fid|tf] [THREADS]
@@ -6,7 +6,7 @@
 //!
 //! `IMAGES.npz` holds `images [n, 3, h, w]` in u8; `OUT.npz` gets `features [n, 2048]` in f32. The last line is
 //! JSON: images, threads, seconds. `benches/peer.py extract` does the same with the package pytorch-fid.
-#![allow(clippy::print_stdout, reason = "it is what the program is for")]
+#![allow(clippy::print_stdout, reason = "printing is the program's purpose")]
 
 use fewstep_eval::{Extractor, Inception, Protocol};
 use fewstep_formats::{NamedArray, read_npz, write_npz};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// Images handed over at once: enough work for every thread of a small machine.
+/// Images per call: enough work for every thread of a small machine.
 const BATCH: i64 = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,11 +1,12 @@
-//! FID, KID, precision and recall between the images of two npz files (`images [n, 3, h, w]`, u8):
+//! Computes FID, KID, precision and recall between the images of two npz files (`images [n, 3, h, w]`, u8):
 //!
 //! ```text
 //! fid WEIGHTS GENERATED.npz REFERENCE.npz [pytorch-fid|tf] [STATISTICS.npz]
 //! ```
 //!
-//! Prints each score as JSON, and stores the reference's statistics if a file is named. Images are pushed in batches, as they would come from a sampler.
-#![allow(clippy::print_stdout, reason = "it is what the program is for")]
+//! Prints each score as JSON, and saves the reference's statistics if a file is given. Images are pushed in batches, as
+//! a sampler would produce them.
+#![allow(clippy::print_stdout, reason = "printing is the program's purpose")]
 
 use fewstep_eval::{Extractor, ImageFeatures, Inception, KernelSubsets, Protocol, ReferenceStats};
 use fewstep_formats::read_npz;

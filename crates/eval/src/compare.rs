@@ -1,10 +1,10 @@
-//! Two records side by side: what differs, and whether their numbers may stand in one table.
+//! Compares two records: what differs, and whether their numbers may be compared.
 //!
-//! A difference forbids when it changes the number for the same images: metric, weights, protocol, reference,
-//! counts, rounding to 8 bits; when it changes which images are asked for: their classes; and when the same
-//! parameters were asked in another way: sampler, schedule, levels, clipping, prediction. It is the subject when it
-//! is what one compares: models, and with them how they are asked, numbers of steps, averages. The rest is worth a
-//! note: seeds, versions, devices, and what one side does not tell.
+//! A difference forbids the comparison in three cases: it changes the number for the same images (metric, weights,
+//! protocol, reference, counts, rounding to 8 bits); it changes which images are generated (their classes); or one
+//! model was sampled in two ways (sampler, schedule, levels, clipping, prediction). A difference is the subject if
+//! it is what one wants to compare: models and how each is sampled, numbers of steps, averages. All other
+//! differences are notes: seeds, versions, devices, and values that one record does not have.
 
 use crate::error::{Error, Result};
 use crate::features::FeatureSpace;
@@ -18,26 +18,26 @@ use std::fmt;
 pub enum Meaning {
     /// The numbers may not be compared.
     Forbids,
-    /// This is what the numbers tell apart.
+    /// The comparison is about this difference.
     Subject,
-    /// Good to know.
+    /// The difference does not affect the comparison.
     Note,
 }
 
-/// One thing that two records have differently.
+/// One difference between two records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What it is.
+    /// Name of what differs.
     pub what: &'static str,
-    /// As the first record has it.
+    /// Its value in the first record.
     pub a: String,
-    /// As the second has it.
+    /// Its value in the second record.
     pub b: String,
-    /// What follows.
+    /// What the difference means.
     pub meaning: Meaning,
 }
 
-/// All differences of two records, those that forbid first.
+/// All differences between two records, sorted by their meaning: [`Meaning::Forbids`] first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     /// The differences.
@@ -51,10 +51,10 @@ impl Comparison {
         self.differences.iter().all(|d| d.meaning != Meaning::Forbids)
     }
 
-    /// Passes when they may.
+    /// Checks that the numbers may be compared.
     ///
     /// # Errors
-    /// Names every difference that forbids it.
+    /// They may not; the error names every difference that forbids it.
     pub fn require(&self) -> Result<()> {
         let reasons: Vec<String> = self
             .differences
@@ -70,7 +70,7 @@ impl Comparison {
 }
 
 impl fmt::Display for Comparison {
-    /// One line a difference, then the verdict.
+    /// One line per difference, then the verdict.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for d in &self.differences {
             let mark = match d.meaning {
@@ -84,7 +84,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// What differs between two records.
+/// Finds all differences between two records.
 #[must_use]
 pub fn compare(a: &Record, b: &Record) -> Comparison {
     let mut found = Found::default();
@@ -100,15 +100,15 @@ struct Found(Vec<Difference>);
 impl Found {
     fn add<T: PartialEq + fmt::Debug>(&mut self, what: &'static str, meaning: Meaning, a: &T, b: &T) {
         if a != b {
-            self.shown(what, meaning, format!("{a:?}"), format!("{b:?}"));
+            self.strings(what, meaning, format!("{a:?}"), format!("{b:?}"));
         }
     }
 
     fn texts(&mut self, what: &'static str, meaning: Meaning, a: impl fmt::Display, b: impl fmt::Display) {
-        self.shown(what, meaning, a.to_string(), b.to_string());
+        self.strings(what, meaning, a.to_string(), b.to_string());
     }
 
-    fn shown(&mut self, what: &'static str, meaning: Meaning, a: String, b: String) {
+    fn strings(&mut self, what: &'static str, meaning: Meaning, a: String, b: String) {
         if a != b {
             self.0.push(Difference { what, a, b, meaning });
         }
@@ -134,7 +134,7 @@ fn scores(a: &Record, b: &Record, found: &mut Found) {
     }
     found.texts("reference", Forbids, &a.reference.digest, &b.reference.digest);
     found.add("generated images", Forbids, &sa.n_generated(), &sb.n_generated());
-    // One reference has one count, whether both records tell it or not.
+    // If the references are equal, so are their counts, whether or not both records have one.
     let (na, nb) = (sa.n_reference(), sb.n_reference());
     let meaning = match (na.number(), nb.number()) {
         (Some(a), Some(b)) if a != b => Forbids,
@@ -193,7 +193,12 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
         found.texts("sampler", way, ma, mb);
         match (ha, hb) {
             (Some(a), Some(b)) => making(a, b, (way, ta == tb), found),
-            _ => found.texts("how the model was asked", Note, Told(ha.is_some()), Told(hb.is_some())),
+            _ => found.texts(
+                "how the model was asked",
+                Note,
+                IsRecorded(ha.is_some()),
+                IsRecorded(hb.is_some()),
+            ),
         }
     }
     if let (
@@ -206,7 +211,8 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
     }
 }
 
-/// `way` is what another way to ask means; levels say nothing where the numbers of steps differ already.
+/// Differences in how two models were sampled. `way` is the meaning of most of them; levels are compared only if
+/// the numbers of steps are equal.
 fn making(a: &Making, b: &Making, (way, same_steps): (Meaning, bool), found: &mut Found) {
     use Meaning::{Forbids, Subject};
     found.texts("network", way, &a.network, &b.network);
@@ -216,16 +222,16 @@ fn making(a: &Making, b: &Making, (way, same_steps): (Meaning, bool), found: &mu
     if same_steps && a.schedule == b.schedule {
         found.texts("noise levels", way, &a.levels, &b.levels);
     }
-    // A network without classes is another model; what it makes are images of all of them.
+    // A network without classes is another model, whose images are comparable with images of all classes.
     let of_all = |labels: &Labels| !matches!(labels, Labels::One { .. });
     let unconditional = a.labels == Labels::None || b.labels == Labels::None;
     let is_subject = unconditional && of_all(&a.labels) && of_all(&b.labels);
     found.texts("labels", if is_subject { Subject } else { Forbids }, &a.labels, &b.labels);
 }
 
-struct Told(bool);
+struct IsRecorded(bool);
 
-impl fmt::Display for Told {
+impl fmt::Display for IsRecorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0 { "told" } else { "not told" })
     }

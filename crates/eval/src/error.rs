@@ -1,9 +1,9 @@
-//! What can go wrong here: every variant names the operation, what it expected and what it got.
+//! The error type of this crate. Variants name the operation, what it expected and what it got.
 
 use std::path::PathBuf;
 use tch::TchError;
 
-/// Result of this crate.
+/// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Errors of evaluation.
@@ -20,18 +20,18 @@ pub enum Error {
         /// What came.
         got: String,
     },
-    /// NaN or infinity where only numbers may be.
+    /// NaN or infinity where values must be finite.
     #[error(
         "{operation}: expected finite values, got {count} non-finite, the first in row {row}, column {column}"
     )]
     NonFinite {
         /// What was being done.
         operation: &'static str,
-        /// Row of the first one, from 0; in a stream, counted from the stream's start.
+        /// Row of the first non-finite value, from 0; in a stream, counted from the stream's start.
         row: u64,
-        /// Column of the first one, in the flattened row.
+        /// Column of the first non-finite value, in the flattened row.
         column: u64,
-        /// How many there were in this batch.
+        /// Number of non-finite values in this batch.
         count: u64,
     },
     /// Not enough samples.
@@ -39,22 +39,22 @@ pub enum Error {
     TooFew {
         /// What was being done.
         operation: &'static str,
-        /// The least number that makes sense.
+        /// The smallest number needed.
         expected: u64,
-        /// How many there were.
+        /// The number found.
         got: u64,
     },
-    /// A matrix that is no covariance: an eigenvalue below zero by more than rounding.
+    /// A matrix that is not a covariance: an eigenvalue is below zero by more than rounding.
     #[error("{operation}: expected a covariance with eigenvalues >= {expected:e}, got {got:e}")]
     NotCovariance {
         /// What was being done.
         operation: &'static str,
-        /// The least eigenvalue that rounding explains.
+        /// The smallest eigenvalue that rounding explains.
         expected: f64,
-        /// The least eigenvalue found.
+        /// The smallest eigenvalue found.
         got: f64,
     },
-    /// Two things that live in different feature spaces.
+    /// Features of two different spaces.
     #[error("{operation}: expected feature space {expected}, got {got}")]
     Space {
         /// What was being done.
@@ -64,20 +64,20 @@ pub enum Error {
         /// The space of the right side.
         got: String,
     },
-    /// A record that contradicts itself or is not of this form.
+    /// A record that contradicts itself or has another form.
     #[error("{operation}: expected {expected}, got {got}")]
     Record {
         /// What was being done.
         operation: &'static str,
         /// What a record must satisfy.
         expected: String,
-        /// What this one says.
+        /// What this record has.
         got: String,
     },
     /// Two numbers that may not be compared.
     #[error("the numbers may not be compared: {reasons}")]
     NotComparable {
-        /// What differs, each with both sides.
+        /// What differs, with both values of each.
         reasons: String,
     },
     /// Text that is not the JSON of a record.
@@ -89,12 +89,12 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// A part of a feature network that is missing or not as the network has it.
+    /// A part of a feature network that is missing or does not fit the network.
     #[error("feature network: {part}: expected {expected}, got {got}")]
     Weights {
         /// Name of the array.
         part: String,
-        /// What the network has there.
+        /// What the network needs.
         expected: String,
         /// What the file has.
         got: String,
@@ -104,12 +104,12 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What it is, and where to get it if that can be said.
+        /// What the file is, and how to get it if that is known.
         what: &'static str,
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A file that is not of the form it should have.
+    /// A file with the wrong format.
     #[error("{}: {source}", path.display())]
     Format {
         /// The file.
@@ -117,15 +117,15 @@ pub enum Error {
         /// What is wrong with it.
         source: fewstep_formats::Error,
     },
-    /// The libtorch layer refused.
+    /// An operation of `fewstep-torch` failed.
     #[error("{operation}: {source}")]
     Layer {
         /// What was being done.
         operation: &'static str,
-        /// The layer's reason.
+        /// Its error.
         source: fewstep_torch::Error,
     },
-    /// libtorch refused.
+    /// An operation of libtorch failed.
     #[error("{operation}: {source}")]
     Torch {
         /// What was being done.
@@ -136,7 +136,7 @@ pub enum Error {
     },
 }
 
-/// Names the operation in which libtorch failed.
+/// Adds the name of the operation to an error of libtorch.
 pub(crate) trait During<T> {
     fn during(self, operation: &'static str) -> Result<T>;
 }

@@ -1,8 +1,8 @@
-//! Feature spaces: where images are compared. A space is described by [`FeatureSpace`], which a record
-//! stores, and lived in by an [`Extractor`], which maps images to rows.
+//! Feature spaces, in which images are compared. [`FeatureSpace`] describes a space and is stored in records; an
+//! [`Extractor`] maps images to feature rows in its space.
 //!
-//! Both are closed enums on purpose: an extractor knows its own space, nobody else can claim one, and so a
-//! distance taken in pixels cannot end up under the name of one taken in Inception's pool3.
+//! Both are closed enums on purpose: only an extractor determines a space, so a distance in pixels cannot be
+//! reported under the name of a distance in Inception's pool3.
 
 use crate::error::{During, Error, Result};
 use crate::inception::{Inception, PoolThree};
@@ -24,20 +24,20 @@ pub struct ImageShape {
     pub width: u32,
 }
 
-/// Which space a feature row lives in, with all that tells one such space from another.
+/// The space of a feature row, with everything that distinguishes it from other spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FeatureSpace {
     /// The 8-bit pixels themselves, mapped to `[-1, 1]`.
     Pixels(ImageShape),
-    /// The mean over the last pixels of an Inception network.
+    /// The mean over the pixels of an Inception network's last block.
     #[serde(rename = "inception_pool3")]
     PoolThree(PoolThree),
 }
 
 impl FeatureSpace {
-    /// Features a row.
+    /// Features per row.
     #[must_use]
     pub fn width(&self) -> usize {
         match self {
@@ -73,7 +73,7 @@ impl From<Inception> for Extractor {
 }
 
 impl Extractor {
-    /// Pixels of images of one shape.
+    /// The extractor of pixels, for images of this shape.
     ///
     /// # Errors
     /// When a dimension is zero.
@@ -90,16 +90,16 @@ impl Extractor {
         }
     }
 
-    /// Features a row.
+    /// Features per row.
     #[must_use]
     pub fn width(&self) -> usize {
         self.space().width()
     }
 
-    /// Passes when images of this shape can be mapped, before any is at hand.
+    /// Checks that the extractor accepts images of shape `[C, H, W]`, before there are any.
     ///
     /// # Errors
-    /// As [`Extractor::features`] would say of them.
+    /// The error that [`Extractor::features`] would return for such images.
     pub fn accepts(&self, [channels, height, width]: [i64; 3]) -> Result<()> {
         let on = (Kind::Uint8, tch::Device::Cpu);
         let none = Tensor::f_zeros([0, channels, height, width], on).during("shape of images")?;
@@ -109,11 +109,11 @@ impl Extractor {
     /// Feature rows of images.
     ///
     /// # Shapes
-    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on the extractor's device, which for pixels is
-    /// the images'.
+    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on the extractor's device; for pixels, on the
+    /// images' device.
     ///
     /// # Errors
-    /// When the images are not u8 or of another shape than the extractor takes.
+    /// When the images are not u8 or have a shape that the extractor does not accept.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         match self {
             Self::Pixels(pixels) => pixels.features(images),
@@ -121,7 +121,7 @@ impl Extractor {
         }
     }
 
-    /// How many of these images are grey ones that [`Extractor::features`] turns into colour ones.
+    /// How many of these images are grey, so that [`Extractor::features`] replicates their channel.
     #[must_use]
     pub fn n_grey(&self, images: &Tensor) -> u64 {
         match self {
@@ -131,8 +131,8 @@ impl Extractor {
     }
 }
 
-/// `x / 127.5 - 1`, flattened: features whose Frechet distance is cheap, exact, and comparable only to
-/// itself.
+/// Pixels as features, `x / 127.5 - 1`, flattened. Their Frechet distance is cheap and exact, but comparable only
+/// with other distances in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pixels {
     shape: ImageShape,

@@ -4,15 +4,16 @@
 //! d^2 = |mu_a - mu_b|^2 + tr A + tr B - 2 tr (A B)^(1/2)
 //! ```
 //!
-//! in whose last term lies all the difficulty. With any factors `A = F F^T`, `B = G G^T` it is the sum of the
-//! singular values of `F^T G` (its nuclear norm), which are the square roots of the eigenvalues of `F^T B F`.
-//! Three factors:
+//! Only the last term is difficult. For any factors `A = F F^T`, `B = G G^T`, `tr (A B)^(1/2)` is the sum of the
+//! singular values of `F^T G` (its nuclear norm); they are the square roots of the eigenvalues of `F^T B F`. This
+//! file uses three factorisations:
 //!
-//! - Cholesky, when both covariances have full rank: `eigvalsh(L^T B L)`, the fastest route;
-//! - eigenvectors scaled by roots of eigenvalues, those that are zero up to rounding left out, for one that has
-//!   not. An eigenvalue route would turn rounding of size eps into sqrt(eps); singular values do not;
-//! - the centred samples themselves, `F = Xc^T / sqrt(n - 1)`, when samples are fewer than dimensions: no
-//!   covariance is ever formed.
+//! - Cholesky, if both covariances have full rank: `eigvalsh(L^T B L)`, the fastest;
+//! - eigenvectors scaled by the roots of their eigenvalues, without eigenvalues that are zero up to rounding, for a
+//!   covariance that is rank deficient. Eigenvalues of the product would turn rounding of size eps into sqrt(eps);
+//!   singular values do not;
+//! - the centred samples, `F = Xc^T / sqrt(n - 1)`, if there are fewer samples than dimensions: no covariance is
+//!   formed.
 
 use crate::error::{During, Error, Result};
 use crate::gaussian::Gaussian;
@@ -20,16 +21,16 @@ use crate::rows::rows_f64;
 use fewstep_torch::ScalarOps;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Squared Cholesky pivots below this part of the largest entry do not count as full rank. At condition k of
-/// both covariances the smallest eigenvalue of `L^T B L` is 1/k^2 and its rounding eps, so its root is off by
-/// eps k / 2.
+/// A covariance has full rank if its smallest squared Cholesky pivot exceeds this fraction of its largest entry. If
+/// both covariances have condition number k, the smallest eigenvalue of `L^T B L` is 1/k^2 with a rounding error of
+/// eps, so its root is off by eps k / 2.
 const FULL_RANK: f64 = 1e-6;
 
-/// An eigenvalue this far below zero, relative to the largest, is an indefinite matrix and not rounding, not
-/// even that of a covariance stored in f32.
+/// A matrix is indefinite if an eigenvalue is this far below zero, relative to the largest. Rounding to f32 in a
+/// file gives less.
 const INDEFINITE: f64 = 1e-6;
 
-/// Columns of the blocks in which the zeros of a triangle are left out of a product.
+/// Rows and columns per block of [`congruent_lower`].
 const BLOCK: i64 = 256;
 
 /// Squared Frechet distance between two Gaussians, of full rank or not, on the CPU in f64.
@@ -59,8 +60,8 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
 }
 
 /// Squared Frechet distance between the Gaussians fitted (divisor n - 1) to two sets of feature rows, without
-/// forming covariances: the form for fewer samples than dimensions. It takes the singular values of an `n x
-/// m` matrix, so with many samples [`crate::Moments`] and [`frechet_distance`] are the better route.
+/// forming covariances. Use it for fewer samples than dimensions: it takes the singular values of an `[n, m]`
+/// matrix. For many samples, [`crate::Moments`] and [`frechet_distance`] are faster.
 ///
 /// # Shapes
 /// `x [n, d]`, `y [m, d]`, any real kind; `n, m >= 2`.
@@ -113,7 +114,7 @@ fn transposed(matrix: &Tensor) -> Result<Tensor> {
     matrix.f_tr().during("transpose")
 }
 
-/// `L` with `A = L L^T`, or `None` when A has not full rank up to rounding.
+/// `L` with `A = L L^T`, or `None` if A does not have full rank up to rounding.
 fn cholesky(covariance: &Tensor) -> Result<Option<Tensor>> {
     const OPERATION: &str = "Cholesky factor";
     let (factor, info) = covariance.f_linalg_cholesky_ex(false, false).during(OPERATION)?;
@@ -133,8 +134,8 @@ fn root_trace_full_rank(factor: &Tensor, cov_b: &Tensor) -> Result<f64> {
     roots.and_then(|t| t.f_sum(Kind::Double)).and_then(|t| t.f_double_value(&[])).during(OPERATION)
 }
 
-/// The lower triangle of `L^T B L`, with anything above it: half the work of two full products, because what
-/// lies above L's diagonal is zero and what lies above the result's is not asked for.
+/// The lower triangle of `L^T B L`; the upper triangle of the result is not meaningful. This takes half the work of
+/// two full products, because L is zero above its diagonal and the result is not needed above its diagonal.
 ///
 /// # Shapes
 /// `factor [d, d]` lower triangular, `b [d, d]` -> `[d, d]`.
@@ -143,7 +144,7 @@ fn congruent_lower(factor: &Tensor, b: &Tensor) -> std::result::Result<Tensor, T
     let product = Tensor::f_zeros([d, d], (Kind::Double, factor.device()))?;
     for row in (0..d).step_by(BLOCK as usize) {
         let height = BLOCK.min(d - row);
-        // Rows `row..` of L^T B: columns of L are zero above their diagonal.
+        // Rows `row..` of L^T B: the columns of L are zero above the diagonal.
         let columns = factor.f_narrow(1, row, height)?.f_narrow(0, row, d - row)?;
         let left = columns.f_tr()?.f_mm(&b.f_narrow(0, row, d - row)?)?;
         for column in (0..=row).step_by(BLOCK as usize) {
@@ -157,8 +158,8 @@ fn congruent_lower(factor: &Tensor, b: &Tensor) -> std::result::Result<Tensor, T
     Ok(product)
 }
 
-/// `F [d, r]` with `A = F F^T` up to rounding, r the numerical rank: eigenvalues up to `d eps` of the largest
-/// count as the zeros that rounding has moved.
+/// `F [d, r]` with `A = F F^T` up to rounding. The numerical rank r counts the eigenvalues above `d eps` times the
+/// largest; smaller ones are zeros plus rounding.
 fn eigen_factor(covariance: &Tensor) -> Result<Tensor> {
     const OPERATION: &str = "eigenvalues of a covariance";
     let d = covariance.size()[0];
@@ -184,7 +185,7 @@ fn eigen_factor(covariance: &Tensor) -> Result<Tensor> {
 /// `left [n, d]`, `right [d, m]`.
 fn nuclear_norm(operation: &'static str, left: &Tensor, right: &Tensor) -> Result<f64> {
     let product = left.f_mm(right).during(operation)?;
-    // Not linalg_svdvals or linalg_svd: the wrapper's driver argument makes them fail on a CPU.
+    // Not linalg_svdvals or linalg_svd: tch always passes a driver argument, which makes them fail on a CPU.
     let (_, singular, _) = product.f_svd(true, false).during(operation)?;
     singular.f_sum(Kind::Double).and_then(|t| t.f_double_value(&[])).during(operation)
 }

@@ -1,11 +1,11 @@
-//! A Gaussian as plain arrays: what moments end in, what reference files hold (`mu`, `sigma`), and what a
-//! Frechet distance compares.
+//! A Gaussian as plain arrays: computed from moments, stored in reference files (`mu`, `sigma`), and compared by the
+//! Frechet distance.
 
 use crate::error::{Error, Result};
 use ndarray::{Array1, Array2, Axis};
 
-/// Two entries across the diagonal may differ by this much of the largest entry: covariances stored in f32
-/// do.
+/// Tolerance for the asymmetry of a covariance, relative to its largest entry: covariances stored in f32 are not
+/// exactly symmetric.
 const ASYMMETRY: f64 = 1e-6;
 
 /// Mean and covariance, finite and symmetric.
@@ -16,10 +16,12 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Takes a mean `[d]` and a covariance `[d, d]`, which is made exactly symmetric.
+    /// A Gaussian from a mean `[d]` and a covariance `[d, d]`, which is made exactly symmetric.
     ///
-    /// # Errors When shapes disagree, values are not finite, a variance is negative, or the matrix is not
-    /// symmetric to 1e-6 of its largest entry.
+    /// # Errors
+    ///
+    /// When shapes disagree, values are not finite, a variance is negative, or the matrix is not symmetric to 1e-6
+    /// of its largest entry.
     pub fn new(mean: Array1<f64>, covariance: Array2<f64>) -> Result<Self> {
         const OPERATION: &str = "Gaussian";
         let d = mean.len();
@@ -98,9 +100,9 @@ mod tests {
             (array![0.0, 0.0], array![[1.0, 0.0], [0.0, -1.0]], "-1 at 1"),
             (array![0.0, 0.0], array![[1.0, 0.5], [0.4, 1.0]], "symmetric"),
         ];
-        for (mean, covariance, told) in cases {
+        for (mean, covariance, expected) in cases {
             let message = Gaussian::new(mean, covariance).unwrap_err().to_string();
-            assert!(message.contains(told), "{message}");
+            assert!(message.contains(expected), "{message}");
         }
     }
 }

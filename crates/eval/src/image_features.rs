@@ -1,5 +1,5 @@
-//! Feature rows that remember their space: for the metrics that need every row, and for keeping a reference's
-//! rows, which take an hour to compute, in a file of half a gigabyte.
+//! Feature rows with their space, for metrics that need every row. A reference's rows, which take an hour to compute,
+//! can be saved in a file of half a gigabyte.
 
 use crate::error::{During, Error, Result};
 use crate::features::{Extractor, FeatureSpace, same_space};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// Rows of a stream of 8-bit images in one feature space, on the CPU.
+/// Feature rows of a stream of 8-bit images, in one feature space, on the CPU.
 #[derive(Debug)]
 pub struct ImageFeatures {
     space: FeatureSpace,
@@ -27,7 +27,7 @@ pub struct ImageFeatures {
     images: Images,
 }
 
-/// What a file of rows says of them.
+/// The description in a file of rows.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Card {
@@ -52,8 +52,8 @@ impl ImageFeatures {
     /// `images [B, C, H, W]`, u8.
     ///
     /// # Errors
-    /// When the extractor is of another space or does not take these images, or a feature is not finite. The
-    /// rows are then as before.
+    /// When the extractor has another space or does not accept these images, or a feature is not finite. The rows
+    /// are then unchanged.
     pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
         const OPERATION: &str = "ImageFeatures::push";
         same_space(OPERATION, &self.space, &extractor.space())?;
@@ -65,10 +65,10 @@ impl ImageFeatures {
         Ok(())
     }
 
-    /// Adds the rows of another shard behind these.
+    /// Appends the rows of another shard.
     ///
     /// # Errors
-    /// When it is of another space.
+    /// When the shard has another space.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         same_space("ImageFeatures::merge", &self.space, &other.space)?;
         self.images.count += other.images.count;
@@ -83,13 +83,13 @@ impl ImageFeatures {
         &self.space
     }
 
-    /// Images seen.
+    /// Number of images so far.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.images.count
     }
 
-    /// Passes when at least `asked` images have come.
+    /// Checks that there are at least `asked` images.
     ///
     /// # Errors
     /// When there are fewer.
@@ -104,7 +104,7 @@ impl ImageFeatures {
     /// All rows, `[n, d]`, in the order of the images.
     ///
     /// # Errors
-    /// When there is no room.
+    /// When memory runs out.
     pub fn rows(&self) -> Result<Tensor> {
         const OPERATION: &str = "ImageFeatures::rows";
         match self.batches.as_slice() {
@@ -114,21 +114,20 @@ impl ImageFeatures {
         }
     }
 
-    /// Their moments.
+    /// The moments of the rows.
     ///
     /// # Errors
-    /// When there is no room.
+    /// When memory runs out.
     pub fn moments(&self) -> Result<ImageMoments> {
         let mut moments = Moments::new(self.width, Device::Cpu)?;
         self.batches.iter().try_for_each(|rows| moments.push(rows))?;
         Ok(ImageMoments::from_parts(self.space.clone(), moments, self.images.n_grey))
     }
 
-    /// What a record says of these images when they are the reference; its digest is of the rows' values in
-    /// f64.
+    /// The entry of a record for these images as the reference. Its digest covers the values of the rows in f64.
     ///
     /// # Errors
-    /// When there is no room.
+    /// When memory runs out.
     pub fn reference(&self, description: &str) -> Result<Reference> {
         let mut hasher = Hasher::default();
         for rows in &self.batches {
@@ -138,7 +137,7 @@ impl ImageFeatures {
         Ok(Reference { digest, description })
     }
 
-    /// Kernel distance of these (generated) images from others: KID in Inception's pool3.
+    /// Kernel distance of these (generated) images from a reference; called KID in Inception's pool3.
     ///
     /// # Errors
     /// When the spaces differ or either side has fewer images than a subset.
@@ -150,7 +149,7 @@ impl ImageFeatures {
         self.score(Statistic::Kernel, found.mean, estimate, ReferenceCount::Measured(reference.count()))
     }
 
-    /// Precision and recall of these (generated) images against others.
+    /// Precision and recall of these (generated) images against a reference.
     ///
     /// # Errors
     /// When the spaces differ or either side has too few images.
@@ -199,7 +198,7 @@ impl ImageFeatures {
         Score::new(statistic, &self.space, (value, how), self.images, m)
     }
 
-    /// Writes the rows as a safetensors file, whole or not at all.
+    /// Writes the rows as a safetensors file, atomically.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -213,10 +212,10 @@ impl ImageFeatures {
             .map_err(|source| Error::Layer { operation: OPERATION, source })
     }
 
-    /// Reads what [`ImageFeatures::save`] wrote.
+    /// Reads a file written by [`ImageFeatures::save`].
     ///
     /// # Errors
-    /// When the file cannot be read or is not such a file, or a row is not finite.
+    /// When the file cannot be read or has another form, or a row is not finite.
     pub fn open(path: &Path) -> Result<Self> {
         const OPERATION: &str = "ImageFeatures::open";
         let stored =

@@ -1,5 +1,5 @@
-//! Moments that remember their feature space: from images to a Frechet distance whose name follows from what
-//! was done. Images are never held; 50,000 of them leave a mean and a covariance.
+//! Moments with their feature space, so that the name of a Frechet distance follows from how it was computed. Images
+//! are not kept: only their count, mean and covariance are.
 
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FeatureSpace, same_space};
@@ -18,10 +18,10 @@ pub struct ImageMoments {
 }
 
 impl ImageMoments {
-    /// No images yet, in the space of `extractor`; the sums live on `device`.
+    /// No images yet, in the space of `extractor`; the sums are on `device`.
     ///
     /// # Errors
-    /// When the device has no room.
+    /// When the device runs out of memory.
     pub fn new(extractor: &Extractor, device: Device) -> Result<Self> {
         Ok(Self { space: extractor.space(), moments: Moments::new(extractor.width(), device)?, n_grey: 0 })
     }
@@ -36,8 +36,8 @@ impl ImageMoments {
     /// `images [B, C, H, W]`, u8.
     ///
     /// # Errors
-    /// When the extractor is of another space or does not take these images, or a feature is not finite. The
-    /// moments are then as before.
+    /// When the extractor has another space or does not accept these images, or a feature is not finite. The moments
+    /// are then unchanged.
     pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
         same_space("ImageMoments::push", &self.space, &extractor.space())?;
         self.moments.push(&extractor.features(images)?)?;
@@ -45,10 +45,10 @@ impl ImageMoments {
         Ok(())
     }
 
-    /// Adds what another shard has seen.
+    /// Adds the images of another shard.
     ///
     /// # Errors
-    /// When it is of another space.
+    /// When the shard has another space.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         same_space("ImageMoments::merge", &self.space, &other.space)?;
         self.moments.merge(&other.moments)?;
@@ -68,16 +68,16 @@ impl ImageMoments {
         &self.moments
     }
 
-    /// Images that were grey and had their channel replicated.
+    /// Number of grey images whose channel was replicated.
     #[must_use]
     pub fn n_grey(&self) -> u64 {
         self.n_grey
     }
 
-    /// Passes when at least `asked` images have come.
+    /// Checks that there are at least `asked` images.
     ///
     /// # Errors
-    /// When there are fewer: a number over fewer images than it was asked for is another number.
+    /// When there are fewer: a metric over fewer images than requested is another metric.
     pub fn require(&self, asked: u64) -> Result<()> {
         let got = self.moments.count();
         if got >= asked {
@@ -86,7 +86,7 @@ impl ImageMoments {
         Err(Error::TooFew { operation: "images to score", expected: asked, got })
     }
 
-    /// Frechet distance of these (generated) images from others.
+    /// Frechet distance of these (generated) images from a reference.
     ///
     /// # Errors
     /// When the spaces differ or either side has fewer than two images.
@@ -96,7 +96,7 @@ impl ImageMoments {
         self.score(value, ReferenceCount::Measured(reference.moments.count()))
     }
 
-    /// A distance of these images as a score.
+    /// The score for a Frechet distance of these images.
     pub(crate) fn score(&self, value: f64, n_reference: ReferenceCount) -> Result<Score> {
         let images = Images { count: self.moments.count(), n_grey: self.n_grey };
         Score::new(Statistic::Frechet, &self.space, (value, Estimate::Whole), images, n_reference)
@@ -151,8 +151,8 @@ mod tests {
         let mut a = ImageMoments::new(&small, Device::Cpu).unwrap();
         let b = ImageMoments::new(&wide, Device::Cpu).unwrap();
         for error in [a.push(&wide, &ramp(3, 0)), a.merge(&b), a.frechet(&b).map(|_| ())] {
-            let told = error.unwrap_err().to_string();
-            assert!(told.contains("pixels 1x2x2, got pixels 4x1x1"), "{told}");
+            let message = error.unwrap_err().to_string();
+            assert!(message.contains("pixels 1x2x2, got pixels 4x1x1"), "{message}");
         }
     }
 }

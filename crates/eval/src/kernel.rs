@@ -5,8 +5,8 @@
 //! sum_{i != j} k(x_i, x_j) / n (n - 1) + sum_{i != j} k(y_i, y_j) / m (m - 1) - 2 sum_{i, j} k(x_i, y_j) / n m
 //! ```
 //!
-//! which is as often below zero as above when the two distributions are the same. It is taken over all rows,
-//! or as the mean over random subsets, whose deviation then says how far to trust it.
+//! so its expectation is zero if the two distributions are the same, and it can be negative. It is computed over all
+//! rows, or as the mean over random subsets, whose standard deviation measures its uncertainty.
 
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, checked_rows};
@@ -15,41 +15,40 @@ use fewstep_random::{Key, Stream};
 use fewstep_torch::ScalarOps;
 use tch::{Kind, Tensor};
 
-/// Rows of a tile of the kernel matrix; not fewer for the reason given in `neighbours`.
+/// Rows per tile of the kernel matrix. The module `neighbours` explains why not fewer.
 const TILE: i64 = 2048;
 
-/// Random subsets, drawn without replacement from both sides; subset number `i` is a function of the seed and
-/// `i`.
+/// Random subsets, drawn without replacement from both sets. Subset `i` is a function of the seed and `i`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KernelSubsets {
-    /// How many.
+    /// Number of subsets.
     pub count: u32,
-    /// Rows of each, from either side.
+    /// Rows per subset, from each set.
     pub size: u64,
     /// Seed of the draws.
     pub seed: u64,
 }
 
 impl Default for KernelSubsets {
-    /// 100 subsets of 1000, as the paper's code and its descendants have it.
+    /// 100 subsets of 1000, as in the paper's code and its descendants.
     fn default() -> Self {
         Self { count: 100, size: 1000, seed: 0 }
     }
 }
 
-/// Mean over subsets.
+/// Kernel distance over subsets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SubsetMean {
-    /// The mean.
+    /// Mean over the subsets.
     pub mean: f64,
-    /// Standard deviation of one subset's value (divisor: the number of subsets), not of the mean.
+    /// Standard deviation over the subsets (divisor: their number), which is not the standard error of the mean.
     pub deviation: f64,
 }
 
-/// Kernel distance between all rows of two sets, in f64. Memory beside the rows is bounded.
+/// Kernel distance between all rows of two sets, in f64. Memory use besides the rows is bounded.
 ///
 /// # Shapes
-/// `x [n, d]`, `y [m, d]`, any real kind; `n, m >= 2`; computed on x's device.
+/// `x [n, d]`, `y [m, d]`, any real kind; `n, m >= 2`; computed on the device of `x`.
 ///
 /// # Errors
 /// Wrong shapes, fewer than two rows, non-finite features, failures of libtorch.
@@ -93,7 +92,7 @@ pub fn kernel_distance_subsets(x: &Tensor, y: &Tensor, subsets: &KernelSubsets) 
     Ok(SubsetMean { mean, deviation: variance.sqrt() })
 }
 
-/// Finite rows of one width.
+/// Checks that both sets have finite rows of the same width, and at least two.
 fn both(operation: &'static str, x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
     let x = checked_rows(operation, x, None)?;
     let y = checked_rows(operation, y, Some(x.size()[1] as usize))?;
@@ -118,7 +117,7 @@ fn unbiased(x: &Tensor, y: &Tensor) -> Result<f64> {
     Err(Error::Input { operation: "kernel distance", expected, got })
 }
 
-/// Sum of `k(x_i, x_j)` over `i != j`: each pair of tiles is taken once.
+/// Sum of `k(x_i, x_j)` over `i != j`. Computes each pair of tiles once.
 fn within(x: &Tensor) -> Result<f64> {
     let tiles = tiles(x)?;
     let jobs = pairs(tiles.len()).filter(|(i, j)| i <= j);
@@ -162,7 +161,7 @@ fn diagonal_sum(rows: &Tensor) -> Result<f64> {
     cubed_sum(norms, d)
 }
 
-/// Sum of `(product / d + 1)^3`, computed in the products' place.
+/// Sum of `(product / d + 1)^3`. Overwrites the products.
 fn cubed_sum(products: Tensor, d: f64) -> Result<f64> {
     const OPERATION: &str = "cubes of a kernel matrix";
     let mut base = products;

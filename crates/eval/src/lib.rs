@@ -1,19 +1,20 @@
-//! How good a set of generated images is, as a number that says how it was made.
+//! Metrics of generated images: FID, KID, precision and recall, with a record of how each number was computed.
 //!
-//! Images in `[-1, 1]` are brought to 8 bits ([`Quantisation`]) and mapped to feature rows by an [`Extractor`]:
-//! pixels, or pool3 of the 2015 [`Inception`] network under a named [`Protocol`]. From there two routes lead to a
-//! [`Score`]. Both carry the feature space along, so that a metric's name follows from what was computed and
-//! cannot be chosen; FID is the Frechet distance in one space and no other.
+//! [`Quantisation`] rounds images in `[-1, 1]` to 8 bits. An [`Extractor`] maps them to feature rows: pixels, or pool3
+//! of the 2015 [`Inception`] network with a named [`Protocol`]. Two types then compute a [`Score`]. Both keep the
+//! feature space, so the name of a metric follows from the computation and cannot be chosen; only the Frechet distance
+//! in one space is called FID.
 //!
-//! - [`ImageMoments`] stream: count, mean and covariance, for the Frechet distance from [`ReferenceStats`], which
+//! - [`ImageMoments`] keep only count, mean and covariance, for the Frechet distance from [`ReferenceStats`], which
 //!   are files that pytorch-fid and EDM read and write.
 //! - [`ImageFeatures`] keep every row, for KID, precision and recall, the bootstrap interval of a FID and its
 //!   extrapolation to infinitely many images.
 //!
-//! A [`Record`] stands beside every number, and [`compare`] says whether two numbers may stand in one table.
-//! Beneath lie functions on plain rows: [`frechet_distance`], [`kernel_distance`], [`precision_recall`].
+//! A [`Record`] describes how a number was computed, and [`compare`] decides whether two numbers may be compared.
+//! The functions on plain rows are public too: [`frechet_distance`], [`kernel_distance`], [`precision_recall`].
 //!
-//! In the layers: above libtorch only; knows no training, no networks but feature networks, no program.
+//! This crate uses libtorch, but knows nothing of training, of networks other than feature networks, or of the
+//! program.
 //!
 //! ```
 //! use fewstep_eval::{Extractor, ImageMoments, ImageShape, Quantisation};
@@ -29,7 +30,7 @@
 //! light.push(&pixels, &Quantisation::HalfToEven.apply(&images.add_number(1.0)?)?)?;
 //! let score = dark.frechet(&light)?;
 //! assert_eq!(score.metric().name(), "frechet[pixels]");
-//! assert!((score.value() - 1.0).abs() < 0.02); // moved by 1, but for 8-bit rounding
+//! assert!((score.value() - 1.0).abs() < 0.02); // a shift of 1, up to 8-bit rounding
 //! # Ok(())
 //! # }
 //! ```

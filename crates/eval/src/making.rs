@@ -1,11 +1,10 @@
-//! How a model's images were made: all that decides them besides its parameters, the seeds, and the sampler with its
-//! steps. The same parameters asked in another way make other images.
+//! Everything that determines a model's images besides its parameters, the seeds, and the sampler with its steps.
 
 use fewstep_files::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How a model was asked for images.
+/// How a model's images were generated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Making {
@@ -17,32 +16,32 @@ pub struct Making {
     pub schedule: String,
     /// Digest of the noise levels that sampling visited, in their order.
     pub levels: Digest,
-    /// Clipping of the clean image's estimate in every step.
+    /// Clipping of the estimate `x0_hat` in every step.
     pub clip: String,
-    /// Which classes the images have.
+    /// Classes of the images.
     pub labels: Labels,
 }
 
-/// Which class every image has.
+/// How the class of each image is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Labels {
-    /// The network knows no classes.
+    /// The network has no classes.
     None,
-    /// Each seed draws its class, all alike.
+    /// Each seed draws its class uniformly.
     Uniform,
-    /// Each seed draws its class, in proportion to the images that a data set has of each.
+    /// Each seed draws its class in proportion to the images per class of a data set.
     Data {
         /// Digest of the counts, in the order of the classes.
         counts: Digest,
-        /// How many classes.
+        /// Number of classes.
         classes: u64,
-        /// Images of the rarest.
+        /// Images of the rarest class.
         fewest: u64,
-        /// Images of the most common.
+        /// Images of the most common class.
         most: u64,
     },
-    /// All have this one.
+    /// All images have the same class.
     One {
         /// The class.
         class: u64,
@@ -50,7 +49,7 @@ pub enum Labels {
 }
 
 impl Labels {
-    /// In proportion to `counts`, one a class.
+    /// Classes in proportion to `counts`, one count per class.
     #[must_use]
     pub fn of_counts(counts: &[u64]) -> Self {
         let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();

@@ -1,8 +1,8 @@
-//! The name of a metric, which follows from what was computed and where.
+//! The name of a metric, which follows from the statistic and the feature space.
 //!
-//! A [`Metric`] is made inside this crate only, from a statistic and the feature space of the rows that went
-//! into it. "FID" names one pair, Frechet in pool3 of the Inception network of 2015-12-05, and "KID" the kernel
-//! distance there; in any other space the space is in the name.
+//! Only this crate makes a [`Metric`], from a statistic and the feature space of its rows. "FID" is the Frechet
+//! distance in pool3 of the Inception network of 2015-12-05, and "KID" the kernel distance in the same space. In any
+//! other space, the name contains the space.
 
 use crate::features::FeatureSpace;
 use serde::{Deserialize, Serialize};
@@ -15,23 +15,23 @@ use std::fmt;
 pub enum Statistic {
     /// Squared Frechet distance between fitted Gaussians.
     Frechet,
-    /// The same, extrapolated to infinitely many generated images.
+    /// Squared Frechet distance, extrapolated to infinitely many generated images.
     FrechetInfinity,
     /// Kernel distance, unbiased.
     Kernel,
     /// Share of generated images inside the reference's manifold.
     Precision {
-        /// Neighbours that a manifold's balls reach to.
+        /// Each ball of a manifold reaches to this nearest neighbour of its centre.
         neighbours: u32,
     },
     /// Share of reference images inside the generated images' manifold.
     Recall {
-        /// Neighbours that a manifold's balls reach to.
+        /// Each ball of a manifold reaches to this nearest neighbour of its centre.
         neighbours: u32,
     },
 }
 
-/// A statistic in a feature space, and the name that goes with it.
+/// A statistic in a feature space, which together determine the metric's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Named", into = "Named")]
 pub struct Metric {
@@ -44,7 +44,7 @@ impl Metric {
         Self { statistic, space }
     }
 
-    /// What people call it: `FID`, `precision[pool3]`, `frechet[pixels]`.
+    /// The name: `FID`, `precision[pool3]`, `frechet[pixels]`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         use Statistic::{Frechet, FrechetInfinity, Kernel, Precision, Recall};
@@ -87,7 +87,7 @@ impl Metric {
 }
 
 impl fmt::Display for Metric {
-    /// The name, and the protocol where there is a choice of one: `FID (tf)`.
+    /// The name, and the protocol if the space has one: `FID (tf)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.space {
             FeatureSpace::PoolThree(space) => write!(f, "{} ({})", self.name(), space.protocol),
@@ -96,8 +96,7 @@ impl fmt::Display for Metric {
     }
 }
 
-/// As stored: the name stands beside what it follows from, for whoever reads the file; on reading, the two
-/// must agree.
+/// The stored form. It includes the name for people who read the file; a reader checks that it is the right name.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
@@ -148,8 +147,8 @@ mod tests {
         assert_eq!(json, format!(r#"{{"name":"frechet[pixels]","statistic":"frechet","space":{space}}}"#));
         assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), metric);
         let lie = json.replace("frechet[pixels]", "FID");
-        let told = serde_json::from_str::<Metric>(&lie).unwrap_err().to_string();
-        assert!(told.contains("is called frechet[pixels], not FID"), "{told}");
+        let message = serde_json::from_str::<Metric>(&lie).unwrap_err().to_string();
+        assert!(message.contains("is called frechet[pixels], not FID"), "{message}");
         assert!(serde_json::from_str::<Metric>(r#"{"statistic":"frechet","space":"fid"}"#).is_err());
     }
 

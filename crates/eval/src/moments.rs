@@ -1,7 +1,7 @@
 //! Streaming count, mean and scatter of feature rows in f64, merged exactly (Chan, Golub and LeVeque 1983,
 //! eq. 2.1).
 //!
-//! Each batch is centred on its own mean before it is squared, and joined to what came before by
+//! Each batch is centred on its own mean before it is squared, and merged with the previous rows by
 //!
 //! ```text
 //! delta = mean_b - mean_a
@@ -9,7 +9,7 @@
 //! S     = S_a + S_b + delta delta^T n_a n_b / n
 //! ```
 //!
-//! so nothing large is ever subtracted from something large, and shards of one stream merge to the whole.
+//! which subtracts no large numbers from each other. Shards of a stream merge in the same way.
 
 use crate::error::{During, Error, Result};
 use crate::gaussian::Gaussian;
@@ -29,10 +29,10 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// No rows yet, of `width` features each; the sums live on `device`.
+    /// No rows yet, of `width` features each; the sums are on `device`.
     ///
     /// # Errors
-    /// When `width` is zero or the device has no room.
+    /// When `width` is zero or the device runs out of memory.
     pub fn new(width: usize, device: Device) -> Result<Self> {
         const OPERATION: &str = "Moments::new";
         if width == 0 {
@@ -45,7 +45,7 @@ impl Moments {
         Ok(Self { width, device, count: 0, mean, scatter })
     }
 
-    /// Takes up again from what [`Moments::count`] and [`Moments::gaussian`] gave, on `device`.
+    /// Moments restored from [`Moments::count`] and [`Moments::gaussian`], on `device`.
     ///
     /// # Errors
     /// When there are fewer than two rows, or libtorch fails.
@@ -67,8 +67,9 @@ impl Moments {
     /// # Shapes
     /// `rows [n, d]`, any real kind and device; `n` may be 0.
     ///
-    /// # Errors Wrong shape; a non-finite feature, named by its row in the whole stream. The moments are then
-    /// as before.
+    /// # Errors
+    ///
+    /// Wrong shape; a non-finite feature, named by its row in the whole stream. The moments are then unchanged.
     pub fn push(&mut self, rows: &Tensor) -> Result<()> {
         const OPERATION: &str = "Moments::push";
         let rows = rows_f64(OPERATION, rows, Some(self.width), self.count, self.device)?;
@@ -83,10 +84,10 @@ impl Moments {
         self.join(OPERATION, n as u64, &mean)
     }
 
-    /// Adds rows that lie one after another in a slice, `[n * d]`.
+    /// Adds rows from a slice, `[n * d]` in row-major order.
     ///
     /// # Errors
-    /// As [`Moments::push`]; also when the slice does not hold whole rows.
+    /// As [`Moments::push`]; also when the slice ends inside a row.
     pub fn push_rows(&mut self, rows: &[f32]) -> Result<()> {
         const OPERATION: &str = "Moments::push_rows";
         if !rows.len().is_multiple_of(self.width) {
@@ -101,7 +102,7 @@ impl Moments {
         self.push(&tensor.during(OPERATION)?)
     }
 
-    /// Adds the rows that `other` has seen, as if they had been pushed here.
+    /// Adds the rows of `other`, as if they had been pushed here.
     ///
     /// # Errors
     /// When the widths differ.
@@ -120,7 +121,7 @@ impl Moments {
         self.join(OPERATION, other.count, &mean)
     }
 
-    /// Moves the mean, and adds the part of the scatter that lies between the two means.
+    /// Updates count and mean, and adds the scatter between the two means.
     fn join(&mut self, operation: &'static str, n_b: u64, mean_b: &Tensor) -> Result<()> {
         let (n_a, n) = (self.count as f64, (self.count + n_b) as f64);
         let n_b_share = n_b as f64 / n;
@@ -134,13 +135,13 @@ impl Moments {
         Ok(())
     }
 
-    /// Features a row.
+    /// Features per row.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Rows seen.
+    /// Number of rows so far.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count

@@ -1,10 +1,11 @@
-//! Improved precision and recall (Kynkaanniemi et al. 2019, arXiv 1904.06991). The manifold of a set is the
-//! union of balls around its rows, each reaching to the row's k-th nearest neighbour in the set, the row
-//! itself not counted. Precision is the share of generated rows inside the manifold of the reference, recall
-//! the share of reference rows inside that of the generated.
+//! Improved precision and recall (Kynkaanniemi et al. 2019, arXiv 1904.06991). The manifold of a set is the union of
+//! balls around its rows; each ball reaches to the row's k-th nearest neighbour in the set, not counting the row
+//! itself. Precision is the share of generated rows inside the reference's manifold; recall is the share of reference
+//! rows inside the generated rows' manifold.
 //!
-//! Distances are taken a tile at a time, in f64 from rows centred on one point (which moves no distance, and
-//! leaves less to cancel in `|x|^2 + |y|^2 - 2 x.y`): memory beside the rows does not grow with their number.
+//! Distances are computed one tile at a time, so memory use besides the rows does not grow with their number. They are
+//! in f64, from rows centred on one point, which changes no distance but reduces cancellation in
+//! `|x|^2 + |y|^2 - 2 x.y`.
 
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, checked_rows};
@@ -14,20 +15,20 @@ use tch::{Kind, Tensor};
 
 const OPERATION: &str = "precision_recall";
 
-/// Rows of a tile of the distance matrix. At pool3's width every large temporary is above the size from which an
-/// allocator gives memory back to the system at once: smaller ones would add up to gigabytes that nobody uses.
+/// Rows per tile of the distance matrix. At pool3's width every large temporary then exceeds the size above which an
+/// allocator returns memory to the system at once; smaller temporaries would add up to gigabytes of unused memory.
 const TILE: i64 = 2048;
 
 /// Shares between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PrecisionRecall {
-    /// Share of generated rows that look like the reference: quality.
+    /// Share of generated rows inside the reference's manifold: quality.
     pub precision: f64,
-    /// Share of reference rows that the generated ones cover: diversity.
+    /// Share of reference rows inside the generated rows' manifold: diversity.
     pub recall: f64,
 }
 
-/// Precision and recall of `generated` against `reference`; the paper takes `neighbours = 3`.
+/// Precision and recall of `generated` against `reference`; the paper uses `neighbours = 3`.
 ///
 /// # Shapes
 /// `generated [n, d]`, `reference [m, d]`, any real kind; `n, m > neighbours`; computed on `generated`'s
@@ -58,7 +59,7 @@ pub fn precision_recall(generated: &Tensor, reference: &Tensor, neighbours: u32)
     Ok(PrecisionRecall { precision: share(&inside_r)?, recall: share(&inside_g)? })
 }
 
-/// Rows `[t, d]` as they were given, and the point they are centred on when they are used.
+/// Rows `[t, d]` as they were passed in, and the point to centre them on. Only tiles in use are centred, to save memory.
 struct Tile {
     rows: Tensor,
     centre: Tensor,
@@ -93,8 +94,8 @@ fn tiles(rows: &Tensor, centre: &Tensor) -> Result<Vec<Tile>> {
     Ok(parts.into_iter().map(|rows| Tile { rows, centre: centre.shallow_clone() }).collect())
 }
 
-/// Squared distance of every row from its k-th nearest other row, `[t]` a tile. Each pair of tiles is taken
-/// once, for the neighbours of both.
+/// Squared distance of every row from its k-th nearest other row, `[t]` per tile. Computes each pair of tiles once,
+/// for the neighbours of both.
 fn squared_radii(tiles: &[Tile], k: i64) -> Result<Vec<Tensor>> {
     let pairs = (0..tiles.len()).flat_map(|i| (i..tiles.len()).map(move |j| (i, j)));
     let jobs = pairs.map(|(i, j)| (i, j, tiles[i].shared(), tiles[j].shared()));
@@ -117,13 +118,13 @@ fn squared_radii(tiles: &[Tile], k: i64) -> Result<Vec<Tensor>> {
     candidates.into_iter().map(radius).collect()
 }
 
-/// The up to `k` least values of each row, ascending.
+/// The `k` smallest values of each row, ascending; all values if a row has fewer.
 fn nearest(squares: &Tensor, k: i64) -> Result<Tensor> {
     let k = k.min(squares.size()[1]);
     squares.f_topk(k, 1, false, true).map(|(values, _)| values).during(OPERATION)
 }
 
-/// Which rows of `a` lie in a ball of `b`, and which of `b` in one of `a`, as truth values.
+/// Whether each row of `a` lies in a ball of `b`, and whether each row of `b` lies in a ball of `a`.
 fn covered(a: &[Tile], radii_a: &[Tensor], b: &[Tile], radii_b: &[Tensor]) -> Result<(Tensor, Tensor)> {
     let pairs = (0..a.len()).flat_map(|i| (0..b.len()).map(move |j| (i, j)));
     let jobs = pairs.map(|(i, j)| {
@@ -146,7 +147,7 @@ fn covered(a: &[Tile], radii_a: &[Tensor], b: &[Tile], radii_b: &[Tensor]) -> Re
     Ok((any(&inside_b)?, any(&inside_a)?))
 }
 
-/// For each tile whether any of its answers is true, one tile after another.
+/// For each row of each tile, whether any of the tile's answers is true; the tiles are concatenated.
 fn any(answers: &[Vec<Tensor>]) -> Result<Tensor> {
     let joined = |answers: &Vec<Tensor>| Tensor::f_stack(answers, 0).and_then(|t| t.f_any_dim(0, false));
     let tiles: std::result::Result<Vec<Tensor>, _> = answers.iter().map(joined).collect();

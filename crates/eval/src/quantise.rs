@@ -1,5 +1,4 @@
-//! From images in `[-1, 1]` to 8 bits: the last step before any feature is taken, as image files would have
-//! done.
+//! Rounds images in `[-1, 1]` to 8 bits before features are computed, as saving them in image files would.
 
 use crate::error::{During, Error, Result};
 use crate::rows::{all_finite, shape_of};
@@ -7,8 +6,8 @@ use fewstep_torch::ScalarOps;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// How a value between two grey levels is rounded. The two differ within rounding of a tie
-/// only, but a number records which.
+/// How a value between two 8-bit levels is rounded. The two rules differ only at ties, up to rounding errors, but a
+/// score records the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -20,15 +19,15 @@ pub enum Quantisation {
 }
 
 impl Quantisation {
-    /// Quantises images. Values outside `[-1, 1]` are clamped. Works in f64 whatever the input's kind, so an
-    /// image's bytes do not depend on the precision in which the sampler handed it over (the references work
-    /// in f32 or f64).
+    /// Quantises images. Values outside `[-1, 1]` are clamped. Computes in f64 for every input kind, so an image's bytes
+    /// do not depend on the sampler's precision (the references compute in f32 or f64).
     ///
-    /// # Shapes `images [B, C, H, W]`, floating point, nominal range `[-1, 1]` -> `[B, C, H, W]` u8 on the
-    /// same device.
+    /// # Shapes
+    ///
+    /// `images [B, C, H, W]`, floating point, nominal range `[-1, 1]` -> `[B, C, H, W]` u8 on the same device.
     ///
     /// # Errors
-    /// When the shape or kind is another, or a value is NaN or infinite (its image is named as the row).
+    /// When the shape or kind is wrong, or a value is NaN or infinite (the error's row is the image).
     pub fn apply(self, images: &Tensor) -> Result<Tensor> {
         const OPERATION: &str = "Quantisation::apply";
         let shape = shape_of(OPERATION, images)?;

@@ -1,5 +1,5 @@
-//! The record of how a number was made: stored beside it as JSON, complete enough to make the number again
-//! and to see whether two numbers may be compared. A reader refuses fields it does not know.
+//! The record of how a score was computed, stored with it as JSON. It is complete enough to compute the score again
+//! and to decide whether two scores may be compared. Unknown fields are an error.
 
 use crate::error::{Error, Result};
 use crate::making::Making;
@@ -9,17 +9,17 @@ use fewstep_files::Digest;
 use fewstep_torch::Compute;
 use serde::{Deserialize, Serialize};
 
-/// A score and everything that it depends on.
+/// A score and everything it depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Metric with its feature space, value, and counts of images.
     pub score: Score,
-    /// What the images were compared with.
+    /// The reference images.
     pub reference: Reference,
-    /// Where the images came from.
+    /// The scored images.
     pub generated: Generated,
-    /// What computed the number.
+    /// The program that computed the score.
     pub program: Program,
 }
 
@@ -29,7 +29,7 @@ pub struct Record {
 pub struct Reference {
     /// Digest of the reference's statistics, or of its features for metrics that need them.
     pub digest: Digest,
-    /// In words: data set, split, processing.
+    /// Description: data set, split, processing.
     pub description: String,
 }
 
@@ -41,49 +41,49 @@ pub enum Generated {
     Model {
         /// Digest of the model's parameters.
         digest: Digest,
-        /// Which of a training run's copies of the weights they are.
+        /// Which copy of a training run's weights the parameters are.
         weights: Weights,
-        /// One seed an image.
+        /// One seed per image.
         seeds: Seeds,
-        /// The sampler in words, with its settings.
+        /// The sampler with its settings.
         sampler: String,
         /// Steps of the sampler.
         sampling_steps: u32,
-        /// Network evaluations an image.
+        /// Network evaluations per image.
         nfe: u32,
         /// Kind in which the network computed.
         kind: Compute,
         /// How samples became 8-bit images.
         quantisation: Quantisation,
-        /// How the model was asked; records of earlier versions do not tell.
+        /// How the images were generated; records of earlier versions do not have it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         making: Option<Box<Making>>,
     },
-    /// Given as 8-bit images.
+    /// Read as 8-bit images.
     Images {
         /// Digest of the images.
         digest: Digest,
-        /// In words: where they are from.
+        /// Description: where they are from.
         description: String,
-        /// Files that were left out because they could not be read, as the user allowed.
+        /// Number of files that could not be read and were skipped, which the user allowed.
         skipped: u64,
     },
 }
 
-/// A copy of the weights.
+/// A copy of a training run's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Weights {
-    /// As the optimizer left them.
+    /// The weights that the optimizer updates.
     Online,
     /// Exponential moving average over optimizer steps.
     Ema {
-        /// Decay a step, mu.
+        /// Decay per step, mu.
         decay: f64,
         /// Whether the rate is `(1 - mu) / (1 - mu^i)` at step i instead of `1 - mu`.
         bias_corrected: bool,
     },
-    /// Read from a file that does not say.
+    /// Read from a file that does not record it.
     Unknown,
 }
 
@@ -93,7 +93,7 @@ pub enum Weights {
 pub struct Seeds {
     /// Seed of the first image.
     pub first: u64,
-    /// How many.
+    /// Number of seeds.
     pub count: u64,
 }
 
@@ -101,9 +101,9 @@ pub struct Seeds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
-    /// Version, with the commit where known.
+    /// Version, with the commit if known.
     pub version: String,
-    /// Device in words.
+    /// Description of the device.
     pub device: String,
 }
 

@@ -1,8 +1,8 @@
-//! Reference statistics on disk: mean and covariance of a data set's features, with what they are of.
+//! Reference statistics on disk: mean and covariance of a data set's features, with a record of their origin.
 //!
-//! The file is an npz archive with `mu [d]` and `sigma [d, d]` in f64, which pytorch-fid and EDM read, and a
-//! third array, `fewstep`, whose bytes are the record as JSON. What those programs write has no record: nothing
-//! in it tells one protocol from another, so [`ReferenceStats::import`] takes the user's word, and says so.
+//! The file is an npz archive with `mu [d]` and `sigma [d, d]` in f64, which pytorch-fid and EDM read, and a third
+//! array, `fewstep`, with the record as JSON. Files written by those programs have no record, not even of the
+//! protocol, so [`ReferenceStats::import`] takes the user's [`Claim`] and marks it as stated.
 
 use crate::error::{Error, Result};
 use crate::features::{FeatureSpace, same_space};
@@ -20,14 +20,14 @@ use std::path::Path;
 const RECORD: &str = "fewstep";
 const WHAT: &str = "reference statistics";
 
-/// Mean and covariance of a reference's features, their space, and how many images they are of.
+/// Mean and covariance of a reference's features, with their space and number of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceStats {
     gaussian: Gaussian,
     record: StatsRecord,
 }
 
-/// What stands beside the numbers.
+/// The record in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StatsRecord {
@@ -38,22 +38,22 @@ struct StatsRecord {
     digest: Digest,
 }
 
-/// What a user says of statistics that were made elsewhere.
+/// What the user states about statistics computed by another program.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// The feature space, with weights and protocol.
     pub space: FeatureSpace,
     /// Number of images, if known.
     pub count: Option<u64>,
-    /// In words: data set, split, processing, who made it.
+    /// Description: data set, split, processing, who computed it.
     pub description: String,
 }
 
 impl ReferenceStats {
-    /// Statistics of images that went through [`ImageMoments`], all of them counted.
+    /// Statistics of the images in [`ImageMoments`].
     ///
     /// # Errors
-    /// When there are fewer than two, or the description is empty.
+    /// When there are fewer than two images, or the description is empty.
     pub fn of(images: &ImageMoments, description: &str) -> Result<Self> {
         let gaussian = images.moments().gaussian()?;
         let record = StatsRecord {
@@ -69,8 +69,8 @@ impl ReferenceStats {
     /// Reads a file that this crate wrote.
     ///
     /// # Errors
-    /// When the file cannot be read, is not such a file (one of another program's is told so), or its numbers
-    /// are not those that its record is about.
+    /// When the file cannot be read, was not written by this crate (the message says so), or its numbers do not match
+    /// the digest in its record.
     pub fn open(path: &Path) -> Result<Self> {
         const OPERATION: &str = "ReferenceStats::open";
         let file = read(path)?;
@@ -85,10 +85,10 @@ impl ReferenceStats {
         Self { gaussian: gaussian(path, &file)?, record }.checked(OPERATION)
     }
 
-    /// Reads `mu` and `sigma` of any npz file; the rest is what the user says.
+    /// Reads `mu` and `sigma` from any npz file; the record is the user's claim.
     ///
     /// # Errors
-    /// When the file cannot be read, has no such arrays, or they are no Gaussian of the claimed space's width.
+    /// When the file cannot be read, has no such arrays, or they are not a Gaussian of the claimed space's width.
     pub fn import(path: &Path, claim: Claim) -> Result<Self> {
         const OPERATION: &str = "ReferenceStats::import";
         let gaussian = gaussian(path, &read(path)?)?;
@@ -102,10 +102,10 @@ impl ReferenceStats {
         Self { gaussian, record }.checked(OPERATION)
     }
 
-    /// Writes the file, whole or not at all. The same statistics give the same bytes.
+    /// Writes the file atomically. The same statistics give the same bytes.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         const OPERATION: &str = "ReferenceStats::save";
         let d = self.gaussian.width();
@@ -138,7 +138,7 @@ impl ReferenceStats {
         &self.record.space
     }
 
-    /// What stands beside the numbers, as JSON, indented: space, count, description, digest.
+    /// The record as indented JSON: space, count, description, digest.
     ///
     /// # Errors
     /// Never in practice.
@@ -147,40 +147,40 @@ impl ReferenceStats {
         serde_json::to_string_pretty(&self.record).map_err(|source| Error::Json { operation, source })
     }
 
-    /// What it is of, in words.
+    /// Description of the reference.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.record.description
     }
 
-    /// Images behind it, and how that is known.
+    /// Number of images, and how it is known.
     #[must_use]
     pub fn count(&self) -> ReferenceCount {
         self.record.count
     }
 
-    /// Images that were grey and had their channel replicated.
+    /// Number of grey images whose channel was replicated.
     #[must_use]
     pub fn n_grey(&self) -> u64 {
         self.record.n_grey
     }
 
-    /// SHA-256 of mean and covariance: the same in whatever file they come.
+    /// SHA-256 of mean and covariance, which does not depend on the file.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.record.digest
     }
 
-    /// What a record says of the reference.
+    /// The entry of a score's record for this reference.
     #[must_use]
     pub fn reference(&self) -> Reference {
         Reference { digest: self.record.digest.clone(), description: self.record.description.clone() }
     }
 
-    /// Passes when the statistics are of this space.
+    /// Checks that the statistics are in this feature space.
     ///
     /// # Errors
-    /// When they are of other weights or of another protocol.
+    /// When the feature space differs, for example in its weights or protocol.
     pub fn require_space(&self, operation: &'static str, space: &FeatureSpace) -> Result<()> {
         same_space(operation, space, &self.record.space)
     }
@@ -248,8 +248,7 @@ impl ImageMoments {
     /// Frechet distance of these (generated) images from a stored reference.
     ///
     /// # Errors
-    /// When the reference is of another space (other weights, or another protocol), or there are fewer than two
-    /// images.
+    /// When the reference has another feature space, or there are fewer than two images.
     pub fn frechet_against(&self, reference: &ReferenceStats) -> Result<Score> {
         reference.require_space("ImageMoments::frechet_against", self.space())?;
         let value = frechet_distance(&self.moments().gaussian()?, reference.gaussian())?;

@@ -1,13 +1,13 @@
-//! How far a Frechet distance is to be trusted, from the generated rows alone.
+//! Variance and bias of a Frechet distance, estimated from the generated rows.
 //!
-//! [`frechet_interval`] is a bootstrap (Efron 1979): the rows are drawn again with replacement, the distance is
-//! taken of every draw. A draw repeats rows, so its distance is larger on average, by about the bias that the
-//! distance has already; the interval is moved back by that, and says how the value would scatter over other
-//! samples of the same size.
+//! [`frechet_interval`] is a bootstrap (Efron 1979): it draws the rows again with replacement and computes the distance
+//! of every draw. A draw repeats rows, so its distance is larger on average, by about the bias that the distance
+//! already has; the interval is shifted back by this amount. It shows how the value would vary over other samples of
+//! the same size.
 //!
-//! [`frechet_infinity`] removes the bias itself (Chong and Forsyth 2020, arXiv 1911.07023): it falls as 1/N, so
-//! distances at several sizes N are fitted by a line in 1/N, whose intercept is the distance at infinity. The
-//! reference is taken as it is in both.
+//! [`frechet_infinity`] removes the bias (Chong and Forsyth 2020, arXiv 1911.07023): the bias falls as 1/N, so a line
+//! in 1/N is fitted to distances at several sizes N, and its intercept is the distance at infinity. Both keep the
+//! reference fixed.
 
 use crate::error::{During, Error, Result};
 use crate::frechet::frechet_distance;
@@ -19,17 +19,17 @@ use fewstep_random::{Key, Stream};
 use std::num::NonZero;
 use tch::{Device, Tensor};
 
-/// Rows that are gathered and summed at once.
+/// Rows gathered and summed at a time.
 const CHUNK: usize = 4096;
 
 /// Settings of [`frechet_interval`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bootstrap {
-    /// Draws.
+    /// Number of draws.
     pub resamples: u32,
-    /// Share of draws inside the interval.
+    /// Share of draws inside the interval, in (0, 1).
     pub level: f64,
-    /// Draw `i` is a function of the seed and `i`.
+    /// Seed of the draws; draw `i` is a function of the seed and `i`.
     pub seed: u64,
 }
 
@@ -39,29 +39,29 @@ impl Default for Bootstrap {
     }
 }
 
-/// A value and how it scatters.
+/// A distance with its bootstrap interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// The distance of the rows themselves.
+    /// Distance of the rows themselves.
     pub value: f64,
-    /// Lower end.
+    /// Lower end of the interval.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high: f64,
     /// Standard deviation over the draws.
     pub deviation: f64,
-    /// Mean over the draws, less the value: an estimate of the value's own bias.
+    /// Mean over the draws minus `value`: an estimate of the bias of `value`.
     pub bias: f64,
 }
 
 /// Settings of [`frechet_infinity`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extrapolation {
-    /// Sizes, evenly spaced up to all rows.
+    /// Number of sizes, evenly spaced up to all rows.
     pub points: u32,
     /// The smallest size.
     pub smallest: u64,
-    /// The subset at point `i` is a function of the seed and `i`.
+    /// Seed of the subsets; the subset at point `i` is a function of the seed and `i`.
     pub seed: u64,
 }
 
@@ -72,12 +72,12 @@ impl Default for Extrapolation {
     }
 }
 
-/// A line through distances over 1/N.
+/// A line fitted to distances as a function of 1/N.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// The distance at infinity.
+    /// Distance at infinity.
     pub intercept: f64,
-    /// What a distance at size N has too much, times N.
+    /// Slope: a distance at size N has the bias `slope / N`.
     pub slope: f64,
     /// Root mean square distance of the points from the line.
     pub residual: f64,
@@ -85,8 +85,7 @@ pub struct Line {
     pub points: Vec<(u64, f64)>,
 }
 
-/// Distance of rows from a reference, with its bootstrap interval: quantiles of the draws, moved by the draws'
-/// mean bias.
+/// Distance of rows from a reference, with its bootstrap interval: quantiles of the draws minus their mean bias.
 ///
 /// # Shapes
 /// `rows [n, d]`, any real kind, `n >= 2`; `reference` of width d.
@@ -161,7 +160,7 @@ fn finite_rows(operation: &'static str, rows: &Tensor, reference: &Gaussian) -> 
     Ok(rows)
 }
 
-/// Distance of the chosen rows, which are gathered a chunk at a time.
+/// Distance of the chosen rows, which are gathered in chunks to bound memory.
 fn distance_of(rows: &Tensor, chosen: &[i64], reference: &Gaussian) -> Result<f64> {
     let mut moments = Moments::new(reference.width(), Device::Cpu)?;
     for chunk in chosen.chunks(CHUNK) {
@@ -172,7 +171,7 @@ fn distance_of(rows: &Tensor, chosen: &[i64], reference: &Gaussian) -> Result<f6
     frechet_distance(&moments.gaussian()?, reference)
 }
 
-/// Between the two nearest of sorted values.
+/// A quantile of sorted values, interpolated between the two nearest.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
@@ -180,7 +179,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (place - place.floor())
 }
 
-/// Least squares in 1/N.
+/// Least-squares fit of distances by a line in 1/N.
 fn fitted_line(points: Vec<(u64, f64)>) -> Line {
     let n = points.len() as f64;
     let xs: Vec<f64> = points.iter().map(|(size, _)| 1.0 / *size as f64).collect();

@@ -1,17 +1,17 @@
-//! Feature rows: what every statistic here takes. `[n, d]`, one sample a row, finite, computed on in f64.
+//! Feature rows, the input of every statistic in this crate: `[n, d]`, one sample per row, finite, converted to f64.
 
 use crate::error::{During, Error, Result};
 use tch::{Device, Kind, Tensor};
 
-/// Rows that are looked at together.
+/// Rows checked at a time.
 const CHUNK: i64 = 4096;
 
-/// The rows in f64 on `device`, cut off from any gradient graph.
+/// The rows in f64 on `device`, detached from any gradient graph.
 ///
-/// `first_row` is the number of rows that came before, so that an error can name a row of the whole stream.
+/// `first_row` is the number of earlier rows of the stream, so that an error can name a row of the whole stream.
 ///
 /// # Shapes
-/// `rows [n, d]`, any real kind -> `[n, d]` f64; `d` must equal `width` when given.
+/// `rows [n, d]`, any real kind -> `[n, d]` f64; `d` must equal `width` if that is given.
 ///
 /// # Errors
 /// Wrong rank or width, complex values, non-finite values (first row and column named), failures of libtorch.
@@ -28,10 +28,10 @@ pub(crate) fn rows_f64(
     Ok(rows)
 }
 
-/// The rows as they are, cut off from any gradient graph.
+/// The rows unconverted, detached from any gradient graph.
 ///
 /// # Shapes
-/// `rows [n, d]`, any real kind; `d` above 0, and `width` when that is given.
+/// `rows [n, d]`, any real kind; `d` must be above 0, and equal `width` if that is given.
 ///
 /// # Errors
 /// Wrong rank or width, complex values.
@@ -54,13 +54,15 @@ pub(crate) fn shape_of(operation: &'static str, tensor: &Tensor) -> Result<Vec<i
     Err(Error::Input { operation, expected: "a tensor".to_owned(), got: "an undefined tensor".to_owned() })
 }
 
+/// Checks that all values are finite.
+///
 /// # Shapes
 /// `rows [n, d]`, floating point.
 ///
 /// # Errors
 /// When a value is NaN or infinite.
 pub(crate) fn all_finite(operation: &'static str, rows: &Tensor, first_row: u64) -> Result<()> {
-    // In chunks, so that half a gigabyte of rows is not copied to be looked at.
+    // In chunks, so that checking half a gigabyte of rows does not allocate as much.
     for chunk in rows.f_split(CHUNK, 0).during(operation)? {
         let finite = chunk.f_isfinite().and_then(|t| t.f_all()).and_then(|t| t.f_int64_value(&[]));
         if finite.during(operation)? == 0 {

@@ -1,11 +1,11 @@
-//! A number with its metric, what it was taken over and how.
+//! A score: a number with its metric, the counts of images, and how it was estimated.
 
 use crate::error::{Error, Result};
 use crate::features::FeatureSpace;
 use crate::metric::{Metric, Statistic};
 use serde::{Deserialize, Serialize};
 
-/// How a number was taken from the rows.
+/// How a number was estimated from the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -14,18 +14,18 @@ pub enum Estimate {
     Whole,
     /// The mean over random subsets of both sides.
     Subsets {
-        /// How many.
+        /// Number of subsets.
         count: u32,
-        /// Images of each, from either side.
+        /// Images per subset, from each side.
         size: u64,
         /// Seed of the draws.
         seed: u64,
-        /// Standard deviation of one subset's value.
+        /// Standard deviation over the subsets.
         deviation: f64,
     },
-    /// The statistic of all rows, with an interval from draws with replacement of the generated ones.
+    /// The statistic of all rows, with an interval from draws of the generated rows with replacement.
     Bootstrap {
-        /// Draws.
+        /// Number of draws.
         resamples: u32,
         /// Seed of the draws.
         seed: u64,
@@ -38,9 +38,9 @@ pub enum Estimate {
         /// Standard deviation over the draws.
         deviation: f64,
     },
-    /// The intercept of a line in 1/N through values at several sizes N.
+    /// The intercept of a line in 1/N fitted to values at several sizes N.
     Extrapolated {
-        /// Sizes.
+        /// Number of sizes.
         points: u32,
         /// The smallest size; the largest is all images.
         smallest: u64,
@@ -53,8 +53,8 @@ pub enum Estimate {
     },
 }
 
-/// A finite number, its metric, and how many images it was taken over. Made by [`crate::ImageMoments`] and
-/// [`crate::ImageFeatures`], or read back.
+/// A finite number with its metric and the counts of images. Made only by [`crate::ImageMoments`] and
+/// [`crate::ImageFeatures`], or read from a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Score(Stored);
@@ -70,15 +70,15 @@ struct Stored {
     n_grey: u64,
 }
 
-/// How many images a reference is of, and how that is known.
+/// The number of reference images, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferenceCount {
-    /// This program took the reference from the images, and counted every one.
+    /// This program computed the reference from the images and counted them.
     Measured(u64),
-    /// The reference was made elsewhere, and the user said of how many images it is.
+    /// Another program computed the reference, and the user stated the number.
     Stated(u64),
-    /// The reference was made elsewhere, and nobody said.
+    /// Another program computed the reference, and the number is not known.
     Unknown,
 }
 
@@ -117,7 +117,7 @@ impl Score {
         Ok(Self(stored))
     }
 
-    /// What was measured.
+    /// The metric.
     #[must_use]
     pub fn metric(&self) -> &Metric {
         &self.0.metric
@@ -129,25 +129,25 @@ impl Score {
         self.0.value
     }
 
-    /// How it was taken.
+    /// How the number was estimated.
     #[must_use]
     pub fn estimate(&self) -> &Estimate {
         &self.0.estimate
     }
 
-    /// Generated images behind it.
+    /// Number of generated images.
     #[must_use]
     pub fn n_generated(&self) -> u64 {
         self.0.n_generated
     }
 
-    /// Reference images behind it.
+    /// Number of reference images.
     #[must_use]
     pub fn n_reference(&self) -> ReferenceCount {
         self.0.n_reference
     }
 
-    /// Generated images that were grey and had their channel replicated.
+    /// Number of generated images that were grey and had their channel replicated.
     #[must_use]
     pub fn n_grey(&self) -> u64 {
         self.0.n_grey
@@ -162,7 +162,7 @@ pub(crate) struct Images {
 }
 
 impl Stored {
-    /// What contradicts itself, if anything does.
+    /// Checks that the fields do not contradict each other; the error says which do.
     fn check(&self) -> std::result::Result<(), String> {
         let estimate = &self.estimate;
         let fits = match self.metric.statistic() {

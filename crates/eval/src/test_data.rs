@@ -1,4 +1,4 @@
-//! Feature rows for tests: keyed normals, no global state.
+//! Feature rows for tests, drawn from seeds.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,12 +1,13 @@
-//! Work in pieces: spread over the current rayon pool when libtorch itself runs on one thread, and otherwise
-//! one piece after another, each on all of libtorch's threads.
+//! Runs independent jobs: in parallel on the current rayon pool if libtorch uses one thread, otherwise one after
+//! another, each on all of libtorch's threads. Results are in the order of the jobs, so that sums over them do not
+//! depend on the number of threads.
 
 use crate::error::{Error, Result};
 
-/// Pieces that are alive at once, for work that holds several large matrices.
+/// Jobs at a time, for jobs that each hold several large matrices.
 pub(crate) const LARGE: usize = 8;
 
-/// The results of `run` for every job in the jobs' order, without gradients, at most `at_once` jobs at a time.
+/// The results of `run` for all jobs, of which at most `at_once` run at a time.
 pub(crate) fn in_order<J: Send, T: Send>(
     jobs: impl IntoIterator<Item = J>,
     at_once: usize,

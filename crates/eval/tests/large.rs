@@ -1,4 +1,4 @@
-//! What takes half a minute: precision and recall at the size people publish, in bounded memory.
+//! Precision and recall at the size of published results, in bounded memory. Takes half a minute.
 #![allow(clippy::unwrap_used)]
 
 use fewstep_eval::precision_recall;
@@ -13,7 +13,7 @@ fn rows(seed: u64) -> Tensor {
     Tensor::from_slice(&values).view([N as i64, WIDTH as i64])
 }
 
-/// The most memory that the process has had, in bytes.
+/// Peak memory of the process, in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -27,8 +27,8 @@ fn ten_thousand_by_ten_thousand_fit_in_two_gigabytes() {
     let (generated, reference) = (rows(1), rows(2));
     let before = peak();
     let found = precision_recall(&generated, &reference, 3).unwrap();
-    // In 2048 dimensions a ball around a normal point that holds three others holds hardly more: shares are
-    // above 0 and below 1, and alike.
+    // In 2048 dimensions, a ball around a normal point that reaches to its third neighbour holds hardly any more points.
+    // Both shares are above 0 and below 1, and about equal.
     assert!(found.precision > 0.0 && found.precision < 1.0, "{found:?}");
     assert!((found.precision - found.recall).abs() < 0.1, "{found:?}");
     println!("{found:?}, {before} bytes before, {} at most", peak());

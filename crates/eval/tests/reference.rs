@@ -1,5 +1,5 @@
-//! What must hold of a real reference, on the 50,000 feature rows of CIFAR-10 that `fewstep reference --dataset cifar10
-//! --rows` leaves in the cache.
+//! Properties of a real reference, tested on the 50,000 feature rows of CIFAR-10 that `fewstep reference --dataset
+//! cifar10 --rows` writes to the cache.
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 use fewstep_eval::{ImageFeatures, Moments, ReferenceStats, frechet_distance};
@@ -43,7 +43,7 @@ fn training_images_against_themselves_are_at_zero_and_halves_merge() {
 
     let rows = features.rows().unwrap();
     let whole = moments(&rows).gaussian().unwrap();
-    // Halves that no batch boundary separates.
+    // The boundary between the halves is not a boundary of batches.
     let mut merged = moments(&rows.narrow(0, 0, 24_999));
     merged.merge(&moments(&rows.narrow(0, 24_999, 25_001))).unwrap();
     let merged = merged.gaussian().unwrap();

@@ -1,4 +1,4 @@
-//! The folder that downloads are kept in, one a user, shared by checkouts.
+//! The folder for downloads: one per user, shared by all checkouts.
 
 use std::{env, ffi::OsString, path::PathBuf};
 
@@ -9,10 +9,15 @@ pub fn cache_folder() -> Option<PathBuf> {
     from_variables(set("FEWSTEP_CACHE"), set("XDG_CACHE_HOME"), set("HOME"))
 }
 
-fn from_variables(own: Option<OsString>, xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    // The XDG specification wants relative values ignored.
+fn from_variables(
+    fewstep: Option<OsString>,
+    xdg: Option<OsString>,
+    home: Option<OsString>,
+) -> Option<PathBuf> {
+    // The XDG specification requires that relative values are ignored.
     let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute()).map(|path| path.join("fewstep"));
-    own.map(PathBuf::from).or(xdg).or_else(|| home.map(|home| PathBuf::from(home).join(".cache/fewstep")))
+    let default = || home.map(|home| PathBuf::from(home).join(".cache/fewstep"));
+    fewstep.map(PathBuf::from).or(xdg).or_else(default)
 }
 
 #[cfg(test)]
@@ -21,8 +26,8 @@ mod tests {
 
     #[test]
     fn the_first_that_is_set_is_taken() {
-        let folder = |own: Option<&str>, xdg: Option<&str>, home: Option<&str>| {
-            from_variables(own.map(Into::into), xdg.map(Into::into), home.map(Into::into))
+        let folder = |fewstep: Option<&str>, xdg: Option<&str>, home: Option<&str>| {
+            from_variables(fewstep.map(Into::into), xdg.map(Into::into), home.map(Into::into))
         };
         assert_eq!(folder(Some("here"), Some("/x"), Some("/h")), Some("here".into()));
         assert_eq!(folder(None, Some("/x"), Some("/h")), Some("/x/fewstep".into()));

@@ -1,15 +1,16 @@
-//! A bound on the memory that a file may take.
+//! A bound on the memory that reading a file may take.
 //!
-//! One byte of a pickle or of msgpack can be a value, which takes far more than a byte. Pickles also share: a few bytes
-//! can name one tensor a thousand times, or a list of lists of lists of one list. Each is legal and the sum is not, so
-//! whatever is built out of a file is paid for here before it is allocated.
+//! One byte of a pickle or of msgpack can be a value, which takes far more than a byte in memory. Pickles also share
+//! values: a few bytes can refer to one tensor a thousand times, or to a list of lists of lists of one list. Each of these
+//! is legal, so only their sum can be bounded: a reader spends from the allowance before it allocates.
 
 use crate::error::{Error, Format, Result};
 
-/// Arrays are once the file, or twice if weights are tied. What stands around an array takes up to six times what the
-/// file spells it with, so only a model of nothing but tensors of a few numbers each comes near this.
+/// The allowance as a multiple of the file's size. The elements of all arrays take once the file's size, or twice if
+/// weights are tied. The name, shape and other structure of an array take up to six times their bytes in the file, so only
+/// models of many tiny tensors come near this limit.
 const TIMES: u64 = 6;
-/// Small files may have more structure than content: so much is room for some fifty thousand values.
+/// Extra allowance for small files, which may have more structure than content: enough for about fifty thousand values.
 const FLOOR: u64 = 2 << 20;
 
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct Allowance {
     format: Format,
     limit: u64,
     left: u64,
-    /// Whether the limit comes from the file's size, or was set.
+    /// Whether the limit comes from the file's size; otherwise the caller set it.
     is_of_size: bool,
 }
 
@@ -28,12 +29,12 @@ impl Allowance {
         Self { format, limit, left: limit, is_of_size: true }
     }
 
-    /// An allowance of so many bytes, whatever the file.
+    /// An allowance of `limit` bytes, whatever the file's size.
     pub(crate) fn set(format: Format, limit: u64) -> Self {
         Self { format, limit, left: limit, is_of_size: false }
     }
 
-    /// Pays for `bytes`, before they are allocated.
+    /// Spends `bytes`. Call it before allocating them.
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<()> {
         let (format, limit) = (self.format, self.limit);
         self.left = self.left.checked_sub(bytes).ok_or_else(|| {
@@ -46,12 +47,12 @@ impl Allowance {
         Ok(())
     }
 
-    /// Pays for `n` values of a type.
+    /// Spends the size of `n` values of type `T`.
     pub(crate) fn spend_on<T>(&mut self, n: usize) -> Result<()> {
         self.spend((n as u64).saturating_mul(size_of::<T>() as u64))
     }
 
-    /// Gives back what `build` spends: all that it makes is gone when it returns.
+    /// Runs `build` and restores what it spent. Use it if everything that `build` allocates is freed when it returns.
     pub(crate) fn lend<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let left = self.left;
         let built = build(self);
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_spent_is_gone_and_what_is_lent_comes_back() {
+    fn spending_lasts_and_lending_is_restored() {
         let mut allowance = Allowance::new(Format::Npz, 100);
         let limit = FLOOR + 600;
         allowance.spend(limit - 16).unwrap();

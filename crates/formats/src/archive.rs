@@ -1,14 +1,14 @@
-//! zip archives: the `zip` crate reads the directory, and what it claims is checked here before anything is unpacked.
+//! zip archives: the `zip` crate reads the directory, and this module checks the directory's claims before it unpacks
+//! anything.
 //!
-//! The crate reserves no more than the file has room for, and its consistency check finds entries that share bytes or
-//! names, and local headers that say something else than the directory. It would still accept archives behind or before
-//! other data, which other readers take for other archives; those are refused. Stored entries are slices of the file, and
-//! deflated ones are unpacked no further than they claim, if that is possible at all and within the limit of whoever reads
-//! them.
+//! The crate allocates no more than the file has room for. Its consistency check finds entries that share bytes or names,
+//! and local headers that differ from the directory. It accepts archives with other data before or after them, which other
+//! readers may interpret differently; this module refuses those. Stored entries are slices of the file. Deflated entries
+//! are unpacked to at most the size they claim, if deflate can reach that size and the caller's limit allows it.
 //!
-//! Two doors, for two promises: a model ([`Archive::open`]) may unpack to a multiple of its size, and each of its entries
-//! must be one that is read. Of a collection ([`Archive::directory`]) each entry is bounded when it is read, and one that is
-//! packed in another way harms only itself.
+//! There are two ways to open an archive. A model ([`Archive::open`]) may unpack to a multiple of its size, and all its
+//! entries must be stored or deflated. In a collection ([`Archive::directory`]) each entry is bounded when it is read, and an
+//! entry with another compression is an error only for itself.
 
 use std::{borrow::Cow, io, ops::Range};
 
@@ -16,37 +16,37 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use zip::{CompressionMethod, ZipArchive, result::ZipResult};
 
 use crate::{
-    error::{Error, Format, Result, shown, shown_name},
+    error::{Error, Format, Result, escaped, escaped_name},
     gzip::MAX_RATIO,
 };
 
-/// Small archives of zeros are packed a thousand to one; so much may be unpacked from any model.
+/// Any model may unpack to this many bytes: small archives of zeros are packed a thousand to one.
 const UNPACKED_FLOOR: u64 = 4 << 20;
-/// And so many times its own size from a larger one.
+/// A larger model may unpack to this multiple of its size.
 const UNPACKED_TIMES: u64 = 8;
 
-/// Whether the bytes begin as an archive with entries does.
+/// Whether the bytes begin like an archive with entries.
 pub(crate) fn is_archive(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04")
 }
 
-/// An archive whose directory has been checked: its entries lie in the file, apart from each other.
+/// An archive whose directory has been checked: all entries are inside the file and do not overlap.
 pub(crate) struct Archive<'a> {
     format: Format,
     bytes: &'a [u8],
-    /// Sorted by name. Two of one name are possible only of those that are not in UTF-8.
+    /// Sorted by name. Only names that are not UTF-8 can occur twice.
     entries: Vec<(String, Entry)>,
-    /// Bytes of all entries, unpacked.
+    /// Claimed size of all entries, unpacked.
     pub(crate) unpacked_len: u64,
 }
 
-/// What the directory says of an entry.
+/// An entry, as described by the directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     packing: Packing,
-    /// Where it lies in the file.
+    /// Position of the packed bytes in the file.
     packed: Range<usize>,
-    /// A claim still, if the entry is deflated.
+    /// Size of the contents; for a deflated entry only a claim.
     unpacked_len: u64,
     crc: u32,
 }
@@ -55,12 +55,12 @@ pub(crate) struct Entry {
 enum Packing {
     Stored,
     Deflated,
-    /// In words: not one that is read.
+    /// Encryption or a compression that is not supported, for messages.
     Other(String),
 }
 
 impl<'a> Archive<'a> {
-    /// The archive of a model.
+    /// Opens the archive of a model.
     pub(crate) fn open(format: Format, bytes: &'a [u8]) -> Result<Self> {
         let archive = Self::directory(format, bytes)?;
         for (name, entry) in &archive.entries {
@@ -73,7 +73,7 @@ impl<'a> Archive<'a> {
         Ok(archive)
     }
 
-    /// A collection of files, each of which is bounded when it is read.
+    /// Opens a collection of files, each of which is bounded when it is read.
     pub(crate) fn directory(format: Format, bytes: &'a [u8]) -> Result<Self> {
         let mut zip = directory(bytes).map_err(|error| damaged(format, error.to_string()))?;
         if zip.offset() != 0 || !ends_with_directory(bytes, zip.comment()) {
@@ -94,7 +94,7 @@ impl<'a> Archive<'a> {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The entries, sorted by name; each lies in the bytes that the archive was opened on.
+    /// The entries, sorted by name. Their positions refer to the bytes that the archive was opened on.
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Entry)> {
         self.entries.into_iter()
     }
@@ -104,8 +104,8 @@ impl<'a> Archive<'a> {
         self.entries.get(at).map(|(_, entry)| entry)
     }
 
-    /// The contents of an entry, checked against its checksum; nothing if there is no such entry. All of a model's have
-    /// been counted when it was opened.
+    /// The contents of an entry, checked against its checksum; `None` if there is no such entry. The size of a model's
+    /// entries was bounded when it was opened.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>> {
         self.entry(name).map(|entry| entry.read(self.format, name, self.bytes, u64::MAX)).transpose()
     }
@@ -121,12 +121,13 @@ impl Packing {
 }
 
 impl Entry {
-    /// Bytes of the contents, which are a claim if they are packed.
+    /// Bytes of the contents; for a deflated entry only a claim.
     pub(crate) fn unpacked_len(&self) -> u64 {
         self.unpacked_len
     }
 
-    /// The contents, checked against the checksum. `file` is the archive's bytes; what is packed may unpack to `most`.
+    /// The contents, checked against the checksum. `file` is the archive's bytes; a deflated entry may unpack to `most`
+    /// bytes.
     pub(crate) fn read<'a>(
         &self,
         format: Format,
@@ -138,7 +139,7 @@ impl Entry {
         let contents = match self.packing {
             Packing::Stored => Cow::Borrowed(packed),
             _ if self.unpacked_len > most => {
-                let (part, needed) = (format!("`{}`", shown_name(name)), self.unpacked_len);
+                let (part, needed) = (format!("`{}`", escaped_name(name)), self.unpacked_len);
                 return Err(Error::OverLimit { format, part, needed, limit: most });
             }
             _ => Cow::Owned(self.inflate(format, name, packed)?),
@@ -152,7 +153,7 @@ impl Entry {
         Ok(contents)
     }
 
-    /// The first `most` bytes of the contents, or all; the checksum is of the whole and not looked at.
+    /// The first `most` bytes of the contents. The checksum covers the whole contents, so it is not checked.
     pub(crate) fn beginning<'a>(
         &self,
         format: Format,
@@ -170,13 +171,14 @@ impl Entry {
         Ok(Cow::Owned(out))
     }
 
-    /// The contents without a look at the checksum, if they can be had without unpacking: for who needs their beginning.
+    /// The contents of a stored entry, without checking the checksum; `None` if the entry is packed. For callers that need
+    /// only the beginning.
     pub(crate) fn stored<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<Option<&'a [u8]>> {
         let packed = self.packed(format, name, file)?;
         Ok(matches!(self.packing, Packing::Stored).then_some(packed))
     }
 
-    /// The file may be another than it was: a mapped one, changed by somebody.
+    /// The packed bytes. A mapped file may have changed since it was opened, so the range is checked again.
     fn packed<'a>(&self, format: Format, name: &str, file: &'a [u8]) -> Result<&'a [u8]> {
         self.packing.check(format, name)?;
         file.get(self.packed.clone())
@@ -209,7 +211,7 @@ fn directory(bytes: &[u8]) -> ZipResult<Directory<'_>> {
     Ok(zip)
 }
 
-/// Whether the directory's end record and the comment in it are the last bytes.
+/// Whether the directory's end record with its comment is the end of the file.
 fn ends_with_directory(bytes: &[u8], comment: &[u8]) -> bool {
     const END_LEN: usize = 22;
     let record = bytes.strip_suffix(comment).and_then(|bytes| bytes.last_chunk::<END_LEN>());
@@ -223,7 +225,7 @@ fn entry<'a>(format: Format, file_len: usize, zip: &mut Directory<'a>, i: usize)
         Err(_) if format == Format::ImageZip => {
             Cow::Owned(foreign(file.name_raw(), file.name().ok().as_deref()))
         }
-        Err(_) => return Err(damaged(format, shown(file.name_raw()))),
+        Err(_) => return Err(damaged(format, escaped(file.name_raw()))),
     };
     let (packed_len, unpacked_len) = (file.compressed_size(), file.size());
     let start = file.data_start().unwrap_or(u64::MAX);
@@ -231,7 +233,7 @@ fn entry<'a>(format: Format, file_len: usize, zip: &mut Directory<'a>, i: usize)
     let packed = span().filter(|span| span.end <= file_len).ok_or_else(|| Error::PastEnd {
         format,
         offset: start,
-        what: format!("entry `{}`", shown_name(&name)),
+        what: format!("entry `{}`", escaped_name(&name)),
         claimed: packed_len,
         left: (file_len as u64).saturating_sub(start),
     })?;
@@ -248,8 +250,8 @@ fn entry<'a>(format: Format, file_len: usize, zip: &mut Directory<'a>, i: usize)
     Ok((name.into_owned(), Entry { packing, packed, unpacked_len, crc: file.crc32() }))
 }
 
-/// A name that is not in UTF-8. Archives are in code page 437 unless they say otherwise, and are unpacked so; one that says
-/// UTF-8 and is not so has its bytes shown. Either way other bytes are another name.
+/// A name that is not UTF-8. Names are in code page 437 unless the archive declares UTF-8. A name that is declared as UTF-8
+/// but is not gets its bytes escaped. Different bytes give different names in both cases.
 fn foreign(raw: &[u8], by_code_page: Option<&str>) -> String {
     match by_code_page {
         Some(name) if !name.contains(char::REPLACEMENT_CHARACTER) => name.to_owned(),
@@ -261,7 +263,7 @@ fn damaged(format: Format, got: String) -> Error {
     wrong(format, "(the archive)", "a zip archive and nothing else", got)
 }
 
-/// An error about an entry.
+/// The error for an entry.
 pub(crate) fn wrong(format: Format, entry: &str, expected: &str, got: impl Into<String>) -> Error {
-    Error::Part { format, part: shown_name(entry), expected: expected.to_owned(), got: got.into() }
+    Error::Part { format, part: escaped_name(entry), expected: expected.to_owned(), got: got.into() }
 }

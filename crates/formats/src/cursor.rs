@@ -1,4 +1,4 @@
-//! A place in a stream of bytes, from which no more is taken than is there.
+//! A position in a stream of bytes, with bounds-checked reads.
 
 use crate::error::{Error, Format, Result};
 
@@ -7,7 +7,7 @@ pub(crate) struct Cursor<'a> {
     pub(crate) format: Format,
     bytes: &'a [u8],
     pos: usize,
-    /// Position of `bytes` in the stream that error messages count in.
+    /// Offset of `bytes` in the whole stream, for error messages.
     base: u64,
 }
 
@@ -16,12 +16,12 @@ impl<'a> Cursor<'a> {
         Self { format, bytes, pos: 0, base }
     }
 
-    /// All of the bytes.
+    /// All bytes.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// A stream of `part`, which lies at `start` in the bytes.
+    /// A cursor over `part`, which is at position `start` of the bytes.
     pub(crate) fn within(&self, part: &'a [u8], start: usize) -> Self {
         Self::new(self.format, part, self.base + start as u64)
     }
@@ -31,17 +31,17 @@ impl<'a> Cursor<'a> {
         self.pos
     }
 
-    /// Position as error messages count.
+    /// Position in the whole stream, for error messages.
     pub(crate) fn offset(&self) -> u64 {
         self.base + self.pos as u64
     }
 
-    /// Bytes that are left.
+    /// Number of bytes left.
     pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.pos
     }
 
-    /// The next byte; `missing` says what it should have been part of.
+    /// The next byte; `missing` names what is missing if there is none.
     pub(crate) fn byte(&mut self, missing: &str) -> Result<u8> {
         self.array::<1>(missing).map(|[byte]| byte)
     }
@@ -54,7 +54,7 @@ impl<'a> Cursor<'a> {
         Ok(array)
     }
 
-    /// The next `n` bytes, as `what` claims.
+    /// The next `n` bytes, a length that `what` claims.
     pub(crate) fn claimed(&mut self, n: u64, what: &str) -> Result<&'a [u8]> {
         let end = usize::try_from(n).ok().and_then(|n| self.pos.checked_add(n));
         let taken = end.and_then(|end| self.bytes.get(self.pos..end));
@@ -63,7 +63,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// The bytes up to the next newline, which is passed over.
+    /// The bytes up to the next newline, which is skipped.
     pub(crate) fn line(&mut self, missing: &str) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.pos..];
         let len = rest.iter().position(|&b| b == b'\n').ok_or_else(|| Error::Unfinished {
@@ -75,7 +75,7 @@ impl<'a> Cursor<'a> {
         Ok(&rest[..len])
     }
 
-    /// An error unless everything has been taken.
+    /// Returns an error unless all bytes have been read.
     pub(crate) fn finish(&self) -> Result<()> {
         if self.left() > 0 {
             return Err(Error::Excess { format: self.format, expected: self.offset() });
@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
         Error::Unfinished { format: self.format, offset, missing: missing.to_owned() }
     }
 
-    /// An error about what has just been taken, at `offset`.
+    /// The error for malformed bytes at `offset`.
     pub(crate) fn malformed(&self, offset: u64, expected: &str, got: impl Into<String>) -> Error {
         Error::Malformed { format: self.format, offset, expected: expected.to_owned(), got: got.into() }
     }

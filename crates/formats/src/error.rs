@@ -1,8 +1,8 @@
-//! What can be wrong with a file: which format, where, what was expected there and what was found.
+//! The error type of the readers: the format, the position, what was expected and what was found.
 
 use std::{fmt, io};
 
-/// The result of reading a file.
+/// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A format this crate reads.
@@ -17,11 +17,11 @@ pub enum Format {
     DigitsCsv,
     /// gzip around one of the others.
     Gzip,
-    /// `torch.save`, the zip archive of torch 1.6 and later.
+    /// The zip archive that `torch.save` writes since torch 1.6.
     TorchZip,
-    /// `torch.save` before that: five pickles, then the storages.
+    /// The older format of `torch.save`: five pickles, then the storages.
     TorchLegacy,
-    /// A pickle of persistent classes, as EDM and its relatives publish networks.
+    /// A pickle of persistent classes, the form in which EDM, EDM2 and StyleGAN publish networks.
     EdmPickle,
     /// A flax checkpoint in msgpack.
     FlaxMsgpack,
@@ -63,7 +63,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// A file that cannot be read, and where it goes wrong.
+/// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -74,7 +74,7 @@ pub enum Error {
         format: Format,
         /// Position in the (unpacked) file, from 0.
         offset: u64,
-        /// What the format asks for there.
+        /// What the format requires there.
         expected: String,
         /// What is there.
         got: String,
@@ -88,27 +88,27 @@ pub enum Error {
         line: usize,
         /// Number of the comma-separated field in the line, from 1.
         column: usize,
-        /// What the format asks for there.
+        /// What the format requires there.
         expected: String,
         /// What is there.
         got: String,
     },
-    /// The file ends before it is whole.
+    /// The file is shorter than it should be.
     #[error("{format}: cut short: expected {expected} bytes, got {got}")]
     Truncated {
         /// The format that was being read.
         format: Format,
-        /// Bytes a whole file would have, as far as is known by then (`u64::MAX` stands for any more than that).
+        /// Size of the complete file as far as known, saturating at `u64::MAX`.
         expected: u64,
-        /// Bytes there are; for a packed file that cannot hold what it promises, the most it could.
+        /// Size of the file; for a compressed file that cannot reach the claimed size, the largest it could have.
         got: u64,
     },
-    /// The file goes on after it should have ended.
+    /// The file is longer than it should be.
     #[error("{format}: expected the end after {expected} bytes, got more")]
     Excess {
         /// The format that was being read.
         format: Format,
-        /// Bytes a whole file would have.
+        /// Size that the file should have.
         expected: u64,
     },
     /// The (unpacked) file is larger than this reader accepts.
@@ -116,18 +116,18 @@ pub enum Error {
     TooLarge {
         /// The format that was being read.
         format: Format,
-        /// The most that is accepted, in bytes.
+        /// The largest accepted size in bytes.
         limit: u64,
     },
-    /// A gzip stream that cannot be unpacked (cut short, damaged, or with a wrong checksum).
+    /// A gzip stream that cannot be unpacked (truncated, damaged, or with a wrong checksum).
     #[error("gzip stream: damaged after {offset} unpacked bytes: {source}")]
     Gzip {
         /// Bytes that were unpacked before the damage.
         offset: u64,
-        /// What the decoder says.
+        /// The decoder's message.
         source: io::Error,
     },
-    /// A pickle that names a global which is not on the list of those that tensors need.
+    /// A pickle that names a global that tensors do not need.
     #[error(
         "{format}: at byte {offset}: names the global `{global}`, which is not on the list of those that tensors need; nothing of the file was run"
     )]
@@ -139,7 +139,7 @@ pub enum Error {
         /// Module and name, joined by a dot.
         global: String,
     },
-    /// A size that is more than what is left of the file.
+    /// A claimed size that is larger than the rest of the file.
     #[error("{format}: at byte {offset}: {what} claims {claimed} bytes, and {left} are left")]
     PastEnd {
         /// The format that was being read.
@@ -148,29 +148,29 @@ pub enum Error {
         offset: u64,
         /// What makes the claim.
         what: String,
-        /// The bytes it claims (`u64::MAX` stands for any more than that).
+        /// The claimed bytes, saturating at `u64::MAX`.
         claimed: u64,
         /// The bytes that are left.
         left: u64,
     },
-    /// A stream that stops in the middle.
+    /// A stream that ends too early.
     #[error("{format}: stops in the middle: ends at byte {offset} without {missing}")]
     Unfinished {
         /// The format that was being read.
         format: Format,
         /// Where the stream ends.
         offset: u64,
-        /// What should have come.
+        /// What should have followed.
         missing: String,
     },
-    /// Values that are nested deeper than any model's.
+    /// Values that are nested deeper than in any model.
     #[error("{format}: at byte {offset}: values nested more than {limit} deep")]
     TooDeep {
         /// The format that was being read.
         format: Format,
-        /// Position in the (unpacked) stream, or its end if the nesting shows only then.
+        /// Position in the (unpacked) stream, or its end if the nesting is found only after decoding.
         offset: u64,
-        /// The deepest nesting that is accepted.
+        /// The deepest nesting accepted.
         limit: usize,
     },
     /// A tensor whose storage is not in the file.
@@ -183,65 +183,65 @@ pub enum Error {
         /// Key of the storage.
         key: String,
     },
-    /// A named part of the file (a tensor, an entry of an archive, a key of a dictionary) that is not as it should be.
+    /// A named part of the file (a tensor, an archive entry, a dictionary key) that is invalid.
     #[error("{format}: `{part}`: expected {expected}, got {got}")]
     Part {
         /// The format that was being read.
         format: Format,
         /// Name of the part.
         part: String,
-        /// What the format asks for there.
+        /// What the format requires there.
         expected: String,
         /// What is there.
         got: String,
     },
-    /// A file whose values, in memory and repeated as it asks, would be many times its own size.
+    /// A file whose values in memory would be many times its size, for example because it repeats shared values.
     #[error(
         "{format}: its values would take more than the {limit} bytes that a file of its size may unfold to"
     )]
     Unfolds {
         /// The format that was being read.
         format: Format,
-        /// The most that is accepted, in bytes.
+        /// The largest accepted size in bytes.
         limit: u64,
     },
-    /// A part of the file that is in order and larger than whoever reads it has allowed.
+    /// A valid part of the file that is larger than the caller's limit.
     #[error("{format}: {part} would take {needed} bytes, more than the limit of {limit}")]
     OverLimit {
         /// The format that was being read.
         format: Format,
-        /// What it is, in words.
+        /// A description of the part.
         part: String,
-        /// The bytes that it claims (`u64::MAX` stands for any more than that).
+        /// The claimed bytes, saturating at `u64::MAX`.
         needed: u64,
-        /// The most that is allowed.
+        /// The largest allowed size in bytes.
         limit: u64,
     },
-    /// An image that its decoder refuses: cut short, a wrong checksum, pixels that do not unpack.
+    /// An image that the decoder refuses: it is truncated, has a wrong checksum or cannot be decompressed.
     #[error("{format}: damaged: {reason}")]
     Damaged {
         /// The format that was being read.
         format: Format,
-        /// What the decoder says.
+        /// The decoder's message.
         reason: String,
     },
-    /// A file in order, of a kind that is not read.
+    /// A valid file of a kind that is not supported.
     #[error("{format}: expected {expected}, got {got}")]
     Kind {
         /// The format that was being read.
         format: Format,
-        /// What is read.
+        /// What is supported.
         expected: String,
         /// What the file is.
         got: String,
     },
-    /// Bytes that begin like no image.
+    /// Bytes that do not begin like an image.
     #[error("expected a PNG or JPEG image, got a file that begins with {start}")]
     NotAnImage {
         /// The first bytes.
         start: String,
     },
-    /// Bytes that begin like none of the formats.
+    /// Bytes that do not begin like any of the formats.
     #[error("not a model file of a known kind: begins with {start}")]
     Unrecognised {
         /// The first bytes.
@@ -249,8 +249,8 @@ pub enum Error {
     },
 }
 
-/// Bytes of a file as an error message may show them: printable, and never long.
-pub(crate) fn shown(bytes: &[u8]) -> String {
+/// Bytes of a file, escaped and shortened for an error message.
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     const LONGEST: usize = 16;
     match bytes {
         [] => "nothing".to_owned(),
@@ -259,14 +259,14 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     }
 }
 
-/// A name out of a file, as an error message may show it.
-pub(crate) fn shown_name(name: &str) -> String {
+/// A name from a file, escaped and shortened for an error message.
+pub(crate) fn escaped_name(name: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut escaped: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if name.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
+        escaped.push_str("...");
     }
-    shown
+    escaped
 }
 
 #[cfg(test)]
@@ -274,12 +274,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_message_shows_of_a_file_is_printable_and_short() {
-        assert_eq!(shown(b""), "nothing");
-        assert_eq!(shown(b"1\x1b[2J"), "\"1\\x1b[2J\"");
-        let long = shown(&[0xff; 1 << 20]);
+    fn parts_of_a_file_in_messages_are_printable_and_short() {
+        assert_eq!(escaped(b""), "nothing");
+        assert_eq!(escaped(b"1\x1b[2J"), "\"1\\x1b[2J\"");
+        let long = escaped(&[0xff; 1 << 20]);
         assert!(long.len() < 100 && long.ends_with("(1048576 bytes)"), "{long}");
-        assert_eq!(shown_name("os.system\u{1b}"), "os.system\\u{1b}");
-        assert_eq!(shown_name(&"x".repeat(1 << 20)).len(), 123);
+        assert_eq!(escaped_name("os.system\u{1b}"), "os.system\\u{1b}");
+        assert_eq!(escaped_name(&"x".repeat(1 << 20)).len(), 123);
     }
 }

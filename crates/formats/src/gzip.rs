@@ -1,8 +1,8 @@
-//! gzip with a bound: no more is unpacked than the caller asked for, whatever the stream holds.
+//! gzip with a bound on the unpacked size.
 //!
 //! A few kilobytes of gzip can unpack to gigabytes, and the size field at a stream's end is only a claim. So the caller
-//! names the most it can use, learnt from the format inside, and memory follows that and not the stream. Streams of
-//! several members are one file, as with the `gzip` program.
+//! passes the largest size it can use, which it knows from the format inside, and this bounds the memory. A stream of
+//! several members is one file, as for the `gzip` program.
 
 use std::io::Read;
 
@@ -10,21 +10,21 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::error::{Error, Format, Result};
 
-/// The most bytes that one byte of a deflate stream can unpack to: 258 for every two bits.
+/// Largest number of bytes that one byte of a deflate stream can unpack to: 258 per two bits.
 pub const MAX_RATIO: u64 = 1032;
 
-/// Whether the bytes begin as a gzip stream does.
+/// Whether the bytes begin like a gzip stream.
 pub fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
-/// The first `most` bytes of what `bytes` unpacks to, or all of it if that is less.
+/// The first `most` bytes of the unpacked stream, or all if it is shorter.
 ///
-/// When the stream ends within `most` bytes, its end and checksums are verified. When it goes on, the rest is neither
-/// unpacked nor verified.
+/// If the stream ends within `most` bytes, its end and checksums are verified. Otherwise the rest is neither unpacked nor
+/// verified.
 ///
 /// # Errors
-/// [`Error::Gzip`] for a stream that is damaged or cut short within `most` bytes.
+/// [`Error::Gzip`] for a stream that is damaged or truncated within `most` bytes.
 pub fn gunzip_prefix(bytes: &[u8], most: u64) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match MultiGzDecoder::new(bytes).take(most).read_to_end(&mut out) {
@@ -33,10 +33,10 @@ pub fn gunzip_prefix(bytes: &[u8], most: u64) -> Result<Vec<u8>> {
     }
 }
 
-/// All of what `bytes` unpacks to, which may be up to `limit` bytes.
+/// The whole unpacked stream, of at most `limit` bytes.
 ///
 /// # Errors
-/// [`Error::Gzip`] for a damaged stream, [`Error::TooLarge`] for one that unpacks to more than `limit` bytes.
+/// [`Error::Gzip`] for a damaged stream, [`Error::TooLarge`] for a stream that unpacks to more than `limit` bytes.
 pub fn gunzip(bytes: &[u8], limit: u64) -> Result<Vec<u8>> {
     let out = gunzip_prefix(bytes, limit.saturating_add(1))?;
     if out.len() as u64 > limit {
@@ -73,7 +73,7 @@ mod tests {
     fn a_bomb_is_not_unpacked() {
         let bomb = pack(&vec![0; 64 << 20]);
         assert!(bomb.len() as u64 * MAX_RATIO >= 64 << 20, "the bound on the ratio holds");
-        assert!(bomb.len() < 100_000, "and this stream comes near it");
+        assert!(bomb.len() < 100_000, "and this stream comes close to it");
         assert!(matches!(gunzip(&bomb, 1000), Err(Error::TooLarge { limit: 1000, .. })));
         let prefix = gunzip_prefix(&bomb, 1000).unwrap();
         assert!(prefix.len() == 1000 && prefix.capacity() < 10_000);

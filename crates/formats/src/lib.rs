@@ -1,30 +1,30 @@
-//! Readers of data files nobody vouches for, into plain named arrays.
+//! Readers of untrusted data files.
 //!
-//! Every reader takes the bytes of a file and gives owned arrays or an [`Error`] that says where the file is wrong.
-//! Three promises hold for all of them, and are tested on arbitrary and on damaged input:
+//! Every reader takes the bytes of a file and returns owned arrays, or an [`Error`] that says where the file is wrong.
+//! All readers keep three promises, which are tested on arbitrary and on damaged input:
 //!
-//! - no input makes a reader panic;
-//! - a size that a file claims is computed without overflow and compared with what is there before anything is
-//!   allocated, so that memory stays within a small multiple of the input, or for images within a limit; packed input is
-//!   unpacked no further than one byte past the size its own header promises;
-//! - what is accepted is accepted whole: a file with bytes missing or left over is an error.
+//! - No input makes a reader panic.
+//! - A size that a file claims is computed without overflow and compared with the input before anything is allocated, so
+//!   that memory stays within a small multiple of the input, or for images within a limit. Compressed input is unpacked to
+//!   at most one byte more than its header claims.
+//! - A file with bytes missing or left over is an error.
 //!
-//! In numbers, beyond the input: a model takes its arrays and a few per cent. A hostile model file takes at most eight
-//! times its size and 3 MiB, however it is made. What is built out of a file (the values of a pickle, what its archive
-//! unpacks to, arrays that share what is stored, options) may be six times the file and 2 MiB, and is paid for before it
-//! exists; a file that asks for more is refused ([`Error::Unfolds`]). The same holds of the labels of images.
+//! The memory used beyond the input is as follows. A model takes its arrays and a few per cent. A hostile model file takes
+//! at most eight times its size and 3 MiB. Values built from a file (nodes of a pickle, unpacked entries, arrays that share
+//! a storage, options) may take six times the file's size and 2 MiB, which is checked before they are allocated; a file
+//! that needs more is refused ([`Error::Unfolds`]). The same limit holds for the labels of images.
 //!
-//! Model files (pickles of torch and of EDM, flax's msgpack, safetensors, numpy's arrays) all become a [`Checkpoint`]:
-//! [`read_checkpoint`] tells which it is. A pickle is a program, and none of it is run here: only the globals that tensors
-//! need are known, as data, and any other is refused by name.
+//! Model files (pickles of torch and EDM, flax's msgpack, safetensors, numpy's arrays) are read into a [`Checkpoint`];
+//! [`read_checkpoint`] detects the format. A pickle is a program, but nothing in it is run: the reader knows the globals
+//! that tensors need as data, and refuses any other global by name.
 //!
-//! Images (PNG, JPEG, alone or in a zip archive) are decoded one at a time, and images in an npz archive are one array. Each
-//! is bounded by what its own header says and by a limit that can be set ([`Limits`]: 256 MiB an image, 4 GiB of arrays),
-//! not by the file's size, as drawings are packed a hundred to one. Nothing is unpacked that claims more than the limit.
-//! [`read_image`], [`ImageZip`] and [`NpzArrays`] are their doors.
+//! Images (PNG, JPEG, alone or in a zip archive) are decoded one at a time; images in an npz archive are one array. Their
+//! size is bounded by their own header and by a limit that can be set ([`Limits`]: 256 MiB per image, 4 GiB of arrays), not
+//! by the file's size, because drawings compress a hundred to one. Nothing that claims more than the limit is unpacked. Use
+//! [`read_image`], [`ImageZip`] and [`NpzArrays`].
 //!
-//! The readers of images are in [`images`], those of model files in [`checkpoints`], and beside them what both use: archives,
-//! numpy's arrays, gzip. The crate knows neither libtorch nor what the arrays are for.
+//! Readers of images are in [`images`], readers of model files in [`checkpoints`]; the other modules (archives, numpy's
+//! arrays, gzip) serve both. The crate knows neither libtorch nor the use of the arrays.
 //!
 //! ```
 //! let file = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 10, 20, 30];

@@ -1,4 +1,4 @@
-//! npy, numpy's format of one array: a magic string, a header that is a Python dictionary, and the elements.
+//! npy, numpy's format for one array: a magic string, a header that is a Python dictionary, and the elements.
 //!
 //! ```text
 //! \x93NUMPY  major minor  header length (u16, from version 2 on u32)
@@ -6,22 +6,22 @@
 //! elements
 //! ```
 //!
-//! The header is read by its grammar and never evaluated. Elements are numbers or truth values in little-endian order;
-//! arrays of Python objects, which hide a pickle, are refused. Fortran order is turned into C order.
+//! The header is parsed and never evaluated. Elements are numbers or truth values in little-endian order; arrays of Python
+//! objects, which contain a pickle, are refused. Fortran order is converted to C order.
 
 use std::{borrow::Cow, io};
 
 use crate::{
     allowance::Allowance,
     cursor::Cursor,
-    error::{Error, Format, Result, shown, shown_name},
+    error::{Error, Format, Result, escaped, escaped_name},
     npy_header::{self, Header},
     strided::{Strided, fortran},
     tensor::{DType, NamedArray, byte_len},
 };
 
 pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// numpy's own limit on what it would have to evaluate.
+/// numpy's limit on the header.
 const LONGEST_HEADER: u64 = 10_000;
 
 const DTYPES: [(&str, DType); 12] = [
@@ -39,22 +39,22 @@ const DTYPES: [(&str, DType); 12] = [
     ("<f8", DType::F64),
 ];
 
-/// Whether the bytes begin as an npy file does.
+/// Whether the bytes begin like an npy file.
 pub fn is_npy(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// The array of a file; it is named `arr_0`, as numpy would in an archive.
+/// Reads the array of a file. Its name is `arr_0`, as in an archive written by numpy.
 ///
 /// # Errors
-/// [`Error::Malformed`] for a header or an element type that is not read, [`Error::Truncated`] and [`Error::Excess`]
-/// when the elements are not as many as the header promises.
+/// [`Error::Malformed`] for a header or an element type that is not supported, [`Error::Truncated`] and [`Error::Excess`]
+/// if the number of elements differs from that in the header.
 pub fn read_npy(bytes: &[u8]) -> Result<NamedArray> {
     let mut allowance = Allowance::new(Format::Npy, bytes.len() as u64);
     parse(Format::Npy, "arr_0", Cow::Borrowed(bytes), &mut allowance)
 }
 
-/// The array of a file that has been paid for.
+/// The array of a file, whose size has been spent from the allowance.
 pub(crate) fn parse(
     format: Format,
     name: &str,
@@ -70,7 +70,7 @@ pub(crate) fn parse(
     }
     let expected = whole.saturating_sub(start as u64);
     let data = if fortran_order && shape.len() > 1 {
-        // For as long as it takes, the array is there in both orders.
+        // During the conversion, the array is in memory in both orders.
         allowance.lend(|allowance| allowance.spend(expected))?;
         let gathered = fortran(&shape).and_then(|strides| {
             let view = Strided { shape: &shape, strides: &strides, offset: 0, size: dtype.size() };
@@ -89,27 +89,27 @@ pub(crate) fn parse(
     Ok(NamedArray { name: name.to_owned(), dtype, shape, data })
 }
 
-/// What a file says before its elements.
+/// Everything before the elements of a file.
 pub(crate) struct Head {
     dtype: DType,
     shape: Vec<usize>,
     fortran_order: bool,
-    /// Where the elements begin.
+    /// Offset of the elements.
     start: usize,
-    /// Bytes of the whole file; `u64::MAX` for any more than that.
+    /// Size of the whole file, saturating at `u64::MAX`.
     pub(crate) whole: u64,
 }
 
-/// As much of a file as holds all that comes before the elements.
+/// Largest offset of the elements in a file.
 pub(crate) const LONGEST_HEAD: usize = LONGEST_HEADER as usize + 12;
 
 impl Head {
-    /// Of a file's bytes no more is looked at than the header.
+    /// Parses the start of a file, which may be truncated after the header.
     pub(crate) fn parse(format: Format, file: &[u8]) -> Result<Self> {
         let mut stream = Cursor::new(format, file, 0);
         let magic: [u8; 6] = stream.array("numpy's magic string")?;
         if magic != *MAGIC {
-            return Err(stream.malformed(0, "numpy's magic string", shown(&magic)));
+            return Err(stream.malformed(0, "numpy's magic string", escaped(&magic)));
         }
         let len = match stream.array("the version")? {
             [1, 0] => u64::from(u16::from_le_bytes(stream.array("the length of the header")?)),
@@ -129,7 +129,7 @@ impl Head {
             stream.malformed(
                 at,
                 "an element type of numbers, little-endian",
-                format!("`{}`", shown_name(&header.descr)),
+                format!("`{}`", escaped_name(&header.descr)),
             )
         })?;
         let start = stream.pos();
@@ -147,10 +147,10 @@ fn dtype(descr: &str) -> Option<DType> {
     (order == "|" || order == "<" || order == "=" || *name == descr).then_some(*dtype)
 }
 
-/// Writes an array as numpy's `save` would. Its name is not part of the file.
+/// Writes an array like numpy's `save`. Its name is not part of the file.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] for elements that numpy has no type for (`BF16`), and what `out` fails with.
+/// [`io::ErrorKind::InvalidInput`] for an element type that numpy does not have (`BF16`), and the errors of `out`.
 pub fn write_npy(array: &NamedArray, mut out: impl io::Write) -> io::Result<()> {
     out.write_all(&header(&array.name, array.dtype, &array.shape)?)?;
     out.write_all(&array.data)
@@ -166,7 +166,7 @@ pub(crate) fn header(name: &str, dtype: DType, shape: &[usize]) -> io::Result<Ve
     let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
     let mut text =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", extents.join(", "));
-    // Elements begin at a multiple of 64.
+    // The elements begin at a multiple of 64 bytes.
     let before = MAGIC.len() + 4;
     while !(before + text.len() + 1).is_multiple_of(64) {
         text.push(' ');
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_must_be_numbers_in_a_known_order_and_as_many_as_promised() {
+    fn elements_must_be_numbers_in_a_known_order_and_match_the_shape() {
         for (descr, good) in [
             ("<f8", true),
             ("|u1", true),

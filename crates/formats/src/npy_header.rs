@@ -1,4 +1,4 @@
-//! The header of an npy file: a Python dictionary with three known keys, by its grammar.
+//! Parses the header of an npy file, which is a Python dictionary with three known keys.
 
 pub(crate) struct Header {
     pub(crate) descr: String,
@@ -6,10 +6,10 @@ pub(crate) struct Header {
     pub(crate) shape: Vec<usize>,
 }
 
-/// What was expected, at which byte, and what is there.
+/// What was expected, the byte offset, and what is there.
 pub(crate) type Fault = (&'static str, usize, String);
 
-/// numpy's own limit.
+/// numpy's limit on dimensions.
 const MAX_DIMS: usize = 64;
 
 pub(crate) fn parse(text: &[u8]) -> Result<Header, Fault> {
@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Header, Fault> {
             _ => true,
         };
         if again {
-            return Err(("the keys descr, fortran_order and shape, once each", at, scanner.shown(at)));
+            return Err(("the keys descr, fortran_order and shape, once each", at, scanner.escaped(at)));
         }
         if !scanner.take(b',') {
             scanner.symbol(b'}', "a comma, or the end of the dictionary")?;
@@ -44,7 +44,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Header, Fault> {
     }
     let end = scanner.pos;
     if !scanner.rest().is_empty() {
-        return Err(("nothing after the dictionary", end, scanner.shown(end)));
+        return Err(("nothing after the dictionary", end, scanner.escaped(end)));
     }
     match (descr, fortran_order, shape) {
         (Some(descr), Some(fortran_order), Some(shape)) => Ok(Header { descr, fortran_order, shape }),
@@ -58,7 +58,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// What is left, after white space.
+    /// The rest of the text, after skipping white space.
     fn rest(&mut self) -> &'a [u8] {
         let rest = self.text.get(self.pos..).unwrap_or_default();
         let trimmed = rest.trim_ascii_start();
@@ -73,12 +73,12 @@ impl<'a> Scanner<'a> {
     }
 
     fn symbol(&mut self, symbol: u8, expected: &'static str) -> Result<(), Fault> {
-        if self.take(symbol) { Ok(()) } else { Err((expected, self.pos, self.shown(self.pos))) }
+        if self.take(symbol) { Ok(()) } else { Err((expected, self.pos, self.escaped(self.pos))) }
     }
 
     fn quoted(&mut self) -> Result<String, Fault> {
         let text = self.rest();
-        let fault = |scanner: &Self| ("a short text in quotes", scanner.pos, scanner.shown(scanner.pos));
+        let fault = |scanner: &Self| ("a short text in quotes", scanner.pos, scanner.escaped(scanner.pos));
         let Some((quote @ (b'\'' | b'"'), rest)) = text.split_first() else { return Err(fault(self)) };
         let len = rest.iter().position(|b| b == quote).ok_or_else(|| fault(self))?;
         let inner = &rest[..len];
@@ -97,7 +97,7 @@ impl<'a> Scanner<'a> {
                 return Ok(value);
             }
         }
-        Err(("True or False", self.pos, self.shown(self.pos)))
+        Err(("True or False", self.pos, self.escaped(self.pos)))
     }
 
     fn shape(&mut self) -> Result<Vec<usize>, Fault> {
@@ -111,7 +111,7 @@ impl<'a> Scanner<'a> {
             }
             shape.push(self.count()?);
             if !self.take(b',') {
-                // Python would take one number in parentheses for a number.
+                // In Python, one number in parentheses is a number and not a tuple.
                 self.symbol(
                     b')',
                     if shape.len() == 1 { "a comma" } else { "a comma, or the end of the tuple" },
@@ -129,15 +129,15 @@ impl<'a> Scanner<'a> {
         let rest = self.rest();
         let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
         let count = str::from_utf8(&rest[..len]).ok().and_then(|digits| digits.parse().ok());
-        let count = count.ok_or_else(|| ("a whole number", self.pos, self.shown(self.pos)))?;
+        let count = count.ok_or_else(|| ("a whole number", self.pos, self.escaped(self.pos)))?;
         self.pos += len;
-        // Python 2 marked its long numbers.
+        // Python 2 writes long numbers with an L.
         self.pos += usize::from(self.text.get(self.pos) == Some(&b'L'));
         Ok(count)
     }
 
-    fn shown(&self, at: usize) -> String {
-        crate::error::shown(self.text.get(at..).unwrap_or_default())
+    fn escaped(&self, at: usize) -> String {
+        crate::error::escaped(self.text.get(at..).unwrap_or_default())
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_its_place() {
+    fn anything_else_is_refused_with_its_offset() {
         for (text, place) in [
             ("", 0),
             ("[]", 0),

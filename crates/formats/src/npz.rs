@@ -1,7 +1,7 @@
-//! npz, numpy's archives of arrays: a zip archive with an npy file an array, stored or deflated.
+//! npz, numpy's archives of arrays: a zip archive with one npy file per array, stored or deflated.
 //!
-//! [`read_npz`] is for models: all arrays, which may be a multiple of the file. [`NpzArrays`] is for images: those that are
-//! asked for, of any ratio, up to a limit.
+//! [`read_npz`] is for models: it reads all arrays, whose total size may be a multiple of the file's. [`NpzArrays`] is for
+//! images: it reads single arrays, with any compression ratio, up to a limit.
 
 use std::io;
 
@@ -18,11 +18,11 @@ use crate::{
 const KIND: Format = Format::Npz;
 const SUFFIX: &str = ".npy";
 
-/// The arrays of an archive, sorted by name. They may be six times the file and 2 MiB, unpacked.
+/// Reads all arrays of an archive, sorted by name. Unpacked, they may take six times the file's size and 2 MiB.
 ///
 /// # Errors
-/// What an archive and its npy files can be wrong in: an entry that is no npy file is an [`Error::Part`], and arrays
-/// that are more than they may be are an [`Error::Unfolds`].
+/// [`Error::Part`] for a malformed archive and for entries that are not npy files, [`Error::Unfolds`] for arrays over the
+/// limit.
 pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint> {
     let archive = Archive::open(KIND, bytes)?;
     let mut allowance = Allowance::new(KIND, bytes.len() as u64);
@@ -39,10 +39,10 @@ pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint> {
     Ok(Checkpoint { kind: KIND, class_name: None, arrays, options: Value::Null })
 }
 
-/// The arrays of an archive one by one, each unpacked when it is asked for, and all of them within a limit.
+/// The arrays of an archive, each unpacked when it is read, with one limit for all of them.
 ///
-/// What else lies in the archive is not looked at. An array is unpacked only after its own header has said what it takes,
-/// which must be what the archive says; so a hostile file takes no more than the limit, or the size that it has itself.
+/// Other entries of the archive are ignored. An array is unpacked only after its own header has been read, whose size must
+/// match the archive's directory. So a hostile file takes no more memory than the limit, or than its own size.
 pub struct NpzArrays<'a> {
     bytes: &'a [u8],
     archive: Archive<'a>,
@@ -50,10 +50,10 @@ pub struct NpzArrays<'a> {
 }
 
 impl<'a> NpzArrays<'a> {
-    /// Reads the directory. The arrays may take `limit` bytes together, or as many as the archive has if that is more.
+    /// Reads the directory. The arrays together may take `limit` bytes, or the size of the archive if that is more.
     ///
     /// # Errors
-    /// [`Error::Part`] for what an archive can be wrong in.
+    /// [`Error::Part`] for a malformed archive.
     pub fn open(bytes: &'a [u8], limit: u64) -> Result<Self> {
         let allowance = Allowance::set(KIND, limit.max(bytes.len() as u64));
         Ok(Self { bytes, archive: Archive::directory(KIND, bytes)?, allowance })
@@ -64,11 +64,11 @@ impl<'a> NpzArrays<'a> {
         self.archive.names().filter_map(|entry| entry.strip_suffix(SUFFIX))
     }
 
-    /// The array of a name, if there is one.
+    /// Reads the array with this name; `None` if there is no such array.
     ///
     /// # Errors
-    /// [`Error::OverLimit`] when it takes more than is left of the limit, before anything is unpacked; [`Error::Part`] for
-    /// an entry that is not what the directory says, or no npy file.
+    /// [`Error::OverLimit`] if the array exceeds the rest of the limit, before anything is unpacked; [`Error::Part`] for a
+    /// damaged entry, or an entry that is not an npy file.
     pub fn read(&mut self, name: &str) -> Result<Option<NamedArray>> {
         let entry_name = format!("{name}{SUFFIX}");
         let Some(entry) = self.archive.entry(&entry_name) else { return Ok(None) };
@@ -98,20 +98,23 @@ fn in_entry(entry: &str, error: Error) -> Error {
     }
 }
 
-/// Names the array that is too large.
+/// Adds the name of the array to the error of the limit.
 fn of_array(name: &str, error: Error) -> Error {
     match error {
-        Error::OverLimit { format, needed, limit, .. } => {
-            Error::OverLimit { format, part: format!("`{}`", crate::error::shown_name(name)), needed, limit }
-        }
+        Error::OverLimit { format, needed, limit, .. } => Error::OverLimit {
+            format,
+            part: format!("`{}`", crate::error::escaped_name(name)),
+            needed,
+            limit,
+        },
         other => other,
     }
 }
 
-/// Writes arrays as numpy's `savez` would: stored, and the same bytes whenever the arrays are the same.
+/// Writes arrays like numpy's `savez`: stored, and deterministic.
 ///
 /// # Errors
-/// As for [`write_npy`](crate::write_npy); also for two arrays of one name.
+/// Those of [`write_npy`](crate::write_npy); also for two arrays with one name.
 pub fn write_npz<'a>(
     arrays: impl IntoIterator<Item = &'a NamedArray>,
     out: impl io::Write + io::Seek,
@@ -123,7 +126,7 @@ pub fn write_npz<'a>(
     archive.finish().map(drop)
 }
 
-/// Writes an archive array by array, for arrays that do not lie in memory.
+/// Writes an archive array by array, for arrays that are not in memory.
 pub struct NpzWriter<W: io::Write + io::Seek> {
     zip: QuietZip<W>,
 }
@@ -134,11 +137,11 @@ impl<W: io::Write + io::Seek> NpzWriter<W> {
         Self { zip: QuietZip::new(out) }
     }
 
-    /// Adds an array, whose elements are all that `data` gives.
+    /// Adds an array with the elements in `data`, little-endian in row-major order.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when they are not as many bytes as `shape` asks for, for elements that numpy has no
-    /// type for (`BF16`) and for a name that is there already; what `data` and `out` fail with.
+    /// [`io::ErrorKind::InvalidInput`] if the number of bytes does not match `shape`, or numpy does not have the element type
+    /// (`BF16`); an error if the name already exists; the errors of `data` and `out`.
     pub fn add(
         &mut self,
         name: &str,
@@ -159,10 +162,10 @@ impl<W: io::Write + io::Seek> NpzWriter<W> {
         Ok(())
     }
 
-    /// Gives back `out` with the whole archive.
+    /// Returns `out` with the complete archive.
     ///
     /// # Errors
-    /// What `out` fails with.
+    /// Those of `out`.
     pub fn finish(self) -> io::Result<W> {
         self.zip.finish()
     }

@@ -1,8 +1,8 @@
-//! A writer of zip archives that can be given up: the `zip` crate finishes an archive that is dropped, and prints a line of
-//! its own if that fails, as it does when the disk is full.
+//! A writer of zip archives that can be abandoned silently: when the `zip` crate's writer is dropped, it finishes the
+//! archive, and prints a message if that fails, for example because the disk is full.
 //!
-//! So its writer is never dropped here. What it writes to is shared, and taken away from it when the archive is given up;
-//! and an archive is finished in memory, where writing cannot fail, before its end is written out.
+//! So this module never drops that writer before it is finished. The output is shared, and removed when the archive is
+//! abandoned. An archive is finished in memory, where writing cannot fail, before its end is written to the output.
 
 use std::{
     io::{self, Seek, SeekFrom, Write},
@@ -12,49 +12,50 @@ use std::{
 
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use crate::error::shown_name;
+use crate::error::escaped_name;
 
 /// An archive of stored entries. The same entries in the same order give the same bytes.
 pub(crate) struct QuietZip<W: Write + Seek> {
     out: Shared<W>,
-    /// Left behind with what it has allocated if the archive is given up.
+    /// Leaked with its memory if the archive is abandoned.
     zip: ManuallyDrop<ZipWriter<Shared<W>>>,
 }
 
 impl<W: Write + Seek> QuietZip<W> {
-    /// An archive in `out`, which is empty.
+    /// A new archive in `out`, which must be empty.
     pub(crate) fn new(out: W) -> Self {
         let out = Shared(Arc::new(Mutex::new(Output { out: Some(out), place: 0, end: 0, held: None })));
         Self { zip: ManuallyDrop::new(ZipWriter::new(out.clone())), out }
     }
 
-    /// Begins an entry of `len` bytes, which are then written to the archive.
+    /// Starts an entry of `len` bytes, which the caller then writes.
     ///
     /// # Errors
-    /// For a name that is there already, and what the output fails with.
+    /// The name already exists, or the output fails.
     pub(crate) fn start(&mut self, name: &str, len: u64) -> io::Result<()> {
-        // Images are packed, and arrays of them do not pack. A fixed time, as any other would make other bytes.
+        // Stored: images are already compressed, and arrays of them hardly compress. The time is fixed, so that the same
+        // entries give the same bytes.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(DateTime::default())
             .large_file(len >= u64::from(u32::MAX));
         self.zip.start_file(name, options).map_err(|error| match error {
             ZipError::Io(error) => error,
-            other => io::Error::other(format!("`{}`: {other}", shown_name(name))),
+            other => io::Error::other(format!("`{}`: {other}", escaped_name(name))),
         })
     }
 
-    /// Gives back the output with the whole archive.
+    /// Returns the output with the complete archive.
     ///
     /// # Errors
-    /// What the output fails with, or has failed with before.
+    /// The output fails, or has failed before.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         let mut output = self.out.lock();
-        // An archive whose output has failed is past finishing.
+        // An archive whose output has failed cannot be finished.
         output.out()?.flush()?;
         output.held = Some(Vec::new());
         drop(output);
-        // The place of the old one is taken by an archive that has nothing to write to.
+        // `self.zip` needs a value after its writer is taken: an archive without an output.
         let empty = Shared(Arc::new(Mutex::new(Output { out: None, place: 0, end: 0, held: None })));
         let zip = std::mem::replace(&mut self.zip, ManuallyDrop::new(ZipWriter::new(empty)));
         ManuallyDrop::into_inner(zip).finish()?;
@@ -87,16 +88,17 @@ impl<W: Write + Seek> Drop for QuietZip<W> {
     }
 }
 
-/// The output, in the hands of the archive's writer and of who may take it away.
+/// The output, shared by the `zip` crate's writer and [`QuietZip`], which can remove it.
 struct Shared<W>(Arc<Mutex<Output<W>>>);
 
 struct Output<W> {
-    /// Gone when it has failed.
+    /// `None` after a failure.
     out: Option<W>,
-    /// Where the next byte goes, and the end.
+    /// Position of the next byte.
     place: u64,
+    /// Position of the end.
     end: u64,
-    /// What is not to be written yet, with its places.
+    /// Bytes held back in memory, with their positions.
     held: Option<Vec<(u64, Vec<u8>)>>,
 }
 
@@ -109,7 +111,7 @@ impl<W> Output<W> {
         self.out.as_mut().ok_or_else(given_up)
     }
 
-    /// What the output says; after an error nothing more is written to it.
+    /// Passes on the result of an operation on the output, and removes the output after an error.
     fn or_give_up<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
             self.out = None;
@@ -119,7 +121,7 @@ impl<W> Output<W> {
 }
 
 impl<W> Shared<W> {
-    /// No code that holds the lock panics.
+    /// Ignores poisoning, because no code that holds the lock panics.
     fn lock(&self) -> MutexGuard<'_, Output<W>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
-//! Arrays that lie in a buffer with strides: views of a torch storage, Fortran order.
+//! Strided arrays in a buffer: views of a torch storage, Fortran order.
 
 use std::borrow::Cow;
 
-/// Elements of a buffer, `strides` apart in each dimension. Everything counts in elements.
+/// A strided view of a buffer. Strides and offset are in elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Strided<'a> {
     pub(crate) shape: &'a [usize],
@@ -13,12 +13,12 @@ pub(crate) struct Strided<'a> {
 }
 
 impl Strided<'_> {
-    /// Bytes of the gathered array, or nothing if they are more than can be counted.
+    /// Bytes of the gathered array; `None` on overflow.
     pub(crate) fn byte_len(&self) -> Option<usize> {
         self.shape.iter().try_fold(self.size, |len, &extent| len.checked_mul(extent))
     }
 
-    /// The end of the last byte that the array touches; nothing if it cannot be counted.
+    /// End of the last byte that the view uses; `None` on overflow.
     pub(crate) fn end(&self) -> Option<usize> {
         let mut last = self.offset;
         if self.shape.contains(&0) {
@@ -30,8 +30,8 @@ impl Strided<'_> {
         last.checked_add(1)?.checked_mul(self.size)
     }
 
-    /// The elements in C order. The caller has compared [`Self::end`] with the buffer's length and found room for
-    /// [`Self::byte_len`]; a view that does not keep to the buffer gives nothing.
+    /// The elements in C order; `None` if the view exceeds the buffer. The caller must have checked that there is memory
+    /// for [`Self::byte_len`].
     pub(crate) fn gather<'b>(&self, buffer: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         let len = self.byte_len()?;
         if self.end()? > buffer.len() {
@@ -46,7 +46,7 @@ impl Strided<'_> {
         }
         let mut out = Vec::with_capacity(len);
         let mut index = vec![0; self.shape.len()];
-        // The last dimension is a loop, the others an odometer.
+        // The last dimension is the inner loop; `index` counts through the others.
         let (&run, &step) = (self.shape.last()?, self.strides.last()?);
         while out.len() < len {
             let row: usize = index.iter().zip(self.strides).map(|(i, stride)| i * stride).sum();
@@ -75,7 +75,7 @@ impl Strided<'_> {
     }
 }
 
-/// The strides of Fortran order: the first dimension fastest. Nothing if they cannot be counted.
+/// The strides of Fortran order, with the first dimension fastest; `None` on overflow.
 pub(crate) fn fortran(shape: &[usize]) -> Option<Vec<usize>> {
     let mut next = 1usize;
     shape

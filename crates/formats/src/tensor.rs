@@ -1,4 +1,4 @@
-//! What the readers of model files give: named arrays as plain bytes, and the options that stand beside them.
+//! The result of reading a model file: named arrays as plain bytes, and options.
 
 use crate::{
     error::{Error, Format, Result},
@@ -40,13 +40,13 @@ impl DType {
 /// An array with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedArray {
-    /// The keys that lead to the array, joined by dots.
+    /// The array's keys in the file, joined by dots.
     pub name: String,
     /// Type of the elements.
     pub dtype: DType,
-    /// Extent of each dimension, the slowest first; empty for a single number.
+    /// Extents, slowest dimension first; empty for a single number.
     pub shape: Vec<usize>,
-    /// The elements, little-endian, the last dimension fastest; as many as the product of `shape`.
+    /// The elements, little-endian in row-major order; as many as the product of `shape`.
     pub data: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl NamedArray {
     /// An array of f64.
     ///
     /// # Errors
-    /// [`Error::Part`] when `values` are not as many as `shape` says; so for its siblings.
+    /// [`Error::Part`] if the number of `values` does not match `shape`; also for the other constructors.
     pub fn from_f64(name: &str, shape: &[usize], values: &[f64]) -> Result<Self> {
         Self::from_bytes(name, DType::F64, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
@@ -69,8 +69,8 @@ impl NamedArray {
         Self::from_bytes(name, DType::U8, shape, values.to_vec())
     }
 
-    /// Bytes of memory that an array with `len` bytes of elements takes: itself in a vector that may have just doubled,
-    /// what it points to, and its place among the names when they are compared.
+    /// Bytes of memory for an array with `len` bytes of elements: the struct in a vector whose capacity may have just
+    /// doubled, the data it points to, and its entry in the list of names that are compared.
     pub(crate) fn memory(len: usize, name: &str, shape: &[usize]) -> u64 {
         let around = 2 * size_of::<Self>() + size_of::<&str>() + name.len() + size_of_val(shape);
         (len as u64).saturating_add(around as u64)
@@ -98,7 +98,7 @@ impl NamedArray {
         self.data.is_empty()
     }
 
-    /// The elements as f64, exact but for integers of 64 bits beyond 2^53.
+    /// The elements as f64; exact except for 64-bit integers beyond 2^53.
     pub fn to_f64(&self) -> Vec<f64> {
         let data = &self.data;
         match self.dtype {
@@ -118,7 +118,7 @@ impl NamedArray {
         }
     }
 
-    /// The elements as f32, rounded where they are wider.
+    /// The elements as f32, rounded if they are wider.
     pub fn to_f32(&self) -> Vec<f32> {
         match self.dtype {
             DType::F32 => words(&self.data, f32::from_le_bytes),
@@ -133,26 +133,26 @@ fn words<const N: usize, T>(data: &[u8], word: impl Fn([u8; N]) -> T) -> Vec<T> 
     data.as_chunks::<N>().0.iter().map(|bytes| word(*bytes)).collect()
 }
 
-/// Bytes of an array, or nothing if they are more than can be counted.
+/// Bytes of an array; `None` on overflow.
 pub(crate) fn byte_len(dtype: DType, shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(dtype.size(), |len, &extent| len.checked_mul(extent))
 }
 
-/// What a model file holds.
+/// The contents of a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// The kind of file it was.
+    /// Format of the file.
     pub kind: Format,
-    /// Name of the class whose state this is, where the file says so: EDM pickles do (`EDMPrecond`).
+    /// Class of the network, if the file names it: EDM pickles do (`EDMPrecond`).
     pub class_name: Option<String>,
-    /// The arrays, in the file's order; no two have one name.
+    /// The arrays in the file's order, with unique names.
     pub arrays: Vec<NamedArray>,
-    /// What stands beside the arrays: the keyword arguments an EDM network was made with, the metadata of a
-    /// safetensors file, the numbers and texts of a torch or flax file. [`Value::Null`] if there is nothing.
+    /// Everything else in the file: the keyword arguments of an EDM network's constructor, the metadata of a safetensors
+    /// file, the numbers and texts of a torch or flax file. [`Value::Null`] if there is nothing.
     pub options: Value,
 }
 
-/// Adds a key to the keys, joined by dots, that lead to an array; gives back the length to cut them to afterwards.
+/// Adds a key to a path of keys joined by dots. Returns the previous length, to which the caller truncates it later.
 pub(crate) fn push_key(path: &mut String, key: &str) -> usize {
     let len = path.len();
     if len > 0 {
@@ -168,22 +168,22 @@ impl Checkpoint {
         self.arrays.iter().find(|array| array.name == name)
     }
 
-    /// The arrays below `prefix` (`model` for `model.conv.weight`), named from there on.
+    /// The arrays below `prefix` (such as `model` for `model.conv.weight`), with the rest of their names.
     pub fn below(&self, prefix: &str) -> impl Iterator<Item = (&str, &NamedArray)> {
         self.arrays
             .iter()
             .filter_map(move |array| Some((array.name.strip_prefix(prefix)?.strip_prefix('.')?, array)))
     }
 
-    /// Checks the promise that no two arrays have one name.
-    pub(crate) fn named_apart(self) -> Result<Self> {
+    /// Checks that the names of the arrays are unique.
+    pub(crate) fn with_unique_names(self) -> Result<Self> {
         let mut names: Vec<&str> = self.arrays.iter().map(|array| array.name.as_str()).collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
             None => Ok(self),
             Some(pair) => Err(Error::Part {
                 format: self.kind,
-                part: crate::error::shown_name(pair[0]),
+                part: crate::error::escaped_name(pair[0]),
                 expected: "one array of this name".to_owned(),
                 got: "two".to_owned(),
             }),
@@ -236,9 +236,9 @@ mod tests {
             arrays: names.iter().map(|name| named(name)).collect(),
             options: Value::Null,
         };
-        let two = checkpoint(&["model.a.b", "models.c"]).named_apart().unwrap();
+        let two = checkpoint(&["model.a.b", "models.c"]).with_unique_names().unwrap();
         assert_eq!(two.below("model").map(|(name, _)| name).collect::<Vec<_>>(), ["a.b"]);
         assert!(two.get("models.c").is_some() && two.get("c").is_none());
-        assert!(checkpoint(&["a", "b", "a"]).named_apart().is_err());
+        assert!(checkpoint(&["a", "b", "a"]).with_unique_names().is_err());
     }
 }

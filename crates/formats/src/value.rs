@@ -1,6 +1,6 @@
-//! Options found in a file: a tree like JSON's, which can also hold numbers that JSON cannot.
+//! Options in a file: a tree like JSON, which can also hold numbers that JSON cannot.
 
-/// A value that is no array: what a network was made with, the count of steps, a note.
+/// A value that is not an array: an argument of a network's constructor, a number of steps, a note.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Nothing.
@@ -10,7 +10,7 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A floating point number, of any kind: infinities and NaN occur (`sigma_max` of EDM's networks).
+    /// A floating point number; may be infinite (`sigma_max` of EDM's networks) or NaN.
     Float(f64),
     /// Text; also a whole number too large for [`Value::Int`], in hexadecimal.
     Text(String),
@@ -21,7 +21,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value of a key of a map; of the last, if the file gives it twice.
+    /// The value of a key in a map. If a key occurs twice, the last one counts.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Map(pairs) => pairs.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
@@ -29,7 +29,7 @@ impl Value {
         }
     }
 
-    /// The whole number this is.
+    /// The whole number, if the value is one.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(v) => Some(*v),
@@ -37,7 +37,7 @@ impl Value {
         }
     }
 
-    /// The number this is, whole or not.
+    /// The number as f64, if the value is a whole or floating point number.
     pub fn as_float(&self) -> Option<f64> {
         match self {
             Self::Int(v) => Some(*v as f64),
@@ -46,7 +46,7 @@ impl Value {
         }
     }
 
-    /// The truth value this is.
+    /// The truth value, if the value is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(v) => Some(*v),
@@ -54,7 +54,7 @@ impl Value {
         }
     }
 
-    /// The text this is.
+    /// The text, if the value is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(v) => Some(v),
@@ -62,7 +62,7 @@ impl Value {
         }
     }
 
-    /// The list this is.
+    /// The list, if the value is one.
     pub fn as_list(&self) -> Option<&[Self]> {
         match self {
             Self::List(v) => Some(v),

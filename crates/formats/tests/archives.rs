@@ -1,4 +1,4 @@
-//! zip archives that are wrong: what the directory claims is compared with what is there.
+//! Malformed zip archives: the claims of the directory are compared with the file.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -45,17 +45,17 @@ fn archives_must_agree_with_themselves() {
 }
 
 #[test]
-fn nothing_may_stand_before_or_behind_an_archive() {
+fn data_before_or_after_an_archive_is_refused() {
     let good = torch_zip(&one_tensor(4, 0, &[4], &[1]), &[("0", &floats(&[1., 2., 3., 4.]))]);
     read_torch_zip(&good).unwrap();
-    for (before, behind) in [(&b"MZ"[..], &b""[..]), (b"", b"\0"), (b"", &good)] {
-        let error = message(&[before, &good, behind].concat());
+    for (before, after) in [(&b"MZ"[..], &b""[..]), (b"", b"\0"), (b"", &good)] {
+        let error = message(&[before, &good, after].concat());
         assert!(error.contains("a zip archive and nothing else"), "{error}");
     }
 }
 
 #[test]
-fn big_endian_archives_are_turned_round() {
+fn big_endian_archives_are_converted() {
     let big: Vec<u8> = [1f32, 2., 3., 4.].iter().flat_map(|v| v.to_be_bytes()).collect();
     let data = pickle(&one_tensor(4, 0, &[4], &[1]));
     let entries = [("x/data.pkl", data.as_slice()), ("x/byteorder", b"big"), ("x/data/0", &big)];

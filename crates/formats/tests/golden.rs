@@ -1,7 +1,7 @@
-//! Files that others made: every tensor is compared, and hostile files are refused by name.
+//! Files written by other programs: every tensor is compared, and hostile files are refused by name.
 //!
-//! The folder `tests/golden/import` is read whole, so a file put there with its `.expect.safetensors` is checked too; so
-//! is a folder of the same kind that the environment names in `FEWSTEP_IMPORTS`.
+//! The test reads all of `tests/golden/import`, so it also checks any file added there with its `.expect.safetensors`. The
+//! environment variable `FEWSTEP_IMPORTS` names another such folder to check.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -23,7 +23,7 @@ const HOSTILE: [(&str, &str); 3] = [
     ("eval_zip.pt", "__builtin__.eval"),
 ];
 
-/// What a probe of the reference files holds: sum, l2 norm and the first six values, padded with zeros.
+/// The probe of an array, as in the reference files: sum, l2 norm and the first six values, padded with zeros.
 fn probe(array: &NamedArray) -> [f64; 8] {
     let values = array.to_f64();
     let mut probe = [0.; 8];
@@ -33,7 +33,7 @@ fn probe(array: &NamedArray) -> [f64; 8] {
     probe
 }
 
-/// Sums of f64 depend on their order by a few ulps of the terms; single values do not.
+/// Compares two probes. Sums of f64 depend on their order by a few ulps of the terms; single values must be equal.
 fn agree(n: usize, got: &[f64; 8], expected: &[f64]) -> bool {
     let tolerance = 1e-13 * (n as f64).max(1.) * expected[1].max(1e-3);
     let sums = got[..2].iter().zip(expected).all(|(a, b)| (a - b).abs() <= tolerance);
@@ -48,14 +48,14 @@ fn probes(path: &Path) -> BTreeMap<String, Vec<f64>> {
 fn check_probes(checkpoint: &Checkpoint, expected: &BTreeMap<String, Vec<f64>>) {
     assert_eq!(checkpoint.arrays.len(), expected.len());
     for array in &checkpoint.arrays {
-        // The network itself is `model` in the names of the EDM family, and it is so in its pickle.
-        let wanted = expected.get(&array.name).unwrap_or_else(|| panic!("{} is not expected", array.name));
-        assert!(agree(array.len(), &probe(array), wanted), "{}: {:?}, {wanted:?}", array.name, probe(array));
+        // In the EDM family the network is called `model`, both in the probes' names and in the pickle.
+        let want = expected.get(&array.name).unwrap_or_else(|| panic!("{} is not expected", array.name));
+        assert!(agree(array.len(), &probe(array), want), "{}: {:?}, {want:?}", array.name, probe(array));
     }
 }
 
-/// flax keeps its own names and layouts; sums and norms do not depend on layout, but for attention's q, k and v, which
-/// are one tensor on our side.
+/// Checks a flax checkpoint, which has other names and layouts. Sums and norms do not depend on the layout, except for
+/// attention's q, k and v, which are one tensor in the probes.
 fn check_flax(checkpoint: &Checkpoint, expected: &BTreeMap<String, Vec<f64>>) {
     let params: Vec<_> = checkpoint.below("ema_params").collect();
     let (parts, whole): (Vec<_>, Vec<_>) = params.into_iter().partition(|(name, _)| {
@@ -66,16 +66,16 @@ fn check_flax(checkpoint: &Checkpoint, expected: &BTreeMap<String, Vec<f64>>) {
     let mut left: Vec<_> = expected.iter().filter(|(name, _)| !name.contains(".qkv.")).collect();
     for (name, array) in whole {
         let got = probe(array);
-        let found = left.iter().position(|(_, wanted)| {
-            let wanted: Vec<f64> = wanted[..2].iter().chain(&got[2..]).copied().collect();
-            agree(array.len(), &got, &wanted)
+        let found = left.iter().position(|(_, want)| {
+            let want: Vec<f64> = want[..2].iter().chain(&got[2..]).copied().collect();
+            agree(array.len(), &got, &want)
         });
         left.remove(found.unwrap_or_else(|| panic!("no tensor has the sum and norm of {name}")));
     }
     let sum = |probes: &mut dyn Iterator<Item = f64>| probes.sum::<f64>();
     let got = sum(&mut parts.iter().map(|(_, array)| probe(array)[0]));
-    let wanted = sum(&mut expected.iter().filter(|(name, _)| name.contains(".qkv.")).map(|(_, p)| p[0]));
-    assert!((got - wanted).abs() < 1e-9 * wanted.abs().max(1.), "{got} {wanted}");
+    let want = sum(&mut expected.iter().filter(|(name, _)| name.contains(".qkv.")).map(|(_, p)| p[0]));
+    assert!((got - want).abs() < 1e-9 * want.abs().max(1.), "{got} {want}");
     let bias = checkpoint.get("ema_params.conv_in.bias").unwrap();
     assert!(
         agree(bias.len(), &probe(bias), &expected["down.0.bias"]),
@@ -84,7 +84,7 @@ fn check_flax(checkpoint: &Checkpoint, expected: &BTreeMap<String, Vec<f64>>) {
     assert_eq!(checkpoint.get("step").unwrap().to_f64(), [7.]);
 }
 
-/// Files with probes: `NAME.expect.safetensors` is for the files whose names begin with `NAME` and with no longer one.
+/// Checks every model file against the `NAME.expect.safetensors` with the longest `NAME` that begins the file's name.
 fn check_folder(folder: &Path) -> usize {
     let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -156,9 +156,9 @@ fn an_edm_network_comes_with_its_class_and_arguments() {
         read_safetensors(&fs::read(folder.join("edm_ncsnpp.expect.safetensors")).unwrap()).unwrap();
     let args: serde_json::Value =
         serde_json::from_str(expected.options.get("arch_args").and_then(Value::as_text).unwrap()).unwrap();
-    for (key, wanted) in args.as_object().unwrap() {
+    for (key, want) in args.as_object().unwrap() {
         let got = options.get(key).unwrap_or_else(|| panic!("{key} is missing in {options:?}"));
-        assert_eq!(json(got), *wanted, "{key}");
+        assert_eq!(json(got), *want, "{key}");
     }
     let error = read_edm_pickle_entry(&bytes, "net").unwrap_err().to_string();
     assert_eq!(error, "EDM pickle: `net`: expected an entry of this name, got ema, dataset_kwargs");
@@ -177,7 +177,7 @@ fn json(value: &Value) -> serde_json::Value {
 }
 
 #[test]
-fn what_torch_numpy_and_msgpack_wrote_is_read_to_the_bit() {
+fn files_of_torch_numpy_and_msgpack_are_read_to_the_bit() {
     let folder = made::imports().join("small");
     let mut n_checked = 0;
     for entry in fs::read_dir(&folder).unwrap() {
@@ -202,7 +202,7 @@ fn what_torch_numpy_and_msgpack_wrote_is_read_to_the_bit() {
 }
 
 #[test]
-fn options_stand_beside_the_arrays() {
+fn numbers_and_texts_become_options() {
     let read =
         |name: &str| read_checkpoint(&fs::read(made::imports().join("small").join(name)).unwrap()).unwrap();
     let text = |text: &str| Value::Text(text.to_owned());
@@ -248,7 +248,7 @@ fn options_stand_beside_the_arrays() {
 
 #[test]
 fn hostile_files_are_refused_by_name_and_leave_nothing() {
-    // What their commands would make, in the folder a shell would be started in.
+    // The file that their commands would create, in the current folder.
     const MADE: &str = "pwned-by-pickle";
     assert!(!Path::new(MADE).exists());
     for (name, global) in HOSTILE {

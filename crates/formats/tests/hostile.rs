@@ -1,4 +1,4 @@
-//! What no reader may do, whatever the file: panic, believe a size, or accept a file that is not whole.
+//! Properties of every reader for any file: it does not panic, trust a claimed size, or accept an incomplete file.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write;
@@ -39,7 +39,7 @@ fn digits_file() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// All that may be said of a file's array before knowing the file: it is whole, and no larger than the file allows.
+/// Checks what holds for the array of any file: it is complete, and no larger than the file allows.
 fn check_idx(file: &[u8]) {
     if let Ok(array) = read_idx(file) {
         assert_eq!(array.dims.iter().map(|&d| u128::from(d)).product::<u128>(), array.data.len() as u128);
@@ -128,8 +128,8 @@ proptest! {
 }
 
 #[test]
-fn a_promise_no_stream_could_keep_is_refused_before_unpacking() {
-    // A terabyte promised by 40 bytes of gzip.
+fn a_size_that_no_stream_could_reach_is_refused_before_unpacking() {
+    // 40 bytes of gzip that claim a terabyte.
     let mut file = IdxArray { dims: vec![1 << 20, 1 << 20], data: Vec::new() }.header();
     file.push(1);
     let packed = pack(&file);
@@ -142,7 +142,7 @@ fn a_promise_no_stream_could_keep_is_refused_before_unpacking() {
 }
 
 #[test]
-fn a_stream_that_holds_more_than_promised_is_refused() {
+fn a_stream_longer_than_claimed_is_refused() {
     let mut file = IdxArray { dims: vec![10], data: Vec::new() }.header();
     file.resize(32 << 20, 0);
     let error = read_idx(&pack(&file)).unwrap_err();

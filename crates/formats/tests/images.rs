@@ -1,4 +1,4 @@
-//! Images by another program, and what is wrong with damaged ones.
+//! Images written by other programs, and the errors for damaged images.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -25,7 +25,7 @@ fn difference(a: &Image, b: &Image) -> (u8, f64) {
 
 #[test]
 fn jpegs_are_decoded_as_by_pillow() {
-    // Decoders may differ in rounding; where chroma is halved, also in how it is spread again.
+    // Decoders may differ in rounding and, for subsampled chroma, in upsampling.
     for (name, channels, most, mean) in
         [("grey", 1, 2, 0.1), ("rgb_444_progressive", 3, 3, 0.5), ("rgb_420", 3, 4, 0.7), ("cmyk", 3, 4, 0.7)]
     {
@@ -42,7 +42,7 @@ fn jpegs_are_decoded_as_by_pillow() {
 }
 
 #[test]
-fn jpegs_of_one_scan_a_colour_are_decoded_as_by_pillow() {
+fn jpegs_with_one_scan_per_component_are_decoded_as_by_pillow() {
     // `apart_420` is `rgb_420` in another order, which changes no pixel.
     for (name, by_pillow) in
         [("apart_420", "rgb_420"), ("apart_440", "apart_440"), ("apart_410", "apart_410")]
@@ -57,15 +57,15 @@ fn jpegs_of_one_scan_a_colour_are_decoded_as_by_pillow() {
 }
 
 #[test]
-fn layouts_that_no_decoder_here_gets_right_are_refused_by_name() {
+fn unsupported_layouts_are_refused_by_name() {
     let partly = read_image(&file("partly_420.jpg")).unwrap_err().to_string();
     assert!(partly.contains("3 colours sampled 2x2 1x1 1x1, a scan of 2 after one of 1"), "{partly}");
     let jpeg = file("coarse_first.jpg");
     let coarse = read_image(&jpeg).unwrap_err().to_string();
     assert!(coarse.ends_with("3 colours sampled 1x1 2x2 2x2, 3 of them in the first scan"), "{coarse}");
-    // It is known before the pixels.
+    // The header alone is enough to refuse it.
     assert!(read_image_header(Cursor::new(&jpeg)).is_err());
-    // The same file with its second scan missing, or given twice.
+    // The same file with its second scan removed, or twice.
     let jpeg = file("apart_420.jpg");
     let scans: Vec<usize> =
         jpeg.windows(2).enumerate().filter(|(_, pair)| *pair == [0xff, 0xda]).map(|(at, _)| at).collect();
@@ -111,7 +111,7 @@ fn archives_are_read_stored_and_deflated() {
 }
 
 #[test]
-fn names_outside_utf_8_are_names_and_other_ways_to_pack_harm_only_their_entry() {
+fn names_need_not_be_utf_8_and_other_compressions_affect_only_their_entry() {
     let png = file("grey.png");
     let good = archive(&[("#0.png", &png), ("#1.png", &png), ("a.png", &png)], CompressionMethod::Stored);
     // 0x82 is an e with an acute accent in code page 437.
@@ -120,11 +120,11 @@ fn names_outside_utf_8_are_names_and_other_ways_to_pack_harm_only_their_entry() 
     let names: Vec<&str> = (0..zip.len()).filter_map(|i| zip.name(i)).collect();
     assert_eq!(names, ["a.png", "\u{e9}0.png", "\u{e9}1.png"]);
     assert_eq!(zip.read(2).unwrap(), read_image(&png).unwrap());
-    // The first entry of the directory is said to be packed with bzip2, then to be encrypted.
+    // Mark the first entry of the directory as compressed by bzip2, then as encrypted.
     let central = good.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
     for (at, value, want) in [(10, 12, "a stored or deflated entry"), (8, 1, "got an encrypted one")] {
         let mut odd = good.clone();
-        // Its local header says the same.
+        // Also in its local header.
         (odd[central + at], odd[at - 2]) = (value, value);
         let zip = ImageZip::open(odd).unwrap();
         let error = zip.read(0).unwrap_err().to_string();
@@ -150,7 +150,7 @@ fn an_archive_that_is_written_is_read_and_the_same_again() {
     assert_eq!((zip.labels(1).unwrap(), zip.read(0).unwrap().pixels), (Some(labels), vec![1, 2, 3, 4]));
     assert_eq!(ImageZip::open(write(None)).unwrap().labels(1).unwrap(), None);
 
-    // A changed pixel is found by the archive's checksum, and the entry is named.
+    // The archive's checksum detects a changed pixel, and the error names the entry.
     let mut bad = bytes.clone();
     let at = bytes.windows(4).position(|bytes| bytes == b"IDAT").unwrap();
     bad[at + 6] ^= 1;

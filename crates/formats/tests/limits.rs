@@ -1,6 +1,6 @@
-//! How much memory a reader takes, by an allocator that counts: a small multiple of the file, whatever the file says.
+//! Memory use of the readers, measured by a counting allocator: a small multiple of the file, whatever the file claims.
 #![allow(clippy::unwrap_used, clippy::panic)]
-#![allow(unsafe_code)] // an allocator cannot be written without
+#![allow(unsafe_code)] // implementing an allocator is unsafe
 
 mod made;
 
@@ -22,10 +22,10 @@ thread_local! {
     static MOST: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, with the bytes that each thread holds.
+/// The system's allocator, which counts the bytes that each thread holds.
 struct Counting;
 
-/// A thread that frees what another allocated goes below zero.
+/// Adds to the thread's count, which may become negative: a thread may free what another allocated.
 fn add(size: isize) {
     NOW.set(NOW.get() + size);
     MOST.set(MOST.get().max(NOW.get()));
@@ -49,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most bytes that reading a file holds at a time beyond the file, and whether it was read.
+/// Peak memory in bytes while a file is read, without the file itself, and whether it was read successfully.
 fn most(file: &[u8]) -> (usize, bool) {
     most_of(|| read_checkpoint(file))
 }
@@ -61,8 +61,8 @@ fn most_of<T>(read: impl FnOnce() -> Result<T>) -> (usize, bool) {
     ((MOST.get() - before) as usize, read)
 }
 
-/// What is built of a file may be six times the file and 2 MiB; what that is built with (vectors about to double, the
-/// directories of archives) comes on top.
+/// Values built from a file may take six times the file's size and 2 MiB. Temporary memory (vectors that grow, directories
+/// of archives) is added to this.
 const TIMES: usize = 8;
 const FLOOR: usize = 3 << 20;
 
@@ -84,8 +84,8 @@ fn a_model_takes_little_more_than_its_tensors() {
     }
 }
 
-/// Large files are refused before they take anything. Small ones have their floor, and in between are those that are
-/// let through and take the most.
+/// Large files are refused before they take memory, and small files have a floor. The accepted files that take the most are
+/// in between, so many sizes are tried.
 #[test]
 fn no_file_takes_more_than_a_small_multiple_of_its_size() {
     let mut worst: BTreeMap<&str, (f64, String)> = BTreeMap::new();
@@ -123,13 +123,13 @@ fn labels_of_images_keep_to_the_same_bound() {
     }
     let worst = shares.iter().fold(0f64, |a, b| a.max(*b));
     assert!(worst < 1., "{shares:?}");
-    // A hundred thousand images of the shortest names that are different.
+    // A hundred thousand images with short names are accepted.
     let pairs: Vec<String> = (0..100_000).map(|i| format!("[\"{i}.png\",0]")).collect();
     let json = format!("{{\"labels\":[{}]}}", pairs.join(","));
     assert!(ImageLabels::parse(json.as_bytes()).unwrap().is_some());
 }
 
-/// Models of hardly anything but structure: no tensor has more than sixteen numbers.
+/// Models of many tiny tensors: none has more than sixteen numbers.
 #[test]
 fn models_of_many_small_tensors_are_read() {
     const N_TENSORS: usize = 20_000;
@@ -154,7 +154,7 @@ fn models_of_many_small_tensors_are_read() {
 }
 
 #[test]
-fn a_packed_bomb_takes_no_more_than_its_limit() {
+fn a_zip_bomb_takes_no_more_than_its_limit() {
     let zeros = vec![0; 200 << 20];
     let bomb = archive(&[("x/data.pkl", &pickle(b"N")), ("x/data/0", &zeros)], CompressionMethod::Deflated);
     drop(zeros);
@@ -162,12 +162,12 @@ fn a_packed_bomb_takes_no_more_than_its_limit() {
     assert!(!read && most < 1 << 20, "{most} for {}", bomb.len());
 }
 
-/// Line drawings and sprites: nearly nothing packed, and not refused for it.
+/// Line drawings and sprites compress very well, and must not be refused for it.
 #[test]
-fn images_that_pack_well_are_read_and_take_what_they_are() {
+fn images_that_compress_well_are_read_within_their_size() {
     let header = ImageHeader { width: 128, height: 128, channels: 1 };
     let white = write_png(&Image { header, pixels: vec![255; header.n_bytes()] }).unwrap();
-    // As a tool that does not pack would write it: the archive does.
+    // A file that compresses well in the archive, as from a tool that does not compress its images.
     let plain = [&white[..], &vec![0; 64 << 10]].concat();
     let names: Vec<String> = (0..200).map(|i| format!("{i:03}.png")).collect();
     let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &white[..])).collect();
@@ -208,7 +208,7 @@ fn arrays_beyond_the_limit_are_refused_before_they_are_unpacked() {
         let error = NpzArrays::open(&file, limit).unwrap().read("a").unwrap_err().to_string();
         assert!(error.contains(want), "{error}");
     }
-    // Two arrays share one limit; in Fortran's order an array is there twice for a while.
+    // Two arrays share one limit. An array in Fortran order is in memory twice for a while.
     let two = archive(&[("a.npy", &whole), ("b.npy", &whole)], CompressionMethod::Deflated);
     let mut arrays = NpzArrays::open(&two, 48 << 20).unwrap();
     assert!(arrays.read("a").unwrap().is_some() && arrays.read("c").unwrap().is_none());
@@ -218,12 +218,12 @@ fn arrays_beyond_the_limit_are_refused_before_they_are_unpacked() {
     let fortran = file(&fortran);
     assert!(matches!(NpzArrays::open(&fortran, 48 << 20).unwrap().read("a"), Err(Error::OverLimit { .. })));
     assert!(NpzArrays::open(&fortran, 80 << 20).unwrap().read("a").unwrap().is_some());
-    // What is not packed is there already.
+    // A stored array takes no more than the file.
     let stored = archive(&[("a.npy", &whole)], CompressionMethod::Stored);
     assert!(NpzArrays::open(&stored, 0).unwrap().read("a").unwrap().is_some());
 }
 
-/// A file of bytes, whatever their number.
+/// An npy file of bytes, whose number need not match the shape.
 fn npy(shape: &[usize], data: &[u8]) -> Vec<u8> {
     let array =
         NamedArray { name: "a".to_owned(), dtype: DType::U8, shape: shape.to_vec(), data: data.to_vec() };

@@ -1,4 +1,4 @@
-//! Model files that are wrong, each in one way: the error says which way, and where.
+//! Model files with one defect each: the error says what is wrong, and where.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -8,7 +8,7 @@ use fewstep_formats::{
 };
 use made::*;
 
-/// A file that is whole but for the tensor, whose storage holds four numbers.
+/// A valid file with a tensor that may be invalid, whose storage has four numbers.
 fn with_tensor(offset: i64, shape: &[i64], strides: &[i64]) -> Result<Checkpoint> {
     read_torch_zip(&torch_zip(&one_tensor(4, offset, shape, strides), &[("0", &floats(&[1., 2., 3., 4.]))]))
 }
@@ -33,7 +33,7 @@ fn whole_files_are_read() {
 }
 
 #[test]
-fn any_global_that_tensors_do_not_need_is_refused_by_name_wherever_it_stands() {
+fn any_global_that_tensors_do_not_need_is_refused_by_name_wherever_it_is() {
     for (module, name) in [
         ("os", "system"),
         ("builtins", "eval"),
@@ -58,10 +58,10 @@ fn any_global_that_tensors_do_not_need_is_refused_by_name_wherever_it_stands() {
             files.push(torch_zip(&beside, &[("0", &data)]));
             files.push(torch_legacy(&beside, &[("0", &data)]));
             files.push(pickle(&dict(&[("ema", hostile.clone())])));
-            // Outside of what is read: another entry, or discarded at once.
+            // Outside the values that are read: in another entry, or popped at once.
             files.push(pickle(&dict(&[("other", hostile.clone()), ("ema", NONE.to_vec())])));
             files.push(pickle(&[hostile.clone(), b"0N".to_vec()].concat()));
-            // In the pickles around a storage, and within a storage.
+            // In each pickle of a file of the old format, alone and embedded as a storage.
             let [magic, version, system] = [MAGIC.to_vec(), int(1001), dict(&[])].map(|value| pickle(&value));
             for parts in [
                 vec![pickle(&hostile)],
@@ -134,7 +134,7 @@ fn a_known_global_may_only_be_used_as_tensors_use_it() {
 }
 
 #[test]
-fn storages_must_be_in_the_file_and_of_the_length_that_is_said() {
+fn storages_must_be_in_the_file_and_have_the_claimed_length() {
     let data = floats(&[1., 2., 3., 4.]);
     let object = dict(&[("a.b", tensor(storage("9", 4), 0, &[4], &[1]))]);
     for error in [read_torch_zip(&torch_zip(&object, &[("0", &data)])), read_edm_pickle(&pickle(&object))] {
@@ -148,7 +148,7 @@ fn storages_must_be_in_the_file_and_of_the_length_that_is_said() {
     assert!(matches!(&error, Error::MissingStorage { tensor, .. } if tensor == "a.b"), "{error}");
     let in_pickle = pickle(&dict(&[("ema", object)]));
     assert!(matches!(read_edm_pickle(&in_pickle), Err(Error::MissingStorage { .. })));
-    // A storage nobody refers to, one that is given twice, one whose length differs.
+    // A storage that nothing refers to, a storage that occurs twice, and storages with another length.
     let object = one_tensor(4, 0, &[4], &[1]);
     for storages in [vec![("0", &data), ("1", &data)], vec![("0", &data), ("0", &data)]] {
         let storages: Vec<_> = storages.iter().map(|(key, data)| (*key, data.as_slice())).collect();
@@ -163,7 +163,7 @@ fn storages_must_be_in_the_file_and_of_the_length_that_is_said() {
         let error = read_torch_legacy(&torch_legacy(&object, &[("0", &data)])).unwrap_err();
         assert!(matches!(error, Error::Malformed { .. }), "{n}: {error}");
     }
-    // A length past the file's end, said twice alike.
+    // A length past the file's end, the same in the reference and in the storage.
     let mut file = torch_legacy(&one_tensor(1 << 60, 0, &[2], &[1]), &[("0", &data)]);
     let at = file.len() - data.len() - 8;
     file[at..at + 8].copy_from_slice(&(1i64 << 60).to_le_bytes());
@@ -218,10 +218,10 @@ fn nesting_is_limited_in_every_form() {
         let error = read_edm_pickle(&pickle(&deep)).unwrap_err();
         assert!(matches!(error, Error::TooDeep { limit: 256, .. }), "{error}");
     }
-    // The same, fewer times.
+    // Less nesting is accepted.
     let shallow = [b"]".repeat(200), b"N".to_vec(), b"a".repeat(200)].concat();
     read_edm_pickle(&pickle(&dict(&[("ema", shallow)]))).unwrap();
-    // A list that was put into itself while it was empty is found when it is walked.
+    // A list that was added to itself while it was empty is found during the walk.
     let cycle = b"]q\x00h\x00a".to_vec();
     let error = read_edm_pickle(&pickle(&dict(&[("ema", cycle)]))).unwrap_err();
     assert!(matches!(error, Error::TooDeep { .. }), "{error}");
@@ -230,7 +230,7 @@ fn nesting_is_limited_in_every_form() {
 }
 
 #[test]
-fn what_is_shared_may_not_unfold() {
+fn shared_values_may_not_expand_without_bound() {
     let data = floats(&[0.5; 250_000]);
     let one = tensor(storage("0", 250_000), 0, &[250_000], &[1]);
     let many = |n: usize| {
@@ -243,14 +243,14 @@ fn what_is_shared_may_not_unfold() {
     assert!(matches!(error, Error::Unfolds { .. }), "{error}");
     let error = with_tensor(0, &[1 << 40], &[0]).unwrap_err();
     assert!(matches!(error, Error::Unfolds { .. }), "{error}");
-    // Lists of ten of the list before, thirty times.
+    // Thirty levels of lists, each with ten references to the previous one.
     let mut lists = list(&[]);
     for _ in 0..30 {
         lists = [lists.as_slice(), b"q\x000](", &b"h\x00".repeat(10), b"e"].concat();
     }
     let error = read_edm_pickle(&pickle(&dict(&[("ema", lists)]))).unwrap_err();
     assert!(matches!(error, Error::Unfolds { .. }), "{error}");
-    // A set that is made of one list again and again.
+    // Many sets made from the same list.
     let items = [list(&vec![NONE.to_vec(); 1000]).as_slice(), b"q\x000"].concat();
     let sets =
         [global("builtins", "set"), b"q\x010".to_vec(), b"h\x01h\x00\x85R0".repeat(1000), b"N".to_vec()]
@@ -279,7 +279,7 @@ fn claims_past_the_end_are_named() {
 }
 
 #[test]
-fn no_beginning_of_a_file_passes_for_it() {
+fn truncated_files_are_refused() {
     let seeds = seeds();
     assert!(seeds.len() > 25, "{}", seeds.len());
     for (name, file) in seeds {
@@ -302,6 +302,6 @@ fn no_beginning_of_a_file_passes_for_it() {
 fn an_unknown_file_is_shown() {
     for (file, start) in [(&b""[..], "nothing"), (b"\x00\x01\x02 hello", "\"\\x00\\x01\\x02 hello\"")] {
         let error = read_checkpoint(file).unwrap_err();
-        assert!(matches!(&error, Error::Unrecognised { start: shown } if shown == start), "{error}");
+        assert!(matches!(&error, Error::Unrecognised { start: got } if got == start), "{error}");
     }
 }

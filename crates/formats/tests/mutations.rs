@@ -1,5 +1,5 @@
-//! Random damage to whole files of every kind, against every reader, for as long as `FEWSTEP_FUZZ_SECONDS` says (60 if it
-//! says nothing). A reader may refuse or accept, but not panic; what it accepts must be consistent.
+//! Randomly damaged files of every kind, given to every reader for `FEWSTEP_FUZZ_SECONDS` seconds (default 60). A reader may
+//! refuse or accept a file, but not panic; accepted contents must be consistent.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -39,7 +39,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     [made::seeds(), made::image_seeds(), data.collect()].concat()
 }
 
-/// Files of the data sets, by reader and name.
+/// Small files in the formats of the data sets, by reader and name.
 fn data_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let idx = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 10, 20, 30];
     let line = "0,16,7,".repeat(21) + "3,9\n";
@@ -72,7 +72,7 @@ fn npy(bytes: &[u8]) -> Result<Checkpoint> {
     read_npy(bytes).map(|array| checkpoint(Format::Npy, vec![array]))
 }
 
-/// What `read_npz` reads whole, array by array.
+/// Like `read_npz`, but array by array.
 fn npz_arrays(bytes: &[u8]) -> Result<Checkpoint> {
     let mut arrays = NpzArrays::open(bytes, 1 << 22)?;
     let names: Vec<String> = arrays.names().map(str::to_owned).collect();
@@ -88,7 +88,7 @@ fn jpeg(bytes: &[u8]) -> Result<Checkpoint> {
     read_jpeg(bytes).map(|image| checkpoint(Format::Jpeg, vec![array("image", image)]))
 }
 
-/// An archive may be in order and one of its images damaged.
+/// Reads the images of a valid archive; single images may be damaged.
 fn image_zip(bytes: &[u8]) -> Result<Checkpoint> {
     let zip = ImageZip::open(bytes)?;
     if let Some(labels) = zip.find("dataset.json") {
@@ -122,7 +122,7 @@ fn checkpoint(kind: Format, arrays: Vec<NamedArray>) -> Checkpoint {
     Checkpoint { kind, class_name: None, arrays, options: Default::default() }
 }
 
-/// Everything that holds of any checkpoint, whatever its file.
+/// Checks what holds for every checkpoint; returns whether there is one.
 fn check(result: Result<Checkpoint>) -> bool {
     let Ok(checkpoint) = result else { return false };
     for array in &checkpoint.arrays {
@@ -228,7 +228,7 @@ proptest! {
     }
 }
 
-/// A counter-based generator is not needed for this: any stream of numbers will do, if it can be had again.
+/// A xorshift generator; any reproducible stream of numbers is good enough here.
 struct Numbers(u64);
 
 impl Numbers {
@@ -244,8 +244,7 @@ impl Numbers {
     }
 }
 
-/// Where the damage is done: a random place, or one of the bytes that structure is made of, which are mostly small or
-/// printable and near the ends.
+/// A position for the damage: near the start, near the end, or anywhere. Most of a file's structure is near its ends.
 fn place(numbers: &mut Numbers, len: usize) -> usize {
     match numbers.below(3) {
         0 => numbers.below(len.min(256)),
@@ -294,14 +293,15 @@ fn random_damage_for_a_while() {
     let seeds = seeds();
     let share = Duration::from_secs_f64(seconds / READERS.len() as f64);
     for (i, (name, reader)) in READERS.iter().enumerate() {
-        // A reader's own files first: those it accepts whole.
-        let own: Vec<&(String, Vec<u8>)> = seeds.iter().filter(|(_, file)| reader(file).is_ok()).collect();
-        assert!(!own.is_empty(), "{name} has no file");
+        // Only damage files that the reader accepts.
+        let accepted: Vec<&(String, Vec<u8>)> =
+            seeds.iter().filter(|(_, file)| reader(file).is_ok()).collect();
+        assert!(!accepted.is_empty(), "{name} has no file");
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ i as u64);
         let (mut n_runs, mut n_read, start) = (0u64, 0u64, Instant::now());
         while start.elapsed() < share {
             for _ in 0..64 {
-                let seed = own[numbers.below(own.len())];
+                let seed = accepted[numbers.below(accepted.len())];
                 let other = &seeds[numbers.below(seeds.len())];
                 let file = damage(&mut numbers, &seed.1, &other.1);
                 let result = std::panic::catch_unwind(|| check(reader(&file)));
@@ -314,7 +314,10 @@ fn random_damage_for_a_while() {
                 n_read += u64::from(read);
             }
         }
-        println!("{name}: {n_runs} files from {} seeds, {n_read} of them read, none panicked", own.len());
+        println!(
+            "{name}: {n_runs} files from {} seeds, {n_read} of them read, none panicked",
+            accepted.len()
+        );
         assert!(n_read < n_runs, "the damage does nothing");
     }
 }
@@ -339,16 +342,16 @@ fn write_the_corpus() {
             other => other,
         };
         for (name, file) in seeds.iter().filter(|(name, _)| !name.contains('/')) {
-            let is_own = match reader(file) {
+            let is_useful = match reader(file) {
                 Ok(_) => true,
                 Err(error) => matches!(error, fewstep_formats::Error::ForbiddenGlobal { .. }),
             };
-            if is_own {
+            if is_useful {
                 write(target, name, file);
             }
         }
     }
-    // The torch target also takes its input for the pickle of an archive.
+    // The target `torch_zip` also uses its input as the pickle of an archive.
     let object = made::pickle(&made::one_tensor(16, 0, &[4, 4], &[4, 1]));
     write("torch_zip", "object.pkl", &object);
     for (target, name, file) in data_seeds() {

@@ -1,4 +1,4 @@
-//! An archive that cannot be written is an error and nothing else: the `zip` crate would print a line of its own.
+//! An archive that cannot be written is an error, and nothing is printed, as the `zip` crate's writer would.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 use fewstep_formats::{DType, ImageZipWriter, NpzWriter};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-/// A disk that is full after so many bytes.
+/// A disk that is full after `room` bytes.
 struct Disk {
     file: Cursor<Vec<u8>>,
     room: usize,
@@ -62,7 +62,7 @@ fn by_the_crate(disk: Disk) -> io::Result<()> {
     zip.write_all(&[1; 50])
 }
 
-/// What the other test watches from outside; it does nothing when it is not asked to.
+/// Runs in a child process of the other test, which watches its output; does nothing otherwise.
 #[test]
 fn in_a_process_of_its_own() {
     let Ok(which) = env::var("FEWSTEP_TEST_QUIET") else { return };
@@ -72,7 +72,7 @@ fn in_a_process_of_its_own() {
     }
     for write in [images, arrays] {
         let whole = write(Disk::of(usize::MAX)).unwrap().file.into_inner();
-        // Places in headers are written again, so a little more room is needed than the archive takes.
+        // Some bytes in headers are written twice, so this needs a little more room than the archive takes.
         let enough = (0..2 * whole.len()).find(|&room| write(Disk::of(room)).is_ok()).unwrap();
         assert_eq!(write(Disk::of(enough)).unwrap().file.into_inner(), whole);
         assert!(enough >= whole.len());
@@ -80,7 +80,7 @@ fn in_a_process_of_its_own() {
             assert_eq!(write(Disk::of(room)).err().unwrap().kind(), io::ErrorKind::StorageFull, "{room}");
         }
     }
-    // Given up in the middle, on a disk that would be full before the end.
+    // Abandoned in the middle, on a disk that would be full before the end.
     let mut zip = ImageZipWriter::new(Disk::of(100));
     zip.add("a.png", &[1; 50]).unwrap();
     drop(zip);

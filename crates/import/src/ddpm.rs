@@ -1,7 +1,7 @@
-//! The description of a DDPM U-Net from its tensors' names and shapes.
+//! Derives the description of a DDPM U-Net from the names and shapes of its tensors.
 //!
-//! They show widths, levels, blocks, where attention is, how time and classes enter and how resolutions change. They do not
-//! show the resolution itself, and with one image of output not what it means.
+//! They determine widths, levels, blocks, where attention is, how time and classes enter and how the network resamples.
+//! They do not determine the resolution, nor, if the network outputs one image, what it predicts.
 
 use std::collections::BTreeMap;
 
@@ -13,44 +13,43 @@ use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::vote::most_common;
 
-/// What one module of the down path is.
+/// The kind of a module of the down path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Block,
-    /// A residual block that shrinks.
+    /// A residual block that downsamples.
     Residual,
-    /// A convolution that shrinks.
+    /// A convolution that downsamples.
     Conv,
 }
 
 /// One resolution of the down path.
 struct Level {
-    /// Names of its blocks, with a dot at the end.
+    /// Prefixes of its blocks' tensors, each ending in a dot.
     blocks: Vec<String>,
     width: i64,
 }
 
-/// `heads` are those of the file, where its layout shows them.
+/// The description of the network. `heads` comes from the file, if its layout determines it.
 pub(crate) fn recognise(shapes: &Shapes<'_>, hints: &Hints, heads: Option<Heads>) -> Result<ModelConfig> {
-    not_for_this_network("preconditioner", hints.preconditioner.map(|p| format!("{p:?}")))?;
-    not_for_this_network("resample_filter", hints.resample_filter.as_ref().map(|f| format!("{f:?}")))?;
-    let channels = needed("down.0.weight", channels(shapes))?;
+    reject_hint("preconditioner", hints.preconditioner.map(|p| format!("{p:?}")))?;
+    reject_hint("resample_filter", hints.resample_filter.as_ref().map(|f| format!("{f:?}")))?;
+    let channels = required("down.0.weight", channels(shapes))?;
     let (levels, resampling) = levels(shapes)?;
-    let heads = agree("heads", heads, hints.heads)?;
+    let heads = reconcile("heads", heads, hints.heads)?;
     let (image_channels, prediction) = prediction(shapes, hints)?;
-    let mut unsaid = Vec::new();
-    let mut say = |what| unsaid.push(what);
+    let mut missing = Vec::new();
     if hints.resolution.is_none() {
-        say(Unsaid::Resolution);
+        missing.push(Unsaid::Resolution);
     }
     if heads.is_none() {
-        say(Unsaid::Heads);
+        missing.push(Unsaid::Heads);
     }
     if prediction.is_none() {
-        say(Unsaid::Prediction);
+        missing.push(Unsaid::Prediction);
     }
     let (Some(resolution), Some(heads), Some(prediction)) = (hints.resolution, heads, prediction) else {
-        return Err(Error::Unsaid { what: unsaid });
+        return Err(Error::Unsaid { what: missing });
     };
     let attention_resolutions = (levels.iter().enumerate())
         .filter(|(_, level)| level.has_attention(shapes))
@@ -64,7 +63,7 @@ pub(crate) fn recognise(shapes: &Shapes<'_>, hints: &Hints, heads: Option<Heads>
         n_res_blocks: most_common(levels.iter().map(|level| level.blocks.len())).unwrap_or_default(),
         attention_resolutions,
         heads,
-        embedding_channels: needed("time.0.weight", embedding(shapes))?,
+        embedding_channels: required("time.0.weight", embedding(shapes))?,
         affine_time: most_common(levels.iter().filter_map(|level| level.affine_time(shapes))).unwrap_or(true),
         resampling,
         n_classes: n_classes(shapes)?,
@@ -72,27 +71,27 @@ pub(crate) fn recognise(shapes: &Shapes<'_>, hints: &Hints, heads: Option<Heads>
     Ok(ModelConfig { network: Architecture::DdpmUnet(network), prediction })
 }
 
-fn needed(name: &str, value: Option<i64>) -> Result<i64> {
+fn required(name: &str, value: Option<i64>) -> Result<i64> {
     value.filter(|v| *v > 0).ok_or_else(|| Error::Structure {
         name: name.to_owned(),
         problem: "is missing or empty; the network's width follows from it".to_owned(),
     })
 }
 
-fn not_for_this_network(key: &str, hint: Option<String>) -> Result<()> {
+fn reject_hint(key: &str, hint: Option<String>) -> Result<()> {
     match hint {
         None => Ok(()),
-        Some(said) => Err(Error::Contradiction {
+        Some(hint) => Err(Error::Contradiction {
             key: key.to_owned(),
             said_by: "the request",
-            said,
+            said: hint,
             found: "the file holds a DDPM U-Net, which has none".to_owned(),
         }),
     }
 }
 
-/// The file's own value and the one asked for, which must be the same where both are there.
-fn agree(key: &str, found: Option<Heads>, asked: Option<Heads>) -> Result<Option<Heads>> {
+/// The file's value or the hint; if there are both, they must be equal.
+fn reconcile(key: &str, found: Option<Heads>, asked: Option<Heads>) -> Result<Option<Heads>> {
     match (found, asked) {
         (Some(found), Some(asked)) if found != asked => Err(Error::Contradiction {
             key: key.to_owned(),
@@ -135,7 +134,7 @@ fn n_classes(shapes: &Shapes<'_>) -> Result<i64> {
     }
 }
 
-/// Channels of the images, and the prediction as far as the output's channels or the request say it.
+/// Channels of the images, and the prediction if the output's channels or the hints determine it.
 fn prediction(shapes: &Shapes<'_>, hints: &Hints) -> Result<(i64, Option<Prediction>)> {
     let missing = |name: &str| Error::Structure {
         name: name.to_owned(),
@@ -166,7 +165,7 @@ fn prediction(shapes: &Shapes<'_>, hints: &Hints) -> Result<(i64, Option<Predict
     }
 }
 
-/// The levels of the down path, and how it goes from one to the next.
+/// The levels of the down path, and how it downsamples between them.
 fn levels(shapes: &Shapes<'_>) -> Result<(Vec<Level>, Resampling)> {
     let mut stages: BTreeMap<usize, Vec<Stage>> = BTreeMap::new();
     for name in shapes.below("down.") {
@@ -212,7 +211,7 @@ fn levels(shapes: &Shapes<'_>) -> Result<(Vec<Level>, Resampling)> {
 }
 
 impl Level {
-    /// Channels of its blocks.
+    /// Channels of the level's blocks.
     fn measure(&self, shapes: &Shapes<'_>) -> Option<i64> {
         const WIDTHS: [(&str, usize); 6] = [
             ("conv1.bias", 0),
@@ -245,7 +244,7 @@ impl Level {
         let time = ["time.1.weight", "time.1.bias"];
         let of = |block: &String| time.map(|name| (format!("{block}resblocks.{name}"), 0));
         let rows = shapes.vote(self.blocks.iter().flat_map(of))?;
-        // Scale and shift, or one sum.
+        // A scale and a shift, or only a shift.
         if rows == 2 * self.width { Some(true) } else { (rows == self.width).then_some(false) }
     }
 }

@@ -1,8 +1,8 @@
-//! Where in a file the networks are.
+//! Finds the networks in a file.
 //!
-//! A file may hold one network, or several beside an optimizer's state: parameters and their average, each below keys of
-//! its own. A network is found by tensors that all of its kind have; a few may be missing, so that a damaged file is still
-//! called by its name.
+//! A file may hold one network, or several and an optimizer's state: parameters and their average, each under its own
+//! keys. A network is found by names that all networks of its family have. A few may be missing, so that the error for a
+//! damaged file can name what is missing.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use fewstep_formats::{Checkpoint, Format, NamedArray};
 
 use crate::error::{Error, Result};
 
-/// Names and layout of a network's tensors.
+/// A naming and layout of a network's tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     /// A DDPM U-Net under this project's names, which are those of TRACT's PyTorch code.
     Ddpm,
-    /// The same network as progressive distillation's flax code names it.
+    /// The same network under the names of progressive distillation's flax code.
     Flax,
-    /// A SongUNet or ADM U-Net as EDM names them.
+    /// A SongUNet or ADM U-Net under EDM's names.
     Edm,
 }
 
-/// Names that each family's networks have, and how many of them tell it.
+/// Names that the networks of each family have, and how many of them must be present.
 const MARKERS: [(Family, usize, &[&str]); 3] = [
     (
         Family::Ddpm,
@@ -50,22 +50,22 @@ const MARKERS: [(Family, usize, &[&str]); 3] = [
     (Family::Edm, 2, &["map_layer0.weight", "map_layer0.bias", "map_layer1.weight", "map_layer1.bias"]),
 ];
 
-/// The average that progressive distillation samples from, and what its next students start as.
+/// The average from which progressive distillation samples and starts the next student.
 const FLAX_DEFAULT: &str = "ema_params";
-/// What EDM's preconditioners call the network inside them.
+/// The name of the network inside EDM's preconditioners.
 const INNER: &str = "model";
 
 /// A network in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) family: Family,
-    /// Keys that lead to the network's tensors, joined by dots; empty: the whole file.
+    /// Keys of the network's tensors, joined by dots; empty for the whole file.
     pub(crate) prefix: String,
-    /// Keys that lead to all that belongs to it: a preconditioner around the network.
+    /// Keys of all that belongs to the network, including a preconditioner around it.
     pub(crate) root: String,
 }
 
-/// The network that is asked for, or the only one.
+/// The network requested by `asked`, or else the only one in the file.
 pub(crate) fn choose(checkpoint: &Checkpoint, asked: Option<&str>) -> Result<Entry> {
     let found = find(checkpoint);
     if found.is_empty() {
@@ -92,21 +92,21 @@ pub(crate) fn choose(checkpoint: &Checkpoint, asked: Option<&str>) -> Result<Ent
 }
 
 impl Entry {
-    /// The arrays that belong to it, and not to another network of the file.
+    /// The arrays that belong to this network and to no other network of the file.
     pub(crate) fn arrays<'a>(&self, checkpoint: &'a Checkpoint) -> Vec<&'a NamedArray> {
         let others: Vec<String> = find(checkpoint)
             .into_iter()
             .map(|(_, prefix)| prefix)
             .filter(|other| *other != self.prefix && below(other, &self.root))
             .collect();
-        let own = |array: &&NamedArray| {
+        let belongs = |array: &&NamedArray| {
             below(&array.name, &self.root) && !others.iter().any(|other| below(&array.name, other))
         };
-        checkpoint.arrays.iter().filter(own).collect()
+        checkpoint.arrays.iter().filter(belongs).collect()
     }
 }
 
-/// Whether `name` is below `prefix`; everything is below the empty one.
+/// Whether `name` is below `prefix`; every name is below the empty prefix.
 fn below(name: &str, prefix: &str) -> bool {
     prefix.is_empty() || name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
 }
@@ -135,10 +135,10 @@ fn names(checkpoint: &Checkpoint) -> String {
     if checkpoint.arrays.is_empty() {
         return "nothing, there are none".to_owned();
     }
-    let shown: Vec<String> =
-        checkpoint.arrays.iter().take(FIRST).map(|a| format!("`{}`", crate::shown_name(&a.name))).collect();
+    let first: Vec<String> =
+        checkpoint.arrays.iter().take(FIRST).map(|a| format!("`{}`", crate::escaped_name(&a.name))).collect();
     let n = checkpoint.arrays.len();
-    if n > FIRST { format!("{}, ... ({n} tensors)", shown.join(", ")) } else { shown.join(", ") }
+    if n > FIRST { format!("{}, ... ({n} tensors)", first.join(", ")) } else { first.join(", ") }
 }
 
 #[cfg(test)]
@@ -164,11 +164,7 @@ mod tests {
             let entry = choose(&checkpoint, None).unwrap();
             assert_eq!((entry.prefix.as_str(), entry.root.as_str()), (prefix, prefix));
             let n = entry.arrays(&checkpoint).len();
-            assert_eq!(
-                n,
-                if prefix.is_empty() { 7 } else { 6 },
-                "only the whole file has what stands beside"
-            );
+            assert_eq!(n, if prefix.is_empty() { 7 } else { 6 }, "only the whole file includes `step`");
         }
     }
 
@@ -197,7 +193,7 @@ mod tests {
         let checkpoint = file(Format::TorchZip, &[(Family::Edm, "ema.model")], &["ema.u", "v"]);
         let entry = choose(&checkpoint, None).unwrap();
         assert_eq!((entry.root.as_str(), entry.arrays(&checkpoint).len()), ("ema", 5));
-        // A name that only ends alike is no preconditioner.
+        // `my_model` ends in `model` but has no preconditioner around it.
         assert_eq!(
             choose(&file(Format::TorchZip, &[(Family::Edm, "my_model")], &[]), None).unwrap().root,
             "my_model"
@@ -205,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_said_with_its_names() {
+    fn a_file_without_a_network_is_refused_with_its_names() {
         let checkpoint = file(Format::TorchZip, &[], &["fc.weight", "time.0.weight"]);
         let e = choose(&checkpoint, None).unwrap_err().to_string();
         assert!(e.contains("`fc.weight`, `time.0.weight`"), "{e}");

@@ -1,14 +1,14 @@
-//! What can keep a file from becoming a network.
+//! Errors of imports.
 
 use std::fmt;
 
-/// Problems that one message lists; the rest is counted.
-const SHOWN: usize = 10;
+/// Problems listed in one message; further problems are only counted.
+const LISTED: usize = 10;
 
-/// The result of an import.
+/// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Something that a file does not say and a [`crate::Hints`] has to.
+/// A property of the network that the file does not determine and [`crate::Hints`] must give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsaid {
     /// [`crate::Hints::resolution`].
@@ -35,11 +35,11 @@ impl fmt::Display for Unsaid {
     }
 }
 
-/// A file that is no network this crate knows, or not enough of one.
+/// A file without a known network, or with one that is incomplete or contradictory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The tensors have the names of no network that is known.
+    /// The names of the tensors match no known network.
     #[error(
         "holds no network that is known (DDPM U-Net, its flax form, NCSN++, DDPM++, ADM): its tensors are named {found}"
     )]
@@ -47,40 +47,40 @@ pub enum Error {
         /// First names of the file, and how many there are.
         found: String,
     },
-    /// A class that is none of EDM's.
+    /// A class that is not one of EDM's.
     #[error("is a network of class `{class}`, which is not known: expected one of {expected}")]
     UnknownClass {
-        /// As the file has it.
+        /// The class in the file.
         class: String,
-        /// Those that are known.
+        /// The known classes.
         expected: &'static str,
     },
-    /// Tensors beside a network's own, in a naming that has no room for them.
+    /// Tensors with names that the network's naming does not have.
     #[error("{}", listed("tensors that the naming of this kind of network does not have", names))]
     UnknownNames {
         /// Their names.
         names: Vec<String>,
     },
-    /// Several networks and no choice, or a choice that is not there.
+    /// The file holds several networks and none was requested, or the requested one is not there.
     #[error("{}", entry_message(asked.as_deref(), found))]
     Entry {
-        /// The entry asked for.
+        /// The entry requested.
         asked: Option<String>,
         /// Entries that hold a network.
         found: Vec<String>,
     },
-    /// A part of the network that names and shapes do not describe.
-    #[error("`{}`: {problem}", crate::shown_name(name))]
+    /// A part of the network does not follow from the names and shapes.
+    #[error("`{}`: {problem}", crate::escaped_name(name))]
     Structure {
         /// Tensor, module or group of tensors.
         name: String,
         /// What is wrong with it.
         problem: String,
     },
-    /// The file does not say it; all that is missing is listed.
+    /// The file does not determine the network. All missing properties are listed.
     #[error("the file does not say: {}", joined(what))]
     Unsaid {
-        /// What it does not say.
+        /// The missing properties.
         what: Vec<Unsaid>,
     },
     /// Two sources disagree.
@@ -88,23 +88,23 @@ pub enum Error {
     Contradiction {
         /// The option.
         key: String,
-        /// Who says it: the file's own options, or the user.
+        /// The source of the value: the file's own options, or the request.
         said_by: &'static str,
-        /// The value there.
+        /// The value from that source.
         said: String,
-        /// What the tensors say.
+        /// What the tensors imply.
         found: String,
     },
-    /// Tensors that are missing, left over, of another shape or without sense as parameters.
+    /// Tensors that are missing, left over, of another shape, or invalid as parameters.
     #[error("{}", listed("tensors that do not fit the network", problems))]
     Mismatch {
-        /// One problem a tensor, with its name.
+        /// One problem per tensor, with the tensor's name.
         problems: Vec<String>,
     },
     /// A network that cannot be built.
     #[error(transparent)]
     Model(#[from] fewstep_models::Error),
-    /// libtorch, or values that the network's description contradicts.
+    /// libtorch failed, or a tensor's values contradict the network's description.
     #[error(transparent)]
     Torch(#[from] fewstep_torch::Error),
 }
@@ -116,12 +116,12 @@ impl From<tch::TchError> for Error {
 }
 
 fn listed(what: &str, items: &[String]) -> String {
-    let more = match items.len().saturating_sub(SHOWN) {
+    let more = match items.len().saturating_sub(LISTED) {
         0 => String::new(),
         n => format!("; and {n} more"),
     };
-    let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
-    format!("{what} ({} in all): {shown}{more}", items.len())
+    let first = items.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    format!("{what} ({} in all): {first}{more}", items.len())
 }
 
 fn joined(what: &[Unsaid]) -> String {

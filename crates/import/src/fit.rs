@@ -1,4 +1,4 @@
-//! The comparison of a file's tensors with the network that they were recognised as, and the flat buffer.
+//! Compares a file's tensors with the recognised network, and makes the flat buffer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,8 +7,10 @@ use fewstep_torch::{Kind, Layout, Role, Tensor};
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-/// The flat buffer of a network with this `layout` from `sources`: all there, none left over, each of the right shape and finite. `foreign` is what
-/// the file would call a tensor of ours.
+/// The network's flat buffer, f32 `[total]`, from `sources`. `foreign` maps this project's tensor names to the file's.
+///
+/// # Errors
+/// Tensors that are missing, left over, of another shape or kind, or not finite.
 pub(crate) fn flat(
     layout: &Layout,
     sources: &[Source<'_>],
@@ -19,7 +21,7 @@ pub(crate) fn flat(
     let mut known = 0;
     for param in layout.params() {
         let Some(source) = by_name.get(param.name.as_str()) else {
-            // What follows from the description may be left out.
+            // Computed entries may be missing from the file.
             if param.role != Role::Computed {
                 let name = foreign(&param.name);
                 problems.push(format!("`{name}` is missing, expected shape {:?}", param.shape));

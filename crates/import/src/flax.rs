@@ -1,7 +1,8 @@
-//! Progressive distillation's flax checkpoints (arXiv 2202.00512): the same U-Net under other names, with other axes.
+//! Progressive distillation's flax checkpoints (arXiv 2202.00512): the DDPM U-Net with other names and layouts.
 //!
-//! Modules of the down and up paths are named by level and block there, and counted in order here; `down_0.block_0` is one
-//! key with a dot. Convolutions are stored height, width, in, out; dense layers in, out; queries, keys and values apart.
+//! Flax names the modules of the down and up paths by level and block; this project numbers them in order.
+//! `down_0.block_0` is one key with a dot. Flax stores convolutions as `[height, width, in, out]`, dense layers as
+//! `[in, out]`, and queries, keys and values as three tensors.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,10 +11,10 @@ use fewstep_formats::NamedArray;
 use fewstep_models::ddpm::Heads;
 
 use crate::error::{Error, Result};
-use crate::shown_name;
+use crate::escaped_name;
 use crate::source::{Conversion, Source};
 
-/// A module there and here, and the layout of its kernel.
+/// A module's name in flax and in this project, and the conversion of its kernel.
 type Module = (&'static str, &'static str, Conversion);
 
 const TOP: [Module; 6] = [
@@ -35,7 +36,7 @@ const BLOCK: [Module; 6] = [
 const ATTENTION: [Module; 2] = [("norm", "norm", Conversion::Same), ("proj_out", "out", Conversion::Join)];
 const QUERIES: [&str; 3] = ["q", "k", "v"];
 
-/// Where a module of the network stands.
+/// Position of a module in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Down { level: usize, block: usize },
@@ -45,15 +46,15 @@ enum Place {
     Upsample { level: usize },
 }
 
-/// A name taken apart.
+/// The parts of a tensor's name.
 struct Parsed<'n> {
     place: Place,
     attention: bool,
-    /// What the name has after its module.
+    /// The part of the name after the module.
     rest: &'n str,
 }
 
-/// Blocks of each level, counted from the names.
+/// Number of blocks by level, from the names.
 #[derive(Default)]
 struct Counts {
     down: BTreeMap<usize, usize>,
@@ -63,13 +64,13 @@ struct Counts {
 /// A checkpoint under this project's names.
 pub(crate) struct Converted<'a> {
     pub(crate) sources: Vec<Source<'a>>,
-    /// Attention heads, where the network has attention.
+    /// Attention heads, if the network has attention.
     pub(crate) heads: Option<Heads>,
-    /// Modules here and there.
+    /// From this project's name of a module to the file's.
     modules: BTreeMap<String, String>,
 }
 
-/// Converts the arrays below `prefix`, all of which must be known by name.
+/// Converts the arrays below `prefix`; all names must be known.
 pub(crate) fn convert<'a>(arrays: &[&'a NamedArray], prefix: &str) -> Result<Converted<'a>> {
     let dot = if prefix.is_empty() { 0 } else { prefix.len() + 1 };
     let named: Vec<(&str, &NamedArray)> =
@@ -80,7 +81,7 @@ pub(crate) fn convert<'a>(arrays: &[&'a NamedArray], prefix: &str) -> Result<Con
     let mut unknown = Vec::new();
     for (name, array) in named {
         let Some(known) = known(name, &counts) else {
-            unknown.push(format!("`{}`", shown_name(&array.name)));
+            unknown.push(format!("`{}`", escaped_name(&array.name)));
             continue;
         };
         out.modules.insert(known.module.clone(), known.theirs.to_owned());
@@ -113,7 +114,7 @@ pub(crate) fn convert<'a>(arrays: &[&'a NamedArray], prefix: &str) -> Result<Con
 }
 
 impl Converted<'_> {
-    /// What one of our tensors is called there; our own name where its module is not there at all.
+    /// The file's name for a tensor of this project; the name unchanged if the file does not have the tensor's module.
     pub(crate) fn foreign(&self, ours: &str) -> String {
         let found = self.modules.iter().filter_map(|(module, theirs)| {
             let rest = ours.strip_prefix(module.as_str())?.strip_prefix('.')?;
@@ -138,11 +139,11 @@ impl Converted<'_> {
     }
 }
 
-/// A tensor's name, understood.
+/// The meaning of a tensor's name.
 struct Known<'n> {
-    /// Our name of the module it is in.
+    /// This project's name of the tensor's module.
     module: String,
-    /// The same there.
+    /// The file's name of the module.
     theirs: &'n str,
     tensor: Tensor,
 }
@@ -186,7 +187,7 @@ fn known<'n>(name: &'n str, counts: &Counts) -> Option<Known<'n>> {
     Some(Known { module, theirs, tensor: whole })
 }
 
-/// Our name of a layer's tensor, and its layout.
+/// This project's name of a layer's tensor, and its conversion.
 fn leaf(theirs: &str, kernel: Conversion) -> Option<(&'static str, Conversion)> {
     match (theirs, kernel) {
         ("bias", _) => Some(("bias", Conversion::Same)),
@@ -211,7 +212,7 @@ fn parse(name: &str) -> Option<Parsed<'_>> {
         (Some(("up", level)), _, "block" | "attn", Some(block)) => Place::Up { level: number(level)?, block },
         (Some(("down", level)), _, "downsample", None) => Place::Downsample { level: number(level)? },
         (Some(("up", level)), _, "upsample", None) => Place::Upsample { level: number(level)? },
-        // The only attention of the middle stands between its two blocks.
+        // The middle has one attention layer, after its first block.
         (None, "mid", "block", Some(block @ (1 | 2))) => Place::Mid { block: block - 1 },
         (None, "mid", "attn", Some(1)) => Place::Mid { block: 0 },
         _ => return None,
@@ -234,9 +235,9 @@ impl Counts {
         counts
     }
 
-    /// Our name of a module: its place in the order of its path. None where numbers are more than can be counted.
+    /// This project's name of a module, by its number in the path. `None` if the number overflows or a level is missing.
     fn module(&self, place: Place, attention: bool) -> Option<String> {
-        // Every level before has its blocks and one change of resolution.
+        // Each earlier level has its blocks and one module that resamples.
         let after = |blocks: &BTreeMap<usize, usize>, mut levels: Range<usize>| {
             levels.try_fold(0usize, |sum, l| sum.checked_add(blocks.get(&l)?.checked_add(1)?))
         };
@@ -256,7 +257,7 @@ impl Counts {
     }
 }
 
-/// Queries, keys or values that are there without the others.
+/// The error for queries, keys and values of which one or two are missing.
 fn incomplete(
     modules: &BTreeMap<String, String>,
     module: &str,
@@ -272,7 +273,7 @@ fn incomplete(
     Error::Mismatch { problems }
 }
 
-/// One rule for the heads of all attention layers, `(heads, width)` each: their number or their width is the same.
+/// One rule for the heads of all attention layers, given `(heads, width)` of each: equal numbers or equal widths.
 fn heads(shapes: &[(i64, i64)]) -> Result<Option<Heads>> {
     let Some(&(n, width)) = shapes.first() else { return Ok(None) };
     if shapes.iter().all(|(other, _)| *other == n) {

@@ -1,22 +1,22 @@
-//! What a person knows about a file.
+//! Properties of a network that the file does not determine, given by the user.
 
 use fewstep_models::Prediction;
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
 
-/// What names and shapes may leave open. What a file does say is compared with it, and a difference is an error.
+/// Properties of a network that names and shapes may not determine. A hint that contradicts the file is an error.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hints {
-    /// Which of several networks in the file: the keys that lead to it, joined by dots.
+    /// Which of several networks in the file: its keys, joined by dots.
     pub entry: Option<String>,
-    /// Height and width of the images. DDPM U-Nets have the same tensors at any.
+    /// Height and width of the images. A DDPM U-Net has the same tensors at every resolution.
     pub resolution: Option<i64>,
-    /// Attention heads of a DDPM U-Net, which PyTorch's layout does not show.
+    /// Attention heads of a DDPM U-Net, which PyTorch's layout does not determine.
     pub heads: Option<Heads>,
-    /// What a DDPM U-Net predicts, where its output has as many channels as the image.
+    /// What a DDPM U-Net predicts. Needed if its output has as many channels as the image.
     pub prediction: Option<Prediction>,
-    /// The preconditioner of EDM's networks, where the file is not EDM's own pickle.
+    /// Preconditioner of an EDM network. Needed if the file is not EDM's own pickle.
     pub preconditioner: Option<Preconditioner>,
-    /// Taps of a SongUNet's resampling filter, where the file was saved without buffers.
+    /// Taps of a SongUNet's resampling filter. Needed if the file was saved without buffers.
     pub resample_filter: Option<Vec<f64>>,
 }

@@ -1,10 +1,10 @@
-//! From a file of another program to a network with its parameters.
+//! Imports networks from files of other programs.
 //!
-//! `fewstep-formats` reads files and knows no networks, `fewstep-models` has networks and knows no files; this crate stands
-//! between them. [`recognise`] tells from names and shapes which network a [`Checkpoint`] holds: a DDPM U-Net of TRACT's
-//! PyTorch code or of progressive distillation's flax code, or one of EDM's (NCSN++, DDPM++, ADM). What a file cannot say is
-//! asked for in [`Hints`]; what it does say about itself is compared with its tensors. [`Recognised::parameters`] then gives
-//! the flat buffer, with no tensor missing, left over or of another shape.
+//! `fewstep-formats` reads files and knows no networks; `fewstep-models` has networks and knows no files; this crate
+//! connects them. [`recognise`] derives from names and shapes which network a [`Checkpoint`] holds: a DDPM U-Net of TRACT's
+//! PyTorch code or of progressive distillation's flax code, or one of EDM's networks (NCSN++, DDPM++, ADM). [`Hints`] give
+//! what the file does not determine. The options in a file are compared with its tensors. [`Recognised::parameters`] then
+//! makes the flat buffer, and checks that no tensor is missing, left over or of another shape.
 //!
 //! ```
 //! use fewstep_formats::{Checkpoint, Format, NamedArray, Value};
@@ -45,30 +45,31 @@ pub use hints::Hints;
 pub struct Recognised<'a> {
     /// The network and what it predicts.
     pub config: ModelConfig,
-    /// The keys that lead to its tensors, joined by dots; empty: the whole file.
+    /// The keys of the network's tensors, joined by dots; empty for the whole file.
     pub entry: String,
-    /// Sampling steps that the network was made for, where the file says so: progressive distillation's students do.
+    /// Sampling steps that the network was made for, if the file has them (progressive distillation's students do).
     pub steps: Option<usize>,
-    /// What was passed over, for a log.
+    /// What was ignored in the file, for a log.
     pub notes: Vec<String>,
     sources: Vec<Source<'a>>,
     naming: Naming<'a>,
 }
 
-/// How the file's names follow from ours.
+/// How this project's names map to the file's.
 enum Naming<'a> {
-    /// The same below these keys.
+    /// The same names, below these keys.
     Below(String),
-    /// EDM's: ours are those below `root`, where the network itself is `model`.
+    /// The same names, below the entry's `root`; those below `model` are below the entry's `prefix`.
     Edm(Entry),
     Flax(flax::Converted<'a>, String),
 }
 
-/// Which network a file holds.
+/// Derives which network a file holds.
 ///
 /// # Errors
-/// [`Error::UnknownNetwork`], [`Error::Entry`] for a choice among several, [`Error::Unsaid`] for what [`Hints`] must say,
-/// [`Error::Contradiction`] for what they or the file say wrongly, and what the tensors can be wrong in, by name.
+/// [`Error::UnknownNetwork`]; [`Error::Entry`] if there are several networks and no valid choice; [`Error::Unsaid`] for
+/// what [`Hints`] must give; [`Error::Contradiction`] for hints or options of the file that contradict the tensors;
+/// [`Error::UnknownClass`], [`Error::UnknownNames`], [`Error::Structure`] and [`Error::Mismatch`] for tensors by name.
 pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recognised<'a>> {
     let entry = entry::choose(checkpoint, hints.entry.as_deref())?;
     let arrays = entry.arrays(checkpoint);
@@ -103,7 +104,7 @@ pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recogn
 }
 
 impl fmt::Debug for Recognised<'_> {
-    /// Without the tensors' bytes.
+    /// Leaves out the tensors.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recognised")
             .field("config", &self.config)
@@ -120,12 +121,12 @@ impl Recognised<'_> {
     /// [`Error::Mismatch`] lists tensors that are missing, left over, of another shape, of whole numbers or not finite, under
     /// the file's own names.
     pub fn parameters(&self, network: &dyn Network) -> Result<Tensor> {
-        fit::flat(network.layout(), &self.sources, &|ours| shown_name(&self.naming.foreign(ours)))
+        fit::flat(network.layout(), &self.sources, &|ours| escaped_name(&self.naming.foreign(ours)))
     }
 }
 
 impl Naming<'_> {
-    /// An error under the file's own names.
+    /// The error with this project's names replaced by the file's.
     fn in_file(&self, error: Error) -> Error {
         match error {
             Error::Structure { name, problem } => Error::Structure { name: self.foreign(&name), problem },
@@ -145,7 +146,7 @@ impl Naming<'_> {
     }
 }
 
-/// Progressive distillation's count of sampling steps; 0 in a network that was not distilled.
+/// Progressive distillation's number of sampling steps; the file has 0 for a network that was not distilled.
 fn steps(checkpoint: &Checkpoint) -> Option<usize> {
     let count = checkpoint.get("num_sample_steps").filter(|array| array.len() == 1)?;
     let steps = count.to_f64().first().copied()?;
@@ -160,17 +161,17 @@ fn inside<'n>(name: &'n str, prefix: &str) -> &'n str {
     if prefix.is_empty() { name } else { name.get(prefix.len() + 1..).unwrap_or(name) }
 }
 
-/// Arrays that need another name at most.
+/// Sources for arrays that at most need another name.
 fn same<'a>(arrays: &[&'a NamedArray], ours: impl Fn(&str) -> String) -> Result<Vec<Source<'a>>> {
     arrays.iter().map(|array| Source::new(ours(&array.name), vec![array], Conversion::Same)).collect()
 }
 
-/// A name out of a file, as a message may show it.
-fn shown_name(name: &str) -> String {
+/// A name from a file, escaped and shortened for a message.
+fn escaped_name(name: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut escaped: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if name.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
+        escaped.push_str("...");
     }
-    shown
+    escaped
 }

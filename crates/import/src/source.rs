@@ -1,16 +1,16 @@
-//! A file's tensors under this project's names and in its layout.
+//! A file's tensors with this project's names and layouts.
 
 use fewstep_formats::{DType, NamedArray};
 use fewstep_torch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::shown_name;
+use crate::escaped_name;
 use crate::vote::most_common;
 
-/// From another program's layout to ours. Dimensions: `C` in, `D` out, `H` heads of width `W`.
+/// The conversion from a file's layout to this project's. Dimensions: `C` in, `D` out, `H` heads of width `W`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conversion {
-    /// The same.
+    /// The same layout.
     Same,
     /// A dense layer, `[C, D] -> [D, C]`.
     Dense,
@@ -18,28 +18,28 @@ pub(crate) enum Conversion {
     Conv,
     /// A dense layer over pixels, `[C, D] -> [D, C, 1, 1]`.
     Pointwise,
-    /// What attention's heads are joined by, `[H, W, D] -> [D, H W, 1, 1]`.
+    /// The output projection of attention, `[H, W, D] -> [D, H W, 1, 1]`.
     Join,
-    /// Queries, keys and values, three times `[C, H, W] -> [3 H W, C, 1, 1]`, head by head.
+    /// Queries, keys and values: three of `[C, H, W] -> [3 H W, C, 1, 1]`, head by head.
     Split,
-    /// Their biases, three times `[H, W] -> [3 H W]`.
+    /// Biases of queries, keys and values: three of `[H, W] -> [3 H W]`.
     SplitBias,
 }
 
-/// One tensor of ours, and the arrays that it is made of.
+/// One tensor of the network, and the arrays of the file that it is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) name: String,
-    /// Shape in our layout.
+    /// Shape after the conversion.
     pub(crate) shape: Vec<i64>,
     parts: Vec<&'a NamedArray>,
     conversion: Conversion,
 }
 
 impl<'a> Source<'a> {
-    /// `parts` are three for the two conversions that join three, else one.
+    /// A tensor made from `parts`: three for `Split` and `SplitBias`, else one.
     pub(crate) fn new(name: String, parts: Vec<&'a NamedArray>, conversion: Conversion) -> Result<Self> {
-        // With elements, no extent is larger than the file.
+        // The extents of an array that has elements are bounded by the size of the file.
         if let Some(part) = parts.iter().find(|part| part.is_empty()) {
             let problem = format!("has no elements, in shape {:?}", part.shape);
             return Err(Error::Structure { name: part.name.clone(), problem });
@@ -58,17 +58,17 @@ impl<'a> Source<'a> {
         Ok(Self { name, shape, parts, conversion })
     }
 
-    /// Where it comes from, for messages.
+    /// The file's names of the parts, for messages.
     pub(crate) fn origin(&self) -> String {
-        self.parts.iter().map(|part| shown_name(&part.name)).collect::<Vec<_>>().join(", ")
+        self.parts.iter().map(|part| escaped_name(&part.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// The file's own shape, where it is not ours.
+    /// The file's shape, if the tensor is converted.
     pub(crate) fn foreign_shape(&self) -> Option<Vec<i64>> {
         self.parts.first().filter(|_| self.conversion != Conversion::Same).map(|part| extents(part))
     }
 
-    /// A type of elements that is none of parameters.
+    /// The element type of the first part that is not floating point.
     pub(crate) fn wrong_type(&self) -> Option<DType> {
         let is_float = |t: &DType| matches!(t, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
         self.parts.iter().map(|part| part.dtype).find(|t| !is_float(t))
@@ -79,7 +79,7 @@ impl<'a> Source<'a> {
         self.parts.first().map(|part| part.to_f64()).unwrap_or_default()
     }
 
-    /// The tensor, f32 in our layout.
+    /// The converted tensor, f32 of [`Source::shape`].
     pub(crate) fn tensor(&self) -> Result<Tensor> {
         let parts: Vec<Tensor> = self
             .parts
@@ -115,7 +115,7 @@ impl Conversion {
         }
     }
 
-    /// Our shape for one of theirs; none for another number of dimensions.
+    /// The shape after the conversion; `None` for the wrong number of dimensions.
     fn shape(self, theirs: &[i64]) -> Option<Vec<i64>> {
         Some(match (self, theirs) {
             (Self::Same, _) => theirs.to_vec(),
@@ -129,7 +129,7 @@ impl Conversion {
         })
     }
 
-    /// The order of dimensions that reshaping starts from.
+    /// Permutes the dimensions into the order in which they are then reshaped.
     fn permute(self, t: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
         match self {
             Self::Same | Self::SplitBias => Ok(t.shallow_clone()),

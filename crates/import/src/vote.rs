@@ -1,6 +1,6 @@
-//! What most of several witnesses say: each size of a network shows in several tensors.
+//! Majority votes: several tensors imply each size of a network.
 
-/// The value that occurs most often, the first of them where several do.
+/// The most common value; of equally common values the first.
 pub(crate) fn most_common<T: PartialEq>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut counts: Vec<(T, usize)> = Vec::new();
     for value in values {

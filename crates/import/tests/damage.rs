@@ -1,4 +1,4 @@
-//! Checkpoints that are well formed and wrong, made by random changes to good ones: refused or taken, never a panic.
+//! Random changes to good checkpoints: each result is accepted or refused, and never a panic.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fewstep_formats::{Checkpoint, DType, Value};
 use made::{FILES, golden, hints, import};
 
-/// A generator that is good enough for places.
+/// A linear congruential generator: good enough to choose what to damage.
 struct Numbers(u64);
 
 impl Numbers {
@@ -18,7 +18,7 @@ impl Numbers {
     }
 }
 
-/// One of the options, any depth down, becomes something else.
+/// Replaces one of the options, at any depth.
 fn damage_option(numbers: &mut Numbers, value: &mut Value) {
     let inner = match value {
         Value::List(values) if !values.is_empty() => {
@@ -58,7 +58,7 @@ fn damage(numbers: &mut Numbers, file: &mut Checkpoint) {
             }
             2 => file.arrays[i].shape.reverse(),
             3 => file.arrays[i].shape.push(1),
-            // A part of it, with a shape to match.
+            // Keep only the first rows, with a matching shape.
             4 => {
                 let array = &mut file.arrays[i];
                 if let Some(first) = array.shape.first_mut().filter(|first| **first > 1) {

@@ -1,7 +1,7 @@
-//! Files that others made: the network they hold, every tensor of it, and what it puts out.
+//! Files written by other programs: tests the recognised network, each of its tensors, and its output.
 //!
-//! `tests/golden/import` is read whole, so a file put there with its `.expect.safetensors` is checked too; so is a folder of
-//! the same kind that the environment names in `FEWSTEP_IMPORTS`.
+//! The test reads all of `tests/golden/import`, so it also checks any file added there with its `.expect.safetensors`. The
+//! environment variable `FEWSTEP_IMPORTS` names another such folder to check.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::HashMap;
@@ -16,9 +16,9 @@ use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Params, Stored, Tensor, load, no_grad};
 use serde_json::{Value, json};
 
-/// Of the output's standard deviation; the same behind EDM's preconditioner, for each sample.
+/// Relative to the standard deviation of the output; with a preconditioner, to that of each denoised sample.
 const TOLERANCE: f64 = 2e-5;
-/// Behind VP's preconditioner, where one last place of f32 shows in what the network is told of the noise.
+/// With VP's preconditioner, where one unit in the last place of f32 changes the network's noise input visibly.
 const VP_TOLERANCE: f64 = 1e-4;
 
 fn folder() -> PathBuf {
@@ -33,7 +33,7 @@ fn ints(value: &Value) -> Vec<i64> {
     value.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect()
 }
 
-/// The network that the reference's arguments describe, with its defaults where they are silent.
+/// The network described by the reference's arguments and, for missing arguments, the reference's defaults.
 fn expected(metadata: &HashMap<String, String>) -> ModelConfig {
     let args: Value = serde_json::from_str(&metadata["arch_args"]).unwrap();
     let int = |key: &str| args[key].as_i64().unwrap();
@@ -112,7 +112,7 @@ fn expected(metadata: &HashMap<String, String>) -> ModelConfig {
     ModelConfig { network: Architecture::DdpmUnet(network), prediction }
 }
 
-/// What the file cannot say, and nothing else.
+/// The hints that the file needs, and no others.
 fn hints(kind: Format, config: &ModelConfig) -> Hints {
     let Architecture::DdpmUnet(c) = &config.network else { return Hints::default() };
     Hints {
@@ -123,7 +123,7 @@ fn hints(kind: Format, config: &ModelConfig) -> Hints {
     }
 }
 
-/// A number of heads and their width are the same where all attention is over as many channels; then as `want` says it.
+/// `found` with the heads written as in `want`, if both rules give the same heads in every attention layer.
 fn with_heads_of(mut found: ModelConfig, want: &ModelConfig) -> ModelConfig {
     if let (Architecture::DdpmUnet(got), Architecture::DdpmUnet(want)) = (&mut found.network, &want.network) {
         let count = |heads: Heads, channels: i64| match heads {
@@ -140,9 +140,9 @@ fn with_heads_of(mut found: ModelConfig, want: &ModelConfig) -> ModelConfig {
     found
 }
 
-/// `[sum, l2 norm, first six values]` of every tensor, in the network's own layout.
+/// Compares `[sum, l2 norm, first six values]` of every tensor, in the network's layout.
 fn check_probes(what: &str, params: &Params, expected: &Stored) {
-    let wanted = expected.tensors.keys().filter(|name| name.starts_with("w.")).count();
+    let n_expected = expected.tensors.keys().filter(|name| name.starts_with("w.")).count();
     let mut checked = 0;
     for (name, tensor) in params.named() {
         let Some(probe) = expected.tensors.get(&format!("w.{name}")) else {
@@ -150,7 +150,7 @@ fn check_probes(what: &str, params: &Params, expected: &Stored) {
         };
         let want = Vec::<f64>::try_from(probe).unwrap();
         let got = Vec::<f64>::try_from(tensor.to_kind(Kind::Double).reshape([-1])).unwrap();
-        // Sums depend on their order by a few ulps of the terms; single values do not.
+        // A sum depends on its order by a few ulps of the terms; single values must be equal.
         let norm = got.iter().map(|v| v * v).sum::<f64>().sqrt();
         let tolerance = 1e-12 * (got.len() as f64) * norm.max(1e-3);
         assert!((got.iter().sum::<f64>() - want[0]).abs() <= tolerance, "{what}: sum of {name}");
@@ -160,7 +160,7 @@ fn check_probes(what: &str, params: &Params, expected: &Stored) {
         }
         checked += 1;
     }
-    assert_eq!(checked, wanted, "{what}: tensors with probes");
+    assert_eq!(checked, n_expected, "{what}: tensors with probes");
 }
 
 fn check_output(what: &str, config: &ModelConfig, params: &Params, expected: &Stored) {
@@ -199,7 +199,7 @@ fn check_output(what: &str, config: &ModelConfig, params: &Params, expected: &St
     }
 }
 
-/// `NAME.expect.safetensors` is for the files whose names begin with `NAME` and with no longer one.
+/// Checks every model file against the `NAME.expect.safetensors` with the longest `NAME` that begins the file's name.
 fn check_folder(folder: &Path) -> usize {
     let files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let cases: Vec<String> = files
@@ -240,7 +240,7 @@ fn every_file_gives_its_network_tensors_and_output() {
 }
 
 #[test]
-fn what_a_file_cannot_say_is_asked_for_all_at_once() {
+fn all_missing_hints_are_listed_at_once() {
     use Unsaid::{Heads, Prediction, Resolution};
     for (file, missing) in [
         ("ddpm_unet_zip.pt", vec![Resolution, Heads, Prediction]),

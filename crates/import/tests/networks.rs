@@ -1,4 +1,4 @@
-//! Networks of every architecture and option: their own tensors are recognised as the description they were made from.
+//! Networks of every architecture and option: the description derived from their tensors is the one they were made from.
 #![allow(clippy::unwrap_used)]
 
 mod made;
@@ -129,7 +129,7 @@ fn edm_networks_of_every_option() {
 }
 
 #[test]
-fn filters_may_be_left_out_when_they_are_said() {
+fn filters_may_be_left_out_when_hints_give_them() {
     let config = SongConfig { channels: 16, n_res_blocks: 1, ..SongConfig::cifar10_ncsnpp() };
     let want = ModelConfig { network: Architecture::SongUnet(config), prediction: Prediction::X0 };
     let network = want.build().unwrap();
@@ -138,13 +138,13 @@ fn filters_may_be_left_out_when_they_are_said() {
     let file = checkpoint(tensors, Some("EDMPrecond"), Value::Null);
     let e = recognise(&file, &Hints::default()).unwrap_err();
     assert!(matches!(&e, Error::Unsaid { what } if what == &[Unsaid::ResampleFilter]), "{e}");
-    let said = |taps: &[f64]| Hints { resample_filter: Some(taps.to_vec()), ..Hints::default() };
-    let found = recognise(&file, &said(&[1.0, 3.0, 3.0, 1.0])).unwrap();
+    let with_taps = |taps: &[f64]| Hints { resample_filter: Some(taps.to_vec()), ..Hints::default() };
+    let found = recognise(&file, &with_taps(&[1.0, 3.0, 3.0, 1.0])).unwrap();
     assert_eq!(found.config, want);
     assert_eq!(found.parameters(network.as_ref()).unwrap(), network.layout().initial(1).unwrap());
     // Taps that contradict the file's buffers are found out when tensors are compared.
     let whole = checkpoint(arrays(network.as_ref(), ""), Some("EDMPrecond"), Value::Null);
-    let wrong = recognise(&whole, &said(&[1.0, 2.0, 2.0, 1.0])).unwrap();
+    let wrong = recognise(&whole, &with_taps(&[1.0, 2.0, 2.0, 1.0])).unwrap();
     let e = wrong.parameters(wrong.config.build().unwrap().as_ref()).unwrap_err().to_string();
     assert!(e.contains("resample_filter") && e.contains("other values"), "{e}");
 }

@@ -1,4 +1,4 @@
-//! Files that are not whole or not what they say: one error with the names, whichever tensor it is.
+//! Incomplete and contradictory files: whichever tensor is wrong, the error names it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod made;
@@ -10,12 +10,12 @@ use fewstep_models::edm::{Preconditioner, SongConfig};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 use made::{FILES, arrays, checkpoint, golden, hints, import};
 
-/// Every tensor that the network needs, by its place in the file.
+/// Indices of the tensors that the network needs.
 fn needed(file: &Checkpoint) -> Vec<usize> {
-    // Filters follow from the description; flax's two counters are no tensors of the network.
-    let passed_over =
+    // Filters are computed; flax's two counters are not tensors of the network.
+    let is_optional =
         |name: &str| name.ends_with("resample_filter") || ["step", "num_sample_steps"].contains(&name);
-    (0..file.arrays.len()).filter(|&i| !passed_over(&file.arrays[i].name)).collect()
+    (0..file.arrays.len()).filter(|&i| !is_optional(&file.arrays[i].name)).collect()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn numbers_that_are_no_parameters_are_named() {
 }
 
 #[test]
-fn what_is_said_wrongly_is_set_against_what_was_found() {
+fn wrong_hints_are_named_with_what_was_found() {
     let heads = |n| Some(Heads::Count(n));
     let vp = Some(Preconditioner::Vp {});
     for (file, wrong, parts) in [
@@ -179,10 +179,10 @@ fn options_that_contradict_the_tensors_are_named() {
         let e = import(&with(key, wrong), &Hints::default()).unwrap_err();
         assert!(e.starts_with(&format!("{key}: the file's own description says")), "{e}");
     }
-    // A description of random frequencies wants their tensor.
+    // Random frequencies need their tensor.
     let e = import(&with("embedding_type", text("fourier")), &Hints::default()).unwrap_err();
     assert!(e.contains("`model.map_noise.freqs` is missing"), "{e}");
-    // What changes nothing here passes, and what is not known is noted.
+    // Options without effect here are accepted, and unknown options are noted.
     for (key, value) in [
         ("dropout", Value::Float(0.13)),
         ("sigma_max", Value::Float(f64::INFINITY)),
@@ -211,7 +211,7 @@ fn a_flax_layout_that_is_not_known_is_named() {
         }
         import(&file, &hints("ddpm_unet_flax.msgpack"))
     };
-    assert!(damaged("ema_params", "optimizer.target").is_ok(), "another key above is no other layout");
+    assert!(damaged("ema_params", "optimizer.target").is_ok(), "other keys above the network do not matter");
     let damaged = |from: &str, to: &str| damaged(from, to).unwrap_err();
     let e = damaged("down_0.block_0.conv1", "down_0.block_0.Conv_0");
     assert!(e.contains("`ema_params.down_0.block_0.Conv_0.kernel`"), "{e}");

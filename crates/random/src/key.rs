@@ -1,8 +1,9 @@
 //! One family of draws.
 //!
-//! ChaCha is a counter-based generator: its key here is `(seed, stage, stream)`, its nonce the sample number `n`, so the
-//! draws of sample `n` need no state, no order and no neighbours. ChaCha8 is used: its quality is far beyond what training
-//! needs, at more than a gigabyte per second per core.
+//! ChaCha is a counter-based generator. Its key here is `(seed, stage, stream)` and its nonce is the sample number `n`,
+//! so the draws of sample `n` depend on no state, no order and no other sample. Interrupting a run, cutting it into other
+//! micro-batches or drawing on another number of threads changes no bit of its randomness. The variant is ChaCha8: its
+//! quality is far beyond what training needs, at more than a gigabyte per second per core.
 
 use std::num::NonZero;
 
@@ -11,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-/// What a stream of draws is for. The numbers are part of a run's definition and never change.
+/// The purpose of a stream of draws. The discriminants are part of the definition of every run: never renumber one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stream {
@@ -63,8 +64,7 @@ impl Stream {
     }
 }
 
-/// A number for a name, to key its draws with: FNV-1a in 64 bits. What is drawn for one name does not depend on which other
-/// names there are.
+/// The 64-bit FNV-1a hash of a name, which keys the name's draws: they do not depend on which other names exist.
 pub fn name_key(name: &str) -> u64 {
     name.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
@@ -84,7 +84,7 @@ impl Key {
         Self { seed, stage, stream }
     }
 
-    /// The generator of draw number `n`, at its start.
+    /// A new generator for draw `n`.
     pub fn rng(&self, n: u64) -> ChaCha8Rng {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -111,7 +111,7 @@ impl Key {
         self.rng(n).random()
     }
 
-    /// Standard normal draws, `len` for each of the samples `ns`, concatenated in the order of `ns`.
+    /// Standard normal draws, `len` per sample of `ns`, concatenated in the order of `ns`: `[ns.len() * len]`.
     pub fn normals(&self, ns: &[u64], len: usize) -> Vec<f32> {
         let mut out = vec![0f32; ns.len() * len];
         if len > 0 {
@@ -120,7 +120,7 @@ impl Key {
         out
     }
 
-    /// Standard normal draws for sample `n` into `row`.
+    /// Fills `row` with the standard normal draws of sample `n`.
     pub fn fill_normal(&self, n: u64, row: &mut [f32]) {
         let mut rng = self.rng(n);
         row.iter_mut().for_each(|v| *v = rng.sample(StandardNormal));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_pinned() {
-        // These values define every run ever made: if a dependency changes them, old runs cannot be resumed.
+        // These values define every existing run: if a dependency changes them, old runs cannot be resumed.
         let key = Key::new(1, 2, Stream::Group);
         let got: Vec<u64> = (0..6).map(|n| key.below(n, NonZero::new(1000).unwrap())).collect();
         assert_eq!(got, PINNED_BELOW);

@@ -1,18 +1,18 @@
-//! An axis of a chart: from values to positions, and the round numbers to mark.
+//! An axis of a chart: maps values to positions, and chooses the round values to mark.
 
-/// How values are laid along an axis.
+/// How an axis maps values to positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scale {
     /// Equal distances for equal differences.
     #[default]
     Linear,
-    /// Equal distances for equal ratios; values of zero and below have no place.
+    /// Equal distances for equal ratios; values of zero and below have no position.
     Log,
 }
 
 impl Scale {
-    /// Where a value lies on an endless axis. `None` for values that have no place there: NaN, infinities,
-    /// and numbers so large that the difference of two overflows.
+    /// The coordinate of a value on an unbounded axis. `None` for NaN, infinities, and numbers so large that
+    /// the difference of two overflows.
     fn coordinate(self, value: f64) -> Option<f64> {
         let coordinate = match self {
             Self::Linear => value,
@@ -22,7 +22,7 @@ impl Scale {
     }
 }
 
-/// A scale and the range of coordinates that it shows.
+/// A scale and the range of coordinates that the axis shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Axis {
     scale: Scale,
@@ -31,8 +31,8 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// The axis that shows every value that has a place on it, with a margin on both sides as a part of the
-    /// range.
+    /// The axis that fits all values that have a position on it, with a margin on both sides, given as a
+    /// fraction of their range.
     pub(crate) fn fit(scale: Scale, margin: f64, values: impl Iterator<Item = f64>) -> Self {
         let bounds = values.filter_map(|v| scale.coordinate(v)).fold(None, |bounds, c| match bounds {
             None => Some((c, c)),
@@ -43,14 +43,14 @@ impl Axis {
         let room = if high - low > size * 1e-9 {
             (high - low) * margin
         } else if size > 0.0 {
-            size * 0.1 // a constant, or so near one that ticks could not be told apart
+            size * 0.1 // constant, or so nearly constant that tick labels would be equal
         } else {
             1.0
         };
         Self { scale, low: low - room, high: high + room }
     }
 
-    /// Position from 0 (low end) to 1 (high end); `None` for values that have no place.
+    /// Position from 0 (low end) to 1 (high end); `None` for values that have no position.
     pub(crate) fn position(&self, value: f64) -> Option<f64> {
         self.scale.coordinate(value).map(|c| (c - self.low) / (self.high - self.low))
     }
@@ -70,16 +70,16 @@ impl Axis {
         let factors: &[f64] = if self.high - self.low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let values =
             (first..=last).step_by(every).flat_map(|e| factors.iter().map(move |f| f * 10f64.powi(e)));
-        let shown: Vec<f64> = values.filter(|v| (self.low..=self.high).contains(&v.log10())).collect();
-        if shown.len() < 2 {
-            // Less than one step of 1, 2, 5 in sight.
+        let visible: Vec<f64> = values.filter(|v| (self.low..=self.high).contains(&v.log10())).collect();
+        if visible.len() < 2 {
+            // The range is too short for the steps 1, 2, 5.
             return round_multiples(10f64.powf(self.low), 10f64.powf(self.high));
         }
-        shown.into_iter().map(|v| (v, label(v, v))).collect()
+        visible.into_iter().map(|v| (v, label(v, v))).collect()
     }
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten within a range, four to ten of them, with their labels.
+/// Four to ten multiples of 1, 2 or 5 times a power of ten within a range, with their labels.
 fn round_multiples(low: f64, high: f64) -> Vec<(f64, String)> {
     let fifth = (high - low) / 5.0;
     let power = 10f64.powf(fifth.log10().floor());
@@ -89,7 +89,7 @@ fn round_multiples(low: f64, high: f64) -> Vec<(f64, String)> {
     values.take_while(|v| *v <= high).map(|v| (v, label(v, step))).collect()
 }
 
-/// A value with as many digits as it takes to tell it from its neighbour a step away.
+/// A value with just enough digits to differ from its neighbour one step away.
 fn label(value: f64, step: f64) -> String {
     let place = (step.abs().log10() + 1e-9).floor();
     if value.abs() < step * 1e-6 {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn values_without_a_place_are_told() {
+    fn values_without_a_position_are_none() {
         for scale in [Scale::Linear, Scale::Log] {
             let axis =
                 Axis::fit(scale, 0.0, [f64::NAN, 1.0, f64::INFINITY, 10.0, f64::NEG_INFINITY].into_iter());

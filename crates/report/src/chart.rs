@@ -1,24 +1,24 @@
-//! Line charts as SVG inside the page: no script, no font, no file beside it.
+//! Line charts as inline SVG, without scripts, fonts or other files.
 //!
-//! Points that have no place on an axis (NaN, infinities; zero and below on a logarithmic one) break the line
-//! and are counted under the chart.
+//! A point that has no position on an axis (NaN, infinities; zero and below on a logarithmic axis) breaks the
+//! line. The number of such points is given under the chart.
 
 use crate::axis::{Axis, Scale};
 use crate::error::{Error, Result};
 use maud::{Markup, html};
 use std::fmt::Write;
 
-/// Size of the drawing in its own units, and where the plot lies in it.
+/// Size of the drawing in SVG units; then the edges of the plot area.
 const SIZE: (f64, f64) = (480.0, 270.0);
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 458.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 226.0;
 
-/// Told apart by readers with any kind of colour vision (Okabe and Ito 2008); then again in dashes.
+/// Colours that are distinct with any kind of colour vision (Okabe and Ito 2008). Later lines repeat them dashed.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 
-/// A line: points in the order in which they are joined.
+/// A named line: points in the order in which they are joined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     name: String,
@@ -29,7 +29,7 @@ impl Series {
     /// A named line through `(x[i], y[i])`.
     ///
     /// # Errors
-    /// When the lengths differ.
+    /// The lengths differ.
     pub fn new(name: impl Into<String>, x: &[f64], y: &[f64]) -> Result<Self> {
         if x.len() != y.len() {
             let (expected, got) = (format!("{} y for as many x", x.len()), y.len().to_string());
@@ -39,18 +39,18 @@ impl Series {
     }
 }
 
-/// Lines over common axes.
+/// A line chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
-    /// Above the chart.
+    /// Title above the chart.
     pub title: String,
-    /// Below the x axis.
+    /// Label below the x axis.
     pub x_label: String,
-    /// Beside the y axis.
+    /// Label to the left of the y axis.
     pub y_label: String,
-    /// How x runs.
+    /// Scale of the x axis.
     pub x_scale: Scale,
-    /// How y runs.
+    /// Scale of the y axis.
     pub y_scale: Scale,
     /// The lines.
     pub series: Vec<Series>,
@@ -83,15 +83,15 @@ impl Chart {
     }
 
     pub(crate) fn render(&self) -> Markup {
-        // Points that miss either axis do not stretch the other.
-        let places = |p: &&(f64, f64)| {
-            let alone = |scale, v| Axis::fit(scale, 0.0, std::iter::once(v)).position(v).is_some();
-            alone(self.x_scale, p.0) && alone(self.y_scale, p.1)
+        // A point without a position on one axis does not widen the range of the other.
+        let has_position = |p: &&(f64, f64)| {
+            let on = |scale, v| Axis::fit(scale, 0.0, std::iter::once(v)).position(v).is_some();
+            on(self.x_scale, p.0) && on(self.y_scale, p.1)
         };
         let points = || self.series.iter().flat_map(|s| &s.points);
-        let x_axis = Axis::fit(self.x_scale, 0.0, points().filter(places).map(|p| p.0));
-        let y_axis = Axis::fit(self.y_scale, 0.05, points().filter(places).map(|p| p.1));
-        let n_left_out = points().filter(|p| !places(p)).count();
+        let x_axis = Axis::fit(self.x_scale, 0.0, points().filter(has_position).map(|p| p.0));
+        let y_axis = Axis::fit(self.y_scale, 0.05, points().filter(has_position).map(|p| p.1));
+        let n_left_out = points().filter(|p| !has_position(p)).count();
         let lines = self.series.iter().map(|s| runs(&x_axis, &y_axis, &s.points));
         html! {
             figure.chart {
@@ -161,7 +161,7 @@ fn dashes(i: usize) -> Option<&'static str> {
     (i >= COLOURS.len()).then_some("6 3")
 }
 
-/// The parts of a line between points without a place, in the drawing's units, no denser than can be seen.
+/// A line cut at points without a position, in SVG units, and thinned to what is visible.
 fn runs(x_axis: &Axis, y_axis: &Axis, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
     let placed: Vec<_> =
         points.iter().map(|p| Some((across(x_axis.position(p.0)?), up(y_axis.position(p.1)?)))).collect();
@@ -169,7 +169,7 @@ fn runs(x_axis: &Axis, y_axis: &Axis, points: &[(f64, f64)]) -> Vec<Vec<(f64, f6
     runs.map(|run| thin(&run.iter().flatten().copied().collect::<Vec<_>>())).collect()
 }
 
-/// Keeps the first, lowest, highest and last point of those that fall on one pixel column.
+/// Keeps the first, lowest, highest and last point in each pixel column.
 fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let columns = points.chunk_by(|a, b| a.0.floor() == b.0.floor());
     let mut kept = Vec::new();

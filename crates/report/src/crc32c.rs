@@ -1,4 +1,4 @@
-//! CRC-32C (Castagnoli; RFC 3720, section 12.1), as TFRecord framing uses it.
+//! CRC-32C (Castagnoli; RFC 3720, section 12.1), the checksum of TFRecord framing.
 
 /// The polynomial, bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -21,13 +21,12 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// The checksum of bytes.
+/// The CRC-32C of bytes.
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| (crc >> 8) ^ TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize])
 }
 
-/// The checksum as TFRecord stores it: rotated and shifted, so that a checksum of data that holds checksums
-/// is sound.
+/// The checksum as TFRecord stores it, rotated and offset: a plain CRC of data that contains CRCs is weak.
 pub(crate) fn masked_crc32c(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -36,7 +35,7 @@ pub(crate) fn masked_crc32c(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// RFC 3720, section B.4; the RFC lists the bytes of the sum in the order in which they are sent.
+    /// RFC 3720, section B.4. The RFC lists the bytes of a checksum in the order of transmission.
     #[test]
     fn rfc_3720_vectors() {
         let up: Vec<u8> = (0..32).collect();

@@ -1,30 +1,30 @@
-//! What can go wrong here: every variant names the operation or the file.
+//! The error type of this crate. Every variant names the operation or the file.
 
 use std::path::PathBuf;
 
-/// Result of this crate.
+/// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Errors of reporting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Arguments that do not fit each other.
+    /// Arguments that are not valid, or not together.
     #[error("{operation}: expected {expected}, got {got}")]
     Input {
-        /// What was being done.
+        /// The operation.
         operation: &'static str,
         /// What was expected.
         expected: String,
-        /// What came.
+        /// What was found.
         got: String,
     },
-    /// The file system refused.
+    /// The file system failed.
     #[error("{operation} {}: {source}", path.display())]
     Io {
-        /// What was being done.
+        /// The operation.
         operation: &'static str,
-        /// To which file.
+        /// The file.
         path: PathBuf,
         /// The system's message.
         #[source]
@@ -38,7 +38,7 @@ pub enum Error {
     Line {
         /// The log.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
         /// The parser's message.
         #[source]

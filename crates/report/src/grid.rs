@@ -1,4 +1,4 @@
-//! A batch of images laid out as one picture: rows of tiles, each pixel enlarged by a whole factor so that an
+//! Draws a batch of images as one picture: rows of tiles, each pixel enlarged by an integer factor so that an
 //! 8x8 digit can be read.
 
 use crate::error::{Error, Result};
@@ -7,18 +7,18 @@ use crate::image::{Canvas, Images};
 /// How to lay out tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GridLayout {
-    /// Tiles a row; the last row may be shorter.
+    /// Tiles per row; the last row may be shorter.
     pub columns: usize,
     /// Pixels between tiles and around them, not enlarged.
     pub padding: usize,
-    /// Side of the square that a pixel becomes (nearest neighbour).
+    /// Pixels per image pixel in each direction (nearest neighbour).
     pub scale: usize,
     /// Grey level of padding and of missing tiles.
     pub background: u8,
 }
 
 impl Default for GridLayout {
-    /// Eight columns, 2 pixels of white between them, no enlargement.
+    /// Eight columns, 2 white pixels between them, no enlargement.
     fn default() -> Self {
         Self { columns: 8, padding: 2, scale: 1, background: 255 }
     }
@@ -31,10 +31,10 @@ impl GridLayout {
         Self { columns: 1, padding: 0, scale, ..Self::default() }
     }
 
-    /// Lays images out row by row.
+    /// Draws the images row by row.
     ///
     /// # Errors
-    /// When there are no images, `columns` or `scale` is zero, or the picture would be too large.
+    /// There are no images, `columns` or `scale` is zero, or the picture would be too large.
     pub fn draw(&self, images: &Images<'_>) -> Result<Canvas> {
         const OPERATION: &str = "GridLayout::draw";
         let [n, channels, height, width] = images.shape();

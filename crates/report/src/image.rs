@@ -1,4 +1,4 @@
-//! Pictures in memory: a batch as tensors lay it out, and a canvas as PNG does.
+//! Pictures in memory: a batch in the layout of tensors, and a canvas in the layout of PNG.
 
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -11,10 +11,10 @@ pub struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Takes `[n, channels, height, width]` bytes.
+    /// A batch from bytes in the order `[n, channels, height, width]`.
     ///
     /// # Errors
-    /// When the slice has another length, a side is zero, or there are neither one nor three channels.
+    /// `data` has another length than `shape`, a side is zero, or there are neither one nor three channels.
     pub fn new(data: &'a [u8], shape: [usize; 4]) -> Result<Self> {
         let [_, channels, height, width] = shape;
         let length = shape.iter().try_fold(1usize, |product, side| product.checked_mul(*side));
@@ -26,13 +26,13 @@ impl<'a> Images<'a> {
         Ok(Self { data, shape })
     }
 
-    /// How many images.
+    /// Number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape[0]
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -50,7 +50,7 @@ impl<'a> Images<'a> {
     }
 }
 
-/// One picture, pixel by pixel in rows, its channels interleaved; grey or RGB.
+/// One 8-bit picture, `[height, width, channels]`; grey or RGB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canvas {
     width: u32,
@@ -60,7 +60,7 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// A canvas of one colour. PNG holds sides from 1 to 2^31 - 1.
+    /// A canvas filled with one grey level. PNG allows sides from 1 to 2^31 - 1.
     pub(crate) fn new(width: usize, height: usize, channels: usize, background: u8) -> Result<Self> {
         const OPERATION: &str = "Canvas";
         let side = |s: usize| i32::try_from(s).ok().filter(|s| *s > 0).map(i32::unsigned_abs);
@@ -97,7 +97,7 @@ impl Canvas {
     /// The picture as the bytes of a PNG file. The same pixels give the same bytes.
     ///
     /// # Errors
-    /// When the encoder fails.
+    /// The encoder fails.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);
@@ -112,7 +112,7 @@ impl Canvas {
     /// Writes the picture as a PNG file, atomically.
     ///
     /// # Errors
-    /// When the encoder fails or the file system refuses.
+    /// The encoder or the file system fails.
     pub fn write_png(&self, path: &Path) -> Result<()> {
         Ok(fewstep_files::write_atomically(path, &self.to_png()?)?)
     }

@@ -1,7 +1,7 @@
-//! What a run leaves for people: the metrics log, TensorBoard events, image grids and the report page.
+//! The output of a run for people: the metrics log, TensorBoard events, image grids and the report page.
 //!
-//! In the layers: pure. It knows no libtorch and no diffusion; it takes numbers, bytes and words, and writes
-//! files, which are whole or absent ([`fewstep_files::write_atomically`]), except for the two logs, which grow line by line.
+//! This crate knows neither libtorch nor diffusion: it takes numbers, bytes and text, and writes files. Files
+//! are written atomically ([`write_atomically`]), except for the two logs, which are appended to.
 //!
 //! ```
 //! use fewstep_report::{Chart, GridLayout, Images, Picture, Report, Series};

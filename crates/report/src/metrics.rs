@@ -1,11 +1,11 @@
-//! The metrics log: one JSON object a line, appended and flushed as the run goes.
+//! The metrics log: one JSON object per line, appended and flushed during the run.
 //!
-//! A line is complete when its newline is there. A run killed in the middle of a line leaves a torn one,
-//! which the next [`MetricsLog::open`] cuts off. A run that goes on from a checkpoint drops the lines written
-//! after that checkpoint ([`MetricsLog::truncate_from`]), so that the log of an interrupted run reads like
-//! that of an uninterrupted one.
+//! A line is complete when it ends with a newline. A run killed in the middle of a line leaves a partial line,
+//! which the next [`MetricsLog::open`] removes. A run that resumes from a checkpoint removes the lines written
+//! after that checkpoint ([`MetricsLog::truncate_from`]), so that the log of an interrupted run equals that of
+//! an uninterrupted run.
 //!
-//! JSON has no NaN: a non-finite number is written as `null`, and reads back as such.
+//! JSON has no NaN: a non-finite number is written as `null` and reads back as `null`.
 
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -23,10 +23,10 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens a log, new or old, and cuts off a torn last line.
+    /// Opens or creates a log, and removes a partial last line.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// The file system fails.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let mut options = OpenOptions::new();
@@ -42,13 +42,13 @@ impl MetricsLog {
         Ok(log)
     }
 
-    /// How many bytes of a torn last line were cut off on opening.
+    /// Number of bytes of a partial last line that [`MetricsLog::open`] removed.
     #[must_use]
     pub fn n_torn_bytes(&self) -> u64 {
         self.n_torn_bytes
     }
 
-    /// Where the log is.
+    /// Path of the log.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -57,7 +57,7 @@ impl MetricsLog {
     /// Appends one line, in one write.
     ///
     /// # Errors
-    /// When the value has no JSON form or the file system refuses.
+    /// The value cannot be written as JSON, or the file system fails.
     pub fn write(&mut self, value: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(value)
             .map_err(|source| Error::Serialize { path: self.path.clone(), source })?;
@@ -65,19 +65,19 @@ impl MetricsLog {
         self.file.write_all(&line).and_then(|()| self.file.flush()).map_err(|e| self.io("appending to", e))
     }
 
-    /// Waits until what was written is on disk: to be called before a checkpoint that counts on it.
+    /// Waits until all lines are on disk. Call it before writing a checkpoint that relies on them.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// The file system fails.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|e| self.io("flushing", e))
     }
 
-    /// Cuts the log at the first line that `beyond` holds for, and returns how many lines went. On a resume
-    /// from a checkpoint of `n` samples: `log.truncate_from(|line| line["nimg"].as_u64() > Some(n))`.
+    /// Removes the first line for which `beyond` is true and all lines after it; returns how many were removed.
+    /// To resume from a checkpoint at `n` samples: `log.truncate_from(|line| line["nimg"].as_u64() > Some(n))`.
     ///
     /// # Errors
-    /// When a line is not JSON (file and line named; nothing is cut) or the file system refuses.
+    /// A line is not JSON (the error names file and line; nothing is removed), or the file system fails.
     pub fn truncate_from(&mut self, mut beyond: impl FnMut(&Value) -> bool) -> Result<usize> {
         let bytes = self.contents()?;
         let (whole, _) = whole_lines(&bytes);
@@ -108,11 +108,11 @@ impl MetricsLog {
     }
 }
 
-/// Reads every complete line of a log. A last line without its newline is left out: it may be in the middle
-/// of being written.
+/// Reads every complete line of a log. A last line without a newline is left out, because another process may
+/// still be writing it.
 ///
 /// # Errors
-/// When a line is not JSON (file and line named) or the file system refuses.
+/// A line is not JSON (the error names file and line), or the file system fails.
 pub fn read_metrics(path: &Path) -> Result<Vec<Value>> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io {
         operation: "reading",
@@ -123,12 +123,12 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Value>> {
     Ok(lines.into_iter().map(|(_, value)| value).collect())
 }
 
-/// Everything up to and with the last newline, and the rest.
+/// Splits after the last newline: the complete lines, and the rest.
 fn whole_lines(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1))
 }
 
-/// Each line's offset and value. Every line must be one JSON value; empty lines are none.
+/// Byte offset and value of each line. Every line must be one JSON value, so an empty line is an error.
 fn parse(path: &Path, whole: &[u8]) -> Result<Vec<(usize, Value)>> {
     let mut offset = 0;
     let mut lines = Vec::new();
@@ -222,8 +222,8 @@ mod tests {
         in_folder(|path| {
             let text = "{\"nimg\":1}\n{\"nimg\" 2}\n{\"nimg\":3}\n";
             fs_err::write(&path, text).unwrap();
-            let told = read_metrics(&path).unwrap_err().to_string();
-            assert!(told.contains("metrics.jsonl, line 2: "), "{told}");
+            let message = read_metrics(&path).unwrap_err().to_string();
+            assert!(message.contains("metrics.jsonl, line 2: "), "{message}");
             let mut log = MetricsLog::open(&path).unwrap();
             assert!(matches!(log.truncate_from(|_| true), Err(Error::Line { line: 2, .. })));
             assert_eq!(fs_err::read_to_string(&path).unwrap(), text);

@@ -1,5 +1,5 @@
-//! The report page: one self-contained HTML file. Style, charts and images are inside; there is no script,
-//! and nothing is fetched. Every text is escaped.
+//! The report page: one self-contained HTML file with inline style, charts and images. It has no scripts and
+//! fetches nothing. All text is escaped.
 
 use crate::chart::Chart;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 const STYLE: &str = include_str!("page.css");
 
-/// What the page says, top to bottom.
+/// Contents of the page, top to bottom.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// Headline and title of the page.
@@ -19,27 +19,27 @@ pub struct Report {
     pub summary: Vec<String>,
     /// Tables.
     pub tables: Vec<Table>,
-    /// Charts, two a row.
+    /// Charts, two per row.
     pub charts: Vec<Chart>,
     /// Pictures.
     pub pictures: Vec<Picture>,
 }
 
-/// A table; cells that are numbers are set flush right.
+/// A table. Columns of numbers are aligned right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Above the table.
+    /// Caption above the table.
     pub caption: String,
-    /// Heads of the columns.
+    /// Column headers.
     pub headers: Vec<String>,
     /// Rows, each as long as `headers`.
     pub rows: Vec<Vec<String>>,
 }
 
-/// A picture and what it shows.
+/// A picture with its caption.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picture {
-    /// Below the picture.
+    /// Caption below the picture.
     pub caption: String,
     /// Bytes of a PNG file.
     pub png: Vec<u8>,
@@ -52,10 +52,10 @@ impl Report {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// The page.
+    /// The page as HTML.
     ///
     /// # Errors
-    /// When a row of a table has another length than its headers, or a picture is not a PNG.
+    /// The length of a table's row differs from that of its headers, or a picture is not a PNG.
     pub fn to_html(&self) -> Result<String> {
         let tables = self.tables.iter().map(Table::render).collect::<Result<Vec<_>>>()?;
         let pictures = self.pictures.iter().map(Picture::render).collect::<Result<Vec<_>>>()?;
@@ -84,10 +84,10 @@ impl Report {
         Ok(page.into_string())
     }
 
-    /// Writes the page, atomically.
+    /// Writes the page as HTML, atomically.
     ///
     /// # Errors
-    /// As [`Report::to_html`]; also when the file system refuses.
+    /// Those of [`Report::to_html`]; or the file system fails.
     pub fn write(&self, path: &Path) -> Result<()> {
         Ok(fewstep_files::write_atomically(path, self.to_html()?.as_bytes())?)
     }
@@ -105,7 +105,7 @@ impl Table {
             });
         }
         let numeric = |cell: &str| cell.trim_end_matches(['%', 's', 'x']).parse::<f64>().is_ok();
-        // A column is numeric when all of its filled cells are.
+        // A column is numeric if all its non-empty cells are numbers.
         let flush_right = |column: usize| {
             let mut cells =
                 self.rows.iter().map(|row| row[column].as_str()).filter(|cell| !cell.is_empty()).peekable();
@@ -150,7 +150,7 @@ impl Picture {
         })
     }
 
-    /// Width and height, as the header chunk that every PNG begins with has them.
+    /// Width and height from the header chunk with which every PNG begins.
     fn size(&self) -> Option<(u32, u32)> {
         let header = self.png.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")?;
         let number = |at: usize| Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));

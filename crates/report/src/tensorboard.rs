@@ -1,9 +1,9 @@
 //! TensorBoard event files: scalars and images.
 //!
-//! A file is a sequence of TFRecords (length, masked CRC-32C of the length, data, masked CRC-32C of the
-//! data), each an `Event` message of TensorFlow's `event.proto`, of which the few fields needed are encoded
-//! here by hand. The first event states the version. After a resume, a session start tells TensorBoard to
-//! forget older events from that step on.
+//! A file is a sequence of TFRecords (length, masked CRC-32C of the length, data, masked CRC-32C of the data).
+//! Each holds an `Event` message of TensorFlow's `event.proto`; this module encodes the few fields it needs by
+//! hand. The first event gives the version. After a resume, a session-start event makes TensorBoard discard
+//! older events from that step on.
 
 use crate::crc32c::masked_crc32c;
 use crate::error::{Error, Result};
@@ -21,11 +21,11 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Starts a new event file in an existing folder. With `resumed_at`, events of older files in that folder
-    /// at this step or later are superseded.
+    /// Creates an event file in an existing folder. With `resumed_at`, TensorBoard discards the events of older
+    /// files in that folder at this step or later.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// The file system fails.
     pub fn create(folder: &Path, resumed_at: Option<i64>) -> Result<Self> {
         let (path, file) = new_file(folder)?;
         let mut writer = Self { path, file };
@@ -37,24 +37,24 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// Where the file is.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A number at a step. Non-finite numbers are written as they are; TensorBoard marks them.
+    /// Writes a number at a step. Non-finite numbers are written unchanged; TensorBoard marks them.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// The file system fails.
     pub fn scalar(&mut self, tag: &str, step: i64, value: f32) -> Result<()> {
         self.summary(tag, step, |summary| float_field(summary, VALUE_SIMPLE, value))
     }
 
-    /// A picture at a step.
+    /// Writes a picture at a step.
     ///
     /// # Errors
-    /// When the encoder fails or the file system refuses.
+    /// The encoder or the file system fails.
     pub fn image(&mut self, tag: &str, step: i64, canvas: &Canvas) -> Result<()> {
         let png = canvas.to_png()?;
         let image = message(|image| {
@@ -76,7 +76,7 @@ impl EventWriter {
     fn event(&mut self, step: i64, fill: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let mut event = Vec::new();
         double_field(&mut event, EVENT_WALL_TIME, seconds_since_epoch());
-        // A negative int64 is its two's complement in ten bytes.
+        // Protobuf encodes a negative int64 as the varint of its two's complement, ten bytes.
         varint_field(&mut event, EVENT_STEP, step as u64);
         fill(&mut event);
         let record = tf_record(&event);
@@ -85,8 +85,8 @@ impl EventWriter {
     }
 }
 
-/// TensorBoard reads a folder's files in the order of their names: time first, then a number where two share
-/// a second.
+/// Creates the file. TensorBoard reads a folder's files in the order of their names, so a name holds the time,
+/// then a number for files of the same second.
 fn new_file(folder: &Path) -> Result<(PathBuf, File)> {
     let seconds = seconds_since_epoch() as u64;
     let mut number = 0u32;

@@ -8,14 +8,14 @@ use crate::error::{Result, check};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
-    /// This decay.
+    /// This decay, in `[0, 1)`.
     Fixed(f64),
-    /// `mu = forget^(1 / steps)`: what stood there at the phase's start keeps the share `forget` at its end.
+    /// `mu = forget^(1 / steps)`: the average at the phase's start has the weight `forget` at the phase's end.
     Forget(f64),
 }
 
 impl Default for Decay {
-    /// The reference's rule: 1e-3 of the start is left after a phase.
+    /// The reference code's rule: the start has the weight 1e-3 after a phase.
     fn default() -> Self {
         Self::Forget(1e-3)
     }

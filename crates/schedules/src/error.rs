@@ -1,9 +1,9 @@
-//! What can be wrong with a schedule, a plan or a rate.
+//! Errors for invalid schedules, plans and rates.
 
-/// An invalid description. Each variant says what was asked for and what would be accepted.
+/// An invalid description. Each variant says what was requested and what would be accepted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// Two neighbouring numbers of a phase schedule do not divide.
+    /// A phase schedule has two neighbouring numbers where the second does not divide the first.
     #[error(
         "phase {phase}: {from} steps cannot be cut into {to} equal groups, {from} is not divisible by {to}"
     )]
@@ -12,7 +12,7 @@ pub enum Error {
         phase: usize,
         /// Steps of that phase's teacher.
         from: usize,
-        /// Steps asked of its student.
+        /// Steps requested for its student.
         to: usize,
     },
     /// An index that a grid does not have.
@@ -38,18 +38,18 @@ pub enum Error {
     NoSubGrid {
         /// Steps of the grid.
         steps: usize,
-        /// Steps asked for.
+        /// Steps requested.
         wanted: usize,
     },
-    /// A phase schedule of another shape than `T > ... >= 1`.
+    /// A phase schedule that is not of the form `T, ..., 1`: descending step counts, each at least 1.
     #[error("phase schedule {schedule}: {expected}")]
     BadPlan {
         /// The schedule as given.
         schedule: String,
-        /// What is expected of it.
+        /// What a valid schedule has.
         expected: &'static str,
     },
-    /// An explicit partition that is not made of the teacher's own indices.
+    /// An explicit partition with a boundary that the teacher does not visit.
     #[error("phase {phase}: boundary {boundary} is not one of the indices that its teacher visits")]
     BoundaryNotVisited {
         /// Phase, counted from 0.
@@ -80,7 +80,7 @@ pub enum Error {
 /// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// `Err` unless `ok`, naming the parameter and what is accepted.
+/// Returns [`Error::OutOfRange`] unless `ok`.
 pub(crate) fn check(ok: bool, name: &'static str, got: f64, expected: &'static str) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::OutOfRange { name, got, expected }) }
 }

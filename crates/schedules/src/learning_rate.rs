@@ -8,7 +8,7 @@ use crate::error::{Result, check};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LearningRateDecay {
-    /// Stays.
+    /// Stays at the full rate.
     #[default]
     Constant,
     /// Falls to 0 at the stage's end, along half a cosine.
@@ -21,10 +21,10 @@ pub enum LearningRateDecay {
 pub struct LearningRate {
     /// The full rate.
     pub base: f64,
-    /// Samples over which the rate rises.
+    /// Number of samples over which the rate rises from 0.
     #[serde(default)]
     pub warmup: u64,
-    /// What follows.
+    /// What the rate does after the warm-up.
     #[serde(default)]
     pub decay: LearningRateDecay,
 }

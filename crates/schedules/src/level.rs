@@ -1,6 +1,6 @@
-//! The noise level: the one thing that a network, a step or a weighting needs to know about time.
+//! The noise level: all that a network, a step or a weighting needs to know about time.
 
-/// `x_t = alpha x0 + sigma eps`, with `alpha > 0`, `sigma >= 0`.
+/// The scales of signal and noise in `x_t = alpha x0 + sigma eps`, with `alpha > 0` and `sigma >= 0`.
 ///
 /// Variance preserving: `alpha^2 + sigma^2 = 1`, `gamma = alpha^2`. Variance exploding: `alpha = 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +14,8 @@ pub struct NoiseLevel {
 impl NoiseLevel {
     /// The variance preserving level with this log signal-to-noise ratio.
     ///
-    /// `gamma = sigmoid(log_snr)`; `sigma` is formed from `sigmoid(-log_snr)`, so that it keeps its digits near `t = 0`.
+    /// `gamma = sigmoid(log_snr)`; `sigma` is computed from `sigmoid(-log_snr)`, so that it keeps its digits near
+    /// `t = 0`.
     pub fn from_log_snr(log_snr: f64) -> Self {
         Self { alpha: sigmoid(log_snr).sqrt(), sigma: sigmoid(-log_snr).sqrt() }
     }
@@ -39,12 +40,12 @@ impl NoiseLevel {
         self.alpha * self.alpha
     }
 
-    /// The level with the same signal-to-noise ratio and `alpha = 1`; the state is divided by `alpha` to match.
+    /// The level with the same signal-to-noise ratio and `alpha = 1`. Divide the state by `alpha` to match.
     pub fn variance_exploding(&self) -> Self {
         Self { alpha: 1.0, sigma: self.sigma / self.alpha }
     }
 
-    /// The level with the same signal-to-noise ratio and `alpha^2 + sigma^2 = 1`; the state is divided by
+    /// The level with the same signal-to-noise ratio and `alpha^2 + sigma^2 = 1`. Divide the state by
     /// `hypot(alpha, sigma)` to match.
     pub fn variance_preserving(&self) -> Self {
         let norm = self.alpha.hypot(self.sigma);

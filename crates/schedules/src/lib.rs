@@ -2,7 +2,7 @@
 //! diffusion models and their distillation.
 //!
 //! Pure `f64` arithmetic on the host: no tensors, no files. Time runs from `t = 0` (clean) to `t = 1` (noise), grid
-//! indices from `0` to `T`. Every schedule answers with a [`NoiseLevel`], `x_t = alpha x0 + sigma eps`, so variance
+//! indices from `0` to `T`. Every schedule yields a [`NoiseLevel`], `x_t = alpha x0 + sigma eps`, so variance
 //! preserving and variance exploding processes share one step formula.
 //!
 //! Sources: TRACT (arXiv 2303.04248), DDIM (arXiv 2010.02502), EDM (arXiv 2206.00364), progressive distillation
@@ -15,7 +15,7 @@
 //! let plan = PhasePlan::equal(&[1024, 32, 1])?;
 //! assert_eq!(plan.phases()[0].group_size(0)?, 32);
 //!
-//! // One student step over the whole grid lands where its inverse says.
+//! // The inverse of a student step over half the grid recovers the `x0` that the step was given.
 //! let grid = Schedule::default().grid(1024)?;
 //! let step = DdimStep::new(grid.level(1024)?, grid.level(512)?)?;
 //! let (x_t, x0) = (0.3, -0.5);

@@ -1,8 +1,9 @@
-//! Phase plans: how `T` teacher steps become few, by way of contiguous groups (arXiv 2303.04248, section 3).
+//! Phase plans: how `T` teacher steps are distilled into few, in contiguous groups (arXiv 2303.04248, section 3).
 //!
-//! A plan `T, T', ..., 1` has one phase between each pair. In a phase the indices that the teacher visits are cut into
-//! contiguous groups; the student learns to go from any of them to its group's start in one step. The next phase's
-//! teacher is this phase's student and visits the group boundaries only. All indices count in the first grid `0..=T`.
+//! A plan `T, T', ..., 1` has one phase per pair of neighbours. In a phase, the indices that the teacher visits are cut
+//! into contiguous groups; the student learns to go from any index to the start of its group in one step. The next
+//! phase's teacher is this phase's student and visits the group boundaries only. All indices refer to the first grid,
+//! `0..=T`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::level::NoiseLevel;
 use crate::phase_levels::PhaseLevels;
 use crate::schedule::{MAX_STEPS, NoiseGrid};
 
-/// What one entry of a plan asks for.
+/// One entry of a plan: the steps that are left after a phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PhaseSteps {
@@ -47,7 +48,7 @@ impl<P: PartialEq> Transition<P> {
     }
 }
 
-/// One phase: the teacher's indices and the student's, which are some of them.
+/// One phase: the indices that the teacher visits, and the subset of them that the student visits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
     visited: Vec<usize>,
@@ -74,7 +75,7 @@ impl Phase {
         self.cuts.len() - 1
     }
 
-    /// Teacher steps in `group` (0 is the group next to clean), at least one.
+    /// Number of teacher steps in `group`, at least one. Group 0 is the one at the clean end.
     ///
     /// # Errors
     /// A group that the phase does not have.
@@ -120,7 +121,7 @@ impl Phase {
     }
 }
 
-/// A validated sequence of phases. It can hold only a plan that can be run.
+/// A validated sequence of phases: an invalid plan cannot be constructed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhasePlan {
     steps: usize,
@@ -128,7 +129,7 @@ pub struct PhasePlan {
 }
 
 impl PhasePlan {
-    /// Phases of equal groups: `[1024, 32, 1]`.
+    /// Phases of equal groups, such as `[1024, 32, 1]`.
     ///
     /// # Errors
     /// See [`PhasePlan::new`].
@@ -155,11 +156,11 @@ impl PhasePlan {
 
     /// The plan of a schedule whose first entry is the number of steps `T` of the first teacher.
     ///
-    /// A phase may keep the number of steps: its student learns the teacher's own steps, in a network of another size.
+    /// A phase may keep the number of steps: its student, a network of another size, then learns each teacher step.
     ///
     /// # Errors
-    /// Fewer than two entries, a first entry that is not a number, entries that grow, two numbers that do not
-    /// divide (both are named), a partition that does not run from 0 to `T` over indices the teacher visits.
+    /// Fewer than two entries, a first entry that is not a number, entries that grow, a number that does not divide
+    /// its predecessor (both are named), a partition that does not run from 0 to `T` over indices the teacher visits.
     pub fn new(schedule: &[PhaseSteps]) -> Result<Self> {
         let bad = |expected| Error::BadPlan { schedule: describe(schedule), expected };
         let (&PhaseSteps::Equal(steps), rest) = schedule.split_first().ok_or_else(|| bad("it is empty"))?
@@ -192,7 +193,7 @@ impl PhasePlan {
         Ok(Self { steps, phases })
     }
 
-    /// Steps `T` of the first teacher, which is also the size of the grid that all indices count in.
+    /// Steps `T` of the first teacher, and of the grid that all indices refer to.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -216,7 +217,7 @@ impl PhasePlan {
     }
 }
 
-/// Every `len/n`-th of the visited indices: equal groups of teacher steps.
+/// The boundaries of `n` equal groups of teacher steps.
 fn equal_cut(phase: usize, visited: &[usize], n: usize) -> Result<Vec<usize>> {
     let from = visited.len() - 1;
     if n == 0 || !from.is_multiple_of(n) {
@@ -245,7 +246,7 @@ mod tests {
     fn the_paper_s_schedule() {
         let plan = PhasePlan::equal(&[64, 8, 1]).unwrap();
         assert_eq!(plan.phases().len(), 2);
-        // Reference: index = group T/T', t = index - semi u, s = t - u, t_i = index - T/T'; groups counted from 1 there.
+        // Reference code: index = group T/T', t = index - semi u, s = t - u, t_i = index - T/T'; groups count from 1.
         let t = plan.phases()[0].transition(2, 3).unwrap();
         assert_eq!(t, Transition { t: 24 - 3, s: 20, group_start: 16 });
         let t = plan.phases()[1].transition(0, 7).unwrap();

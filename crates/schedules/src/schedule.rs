@@ -1,4 +1,4 @@
-//! From time to noise level: the schedules, and the grids made of them.
+//! Schedules, which map time to a noise level, and the grids made from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,9 @@ pub enum Schedule {
     /// VP, cosine in log-SNR: `log_snr(t) = -2 ln tan(a t + b)`, so `alpha = cos(a t + b)`, `sigma = sin(a t + b)`
     /// (arXiv 2102.09672 in the log-SNR form of arXiv 2202.00512).
     ///
-    /// `t = 0` has `log_snr_max`, not infinity: the grid's clean end keeps `sigma = 4.5e-5` by default, as the
-    /// reference code has it. The reference rounds both arctangents to f32, which moves log-SNR by up to 1.1e-3 near the
-    /// ends; no published number depends on it, so it is not repeated.
+    /// At `t = 0` log-SNR is `log_snr_max`, not infinity: the grid's clean end has `sigma = 4.5e-5` by default, as in
+    /// the reference code. The reference rounds both arctangents to f32, which moves log-SNR by up to 1.1e-3 near the
+    /// ends. This code does not: no published number depends on it.
     CosineLogSnr {
         /// Log-SNR at `t = 1`.
         #[serde(default = "log_snr_min")]
@@ -33,15 +33,15 @@ pub enum Schedule {
         beta_max: f64,
     },
     /// VE, Karras: `sigma = (s_min^(1/rho) + u (s_max^(1/rho) - s_min^(1/rho)))^rho`, with `u` from 0 to 1
-    /// (arXiv 2206.00364, equation 5). On a grid index 0 is noise free and index 1 has `sigma_min`.
+    /// (arXiv 2206.00364, equation 5). In a grid, index 0 is noise free and index 1 has `sigma_min`.
     Karras {
-        /// Least noise of a grid's index 1.
+        /// Noise at index 1.
         #[serde(default = "sigma_min")]
         sigma_min: f64,
         /// Noise at the last index.
         #[serde(default = "sigma_max")]
         sigma_max: f64,
-        /// Warp; 7 in EDM.
+        /// Exponent that concentrates the levels near `sigma_min`; 7 in EDM.
         #[serde(default = "rho")]
         rho: f64,
     },
@@ -125,14 +125,14 @@ impl Schedule {
 
     /// The level at continuous time `t` in `[0, 1]`.
     ///
-    /// For the Karras schedule `t = 0` is `sigma_min`: only a grid has a noise-free end.
+    /// For the Karras schedule, `t = 0` is `sigma_min`: only a grid has a noise-free end.
     pub fn at(&self, t: f64) -> NoiseLevel {
         match *self {
             Self::CosineLogSnr { log_snr_min, log_snr_max } => {
                 let b = (-0.5 * log_snr_max).exp().atan();
                 let a = (-0.5 * log_snr_min).exp().atan() - b;
                 let angle = a * t + b;
-                // The cosine as the sine of the complement, which keeps its digits where the signal vanishes.
+                // cos(angle) as the sine of the complement, which keeps its digits where the signal vanishes.
                 let complement = (0.5 * log_snr_min).exp().atan() + a * (1.0 - t);
                 NoiseLevel { alpha: complement.sin(), sigma: angle.sin() }
             }
@@ -172,7 +172,8 @@ impl Schedule {
     }
 }
 
-/// The most steps of a grid: a thousand times what is used, so that a number out of a damaged file costs no memory.
+/// The largest number of steps of a grid: a thousand times what is used, and small enough that a number from a damaged
+/// file cannot exhaust memory.
 pub const MAX_STEPS: usize = 1 << 20;
 
 /// Noise levels at the indices `0..=T` of a time grid, from clean to noise.
@@ -182,7 +183,7 @@ pub struct NoiseGrid {
 }
 
 impl NoiseGrid {
-    /// A grid of given levels, clean end first.
+    /// A grid of these levels, clean end first.
     ///
     /// # Errors
     /// Fewer than two levels, or noise that does not grow with the index.
@@ -202,7 +203,7 @@ impl NoiseGrid {
     /// The level at `index`.
     ///
     /// # Errors
-    /// An index past the end: it belongs to another grid.
+    /// An index past the end.
     pub fn level(&self, index: usize) -> Result<NoiseLevel> {
         self.levels.get(index).copied().ok_or(Error::NotOnGrid { index, steps: self.steps() })
     }
@@ -214,7 +215,7 @@ impl NoiseGrid {
 
     /// The noise end.
     pub fn last(&self) -> NoiseLevel {
-        // A grid has two levels at least.
+        // A grid has at least two levels.
         self.levels[self.levels.len() - 1]
     }
 
@@ -287,7 +288,7 @@ impl NoiseSchedule for Schedule {
     }
 }
 
-/// One check for grids and steps: noise must strictly shrink from `from` to `to`.
+/// The check that grids and steps share: `sigma / alpha` must strictly shrink from `from` to `to`.
 pub(crate) struct DirectionCheck {
     pub(crate) from: NoiseLevel,
     pub(crate) to: NoiseLevel,

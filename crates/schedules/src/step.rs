@@ -7,8 +7,8 @@ use crate::schedule::DirectionCheck;
 /// The DDIM step `x_s = a x_t + b x0_hat` from level `t` to a cleaner level `s`.
 ///
 /// With `x_t = alpha_t x0 + sigma_t eps` and `eps` kept, `a = sigma_s / sigma_t` and `b = alpha_s - a alpha_t`. For
-/// `alpha^2 + sigma^2 = 1` this is TRACT's delta (arXiv 2303.04248, section 2; DDIM arXiv 2010.02502), for `alpha = 1` its
-/// variance exploding form. The same two numbers give the inverse that builds distillation targets.
+/// `alpha^2 + sigma^2 = 1` this is TRACT's delta (arXiv 2303.04248, section 2; DDIM arXiv 2010.02502), for `alpha = 1`
+/// its variance exploding form. The same two factors give the inverse, from which distillation targets are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DdimStep {
     /// Factor `a` of `x_t`.
@@ -31,12 +31,12 @@ impl DdimStep {
         Ok(Self { a, b })
     }
 
-    /// Where the step lands: `x_s`.
+    /// The result of the step: `x_s = a x_t + b x0_hat`.
     pub fn apply(&self, x_t: f64, x0_hat: f64) -> f64 {
         self.a * x_t + self.b * x0_hat
     }
 
-    /// The `x0_hat` for which the step from `x_t` lands on `x_s`.
+    /// The inverse: the `x0_hat` for which the step from `x_t` ends at `x_s`, `(x_s - a x_t) / b`.
     pub fn x0_that_lands_on(&self, x_t: f64, x_s: f64) -> f64 {
         (x_s - self.a * x_t) / self.b
     }

@@ -1,5 +1,5 @@
-// What tch does not expose, over at::Tensor pointers. Every function catches all C++ exceptions and returns 0, or 1 with
-// a message cut to the caller's buffer.
+// libtorch functions that tch does not expose, on at::Tensor pointers. Every function catches all C++ exceptions. It
+// returns 0, or 1 with a message truncated to the caller's buffer.
 
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
@@ -62,7 +62,7 @@ int fewstep_l2_norm(void *tensor, double *norm, char *message, size_t capacity) 
   });
 }
 
-// Bitwise reproducibility on accelerators: deterministic kernels only, no autotuning, and TF32 as asked.
+// Bitwise reproducibility on accelerators: deterministic kernels only, no autotuning, and TF32 as requested.
 int fewstep_set_reproducible(int deterministic, int tf32, char *message, size_t capacity) {
   return guarded(message, capacity, [&] {
     auto &context = at::globalContext();

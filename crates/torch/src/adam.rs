@@ -1,4 +1,4 @@
-//! Adam (arXiv 1412.6980) on one flat buffer, with its whole state in our hands.
+//! Adam (arXiv 1412.6980) on one flat buffer, with all its state in public fields, to save and restore.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -8,7 +8,7 @@ use crate::no_grad;
 use crate::scalar::ScalarOps;
 use crate::shim::{self, AdamRates};
 
-/// Adam's constants; the learning rate is given at each step.
+/// Adam's constants. The learning rate is an argument of each step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamConfig {
@@ -24,7 +24,7 @@ impl AdamConfig {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// Names the one that is out of range.
+    /// Names the number that is out of range.
     pub fn validate(&self) -> Result<()> {
         for (name, got) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&got) {
@@ -48,18 +48,18 @@ impl Default for AdamConfig {
     }
 }
 
-/// What happens to a gradient before Adam sees it.
+/// What is done to a gradient before Adam uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum GradientRule {
     /// Scaled so that its global L2 norm is at most `max_norm`.
     ClipNorm {
-        /// The largest norm let through.
+        /// The largest norm allowed.
         max_norm: f64,
     },
     /// Not-a-number becomes 0, infinities become plus or minus `limit` (EDM's training code).
     ReplaceNonFinite {
-        /// Stands for infinity.
+        /// The value that replaces infinity.
         limit: f64,
     },
     /// Unchanged.
@@ -76,7 +76,7 @@ impl GradientRule {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// Names the one that is out of range.
+    /// Names the number that is out of range.
     pub fn validate(&self) -> Result<()> {
         match *self {
             Self::ClipNorm { max_norm } => positive("max_norm", max_norm),
@@ -85,7 +85,7 @@ impl GradientRule {
         }
     }
 
-    /// Applies the rule to a flat gradient in place and returns its L2 norm before that (accumulated in f64).
+    /// Applies the rule to a flat gradient in place. Returns the L2 norm before the rule, accumulated in f64.
     ///
     /// # Errors
     /// libtorch fails.
@@ -94,7 +94,7 @@ impl GradientRule {
         let norm = shim::l2_norm(grad)?;
         match *self {
             Self::ClipNorm { max_norm } => {
-                // 1e-6 as in the field's usual clipping routine.
+                // 1e-6 as in torch.nn.utils.clip_grad_norm_.
                 let factor = max_norm / (norm + 1e-6);
                 if factor < 1.0 {
                     let _ = grad.mul_number_(factor)?;
@@ -108,13 +108,13 @@ impl GradientRule {
         Ok(norm)
     }
 
-    /// Whether a non-finite gradient is part of the rule rather than a failure.
+    /// Whether the rule accepts a non-finite gradient, which is otherwise a failure.
     pub fn tolerates_non_finite(&self) -> bool {
         matches!(self, Self::ReplaceNonFinite { .. })
     }
 }
 
-/// Moments and step count of one flat buffer.
+/// The state of Adam for one flat buffer: moments and step count.
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
@@ -122,7 +122,7 @@ pub struct Adam {
     pub m: Tensor,
     /// Second moment, `[total]`, of the network's kind.
     pub v: Tensor,
-    /// Updates made.
+    /// Number of updates so far.
     pub steps: u64,
 }
 
@@ -143,12 +143,12 @@ impl Adam {
     /// One update of `flat` in place, with bias correction and without weight decay.
     ///
     /// # Shapes
-    /// `flat` and `grad` are `[total]` on the moments' device and of their kind.
+    /// `flat` and `grad` are `[total]`, with the moments' device and kind.
     ///
     /// # Errors
     /// Shapes, kinds or devices that differ.
     pub fn step(&mut self, flat: &Tensor, grad: &Tensor, lr: f64) -> Result<()> {
-        // The fused kernel trusts its caller with sizes.
+        // The fused kernel does not check sizes.
         for (what, t) in [("parameters", flat), ("gradient", grad), ("second moment", &self.v)] {
             same_shape(what, t, &self.m)?;
         }

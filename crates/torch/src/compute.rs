@@ -1,4 +1,4 @@
-//! The kind of number that a network computes in.
+//! The floating-point kind that a network computes in.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use tch::{Device, Kind};
 
 use crate::error::{Error, Result};
 
-/// The kind of a network's arithmetic, and of all buffers of its size: parameters, gradient, Adam's moments, averages.
+/// The kind of a network's arithmetic and of all buffers of its size: parameters, gradient, Adam's moments, averages.
 ///
-/// States, schedules, targets and losses are f64 in any case. `F64` is for comparisons: two machines agree to 1e-12 in it,
+/// States, schedules, targets and losses are always f64. `F64` is for comparisons: two machines agree to 1e-12 in f64
 /// where they differ by 1e-5 in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,7 +26,7 @@ impl Compute {
     /// Every choice.
     pub const ALL: [Self; 2] = [Self::F32, Self::F64];
 
-    /// As configs, flags and records have it.
+    /// The name in configs, flags and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -34,7 +34,7 @@ impl Compute {
         }
     }
 
-    /// Kind of the tensors.
+    /// The kind of the network's tensors.
     pub fn kind(self) -> Kind {
         match self {
             Self::F32 => Kind::Float,
@@ -42,13 +42,13 @@ impl Compute {
         }
     }
 
-    /// Whether it is the usual one, which files and configs leave out.
+    /// Whether this is `F32`, the default that files and configs leave out.
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
     pub fn is_f32(&self) -> bool {
         *self == Self::F32
     }
 
-    /// Bytes of one number.
+    /// Bytes per number.
     pub fn bytes(self) -> usize {
         self.kind().elt_size_in_bytes()
     }
@@ -74,10 +74,10 @@ impl Compute {
         }
     }
 
-    /// Passes when this choice works on a device.
+    /// Checks that this choice works on a device.
     ///
     /// # Errors
-    /// Names those that do.
+    /// It does not; the error names the choices that do.
     pub fn check(self, device: Device) -> Result<()> {
         let supported = Self::supported(device);
         if supported.contains(&self) {

@@ -1,4 +1,4 @@
-//! Devices by name, and the order in which libtorch must be woken up.
+//! Devices by name, and libtorch's initialisation, which must load CUDA before anything else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -68,12 +68,12 @@ static CUDA: OnceLock<std::result::Result<(), String>> = OnceLock::new();
 
 /// Prepares libtorch for this process; call it first in `main`.
 ///
-/// Loads the CUDA half when it can be found (one binary serves both), uses one intra-op thread on the CPU (parallelism
-/// comes from micro-batches, which is faster for small networks and does not collapse on a shared machine), and chooses
-/// deterministic kernels without TF32, so that a run repeats to the bit on one machine.
+/// Loads libtorch's CUDA library if it is there (one binary serves both), sets one intra-op thread on the CPU
+/// (parallelism comes from micro-batches, which is faster for small networks and does not collapse on a shared machine),
+/// and chooses deterministic kernels without TF32, so that a run repeats to the bit on one machine.
 ///
 /// # Errors
-/// libtorch refuses the settings.
+/// libtorch rejects the settings.
 pub fn prepare() -> Result<()> {
     CUDA.get_or_init(shim::load_cuda);
     tch::set_num_threads(1);
@@ -81,10 +81,10 @@ pub fn prepare() -> Result<()> {
 }
 
 impl DeviceSpec {
-    /// The device itself.
+    /// The libtorch device.
     ///
     /// # Errors
-    /// A CUDA device that is not there, with the reason.
+    /// The CUDA device is not available; the error says why.
     pub fn resolve(&self) -> Result<Device> {
         let loaded = CUDA.get_or_init(shim::load_cuda);
         let count = if loaded.is_ok() { tch::Cuda::device_count().max(0) as usize } else { 0 };

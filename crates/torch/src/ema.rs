@@ -25,12 +25,12 @@ fn bias_corrected_rate(decay: f64, update: NonZero<u64>) -> f64 {
 pub struct Ema {
     /// The average, `[total]`, of the network's kind.
     pub flat: Tensor,
-    /// Updates made.
+    /// Number of updates so far.
     pub updates: u64,
 }
 
 impl Ema {
-    /// Starts as a copy of `flat`.
+    /// An average that starts as a copy of `flat`.
     ///
     /// # Errors
     /// libtorch cannot allocate.
@@ -41,7 +41,7 @@ impl Ema {
         Ok(Self { flat: copy, updates: 0 })
     }
 
-    /// `ema <- (1 - a_i) ema + a_i phi`, with `a_i = (1 - decay) / (1 - decay^i)` for update `i = 1, 2, ...`.
+    /// One update: `ema <- (1 - a_i) ema + a_i phi`, with `a_i = (1 - decay) / (1 - decay^i)` for `i = 1, 2, ...`.
     ///
     /// # Errors
     /// `phi` has another shape, kind or device.
@@ -50,7 +50,7 @@ impl Ema {
         let _guard = no_grad();
         let rate = bias_corrected_rate(decay, NonZero::<u64>::MIN.saturating_add(self.updates));
         if rate == 1.0 {
-            // lerp by 1 may round; a copy must be a copy.
+            // lerp with weight 1 may round; a copy must be exact.
             self.flat.f_copy_(phi)?;
         } else {
             let _ = self.flat.lerp_number_(phi, rate)?;

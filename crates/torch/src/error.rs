@@ -1,8 +1,8 @@
-//! What can go wrong at the border to libtorch.
+//! Errors of operations on libtorch and of safetensors files.
 
 use std::path::PathBuf;
 
-/// An operation that failed, with what it was given.
+/// An operation that failed, with its input.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// libtorch refused an operation.
@@ -16,7 +16,7 @@ pub enum Error {
         /// The exception's text.
         message: String,
     },
-    /// A tensor of another shape than needed.
+    /// A tensor with the wrong shape.
     #[error("{what}: expected shape {expected:?}, got {got:?}")]
     Shape {
         /// Name of the tensor.
@@ -36,24 +36,24 @@ pub enum Error {
         /// The accepted range.
         expected: &'static str,
     },
-    /// A tensor of another kind than needed.
+    /// A tensor with the wrong kind.
     #[error("{what}: expected {expected}, got {got:?}")]
     Kind {
         /// Name of the tensor.
         what: &'static str,
-        /// The kinds that are taken.
+        /// The accepted kinds.
         expected: String,
         /// The kind that was found.
         got: tch::Kind,
     },
-    /// A kind to compute in that the device does not have.
+    /// A [`Compute`](crate::Compute) that the device does not support.
     #[error("compute = {asked} does not work on {device:?}; works there: {supported}")]
     Compute {
-        /// As asked for.
+        /// The name requested.
         asked: &'static str,
         /// The device.
         device: tch::Device,
-        /// What works on it.
+        /// Names of those that the device supports.
         supported: String,
     },
     /// A parameter table that is not well formed.
@@ -75,9 +75,9 @@ pub enum Error {
     /// A device that is not there.
     #[error("device `{asked}` is not available: {reason}")]
     Device {
-        /// As asked for.
+        /// The device requested.
         asked: String,
-        /// Why not.
+        /// Why it is not available.
         reason: String,
     },
     /// A file that cannot be read or written.

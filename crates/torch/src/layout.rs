@@ -1,8 +1,8 @@
 //! The name table of a flat parameter buffer: name, shape, offset, role and initialisation of every entry.
 //!
-//! Constants ride in the same buffer as what is trained: they are copied, averaged, saved and loaded with it, and get no
-//! gradient. Adam and the averages then leave them alone to the bit: a zero gradient gives a zero update, and the average
-//! of equal numbers is that number.
+//! Constants are in the same buffer as the trained parameters, so they are copied, averaged, saved and loaded together.
+//! Constants have a zero gradient. Adam and the averages therefore leave them unchanged to the bit: a zero gradient gives
+//! a zero update, and the average of equal numbers is that number.
 
 mod builder;
 #[cfg(test)]
@@ -21,10 +21,10 @@ pub use builder::LayoutBuilder;
 use crate::error::{Error, Result};
 use fewstep_random::{Key, Stream, name_key};
 
-/// How far a file's copy of a computed entry may be off, relative to the larger of 1 and its value: rounding in f32.
+/// Tolerance for a file's copy of a computed entry, absolute and relative to its value: rounding in f32.
 const COMPUTED_TOLERANCE: f64 = 1e-5;
 
-/// How a parameter starts.
+/// Initial values of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     /// All 0.
@@ -39,14 +39,14 @@ pub enum Init {
     Values(Arc<[f32]>),
 }
 
-/// What may change an entry.
+/// Where the values of an entry come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Training.
+    /// A parameter: drawn or loaded, then trained.
     Trained,
-    /// Only a file: drawn once, or loaded (random Fourier frequencies).
+    /// Drawn once or loaded, and never trained (random Fourier frequencies).
     Constant,
-    /// Nothing: its values follow from the description (resampling filters). A file may hold it, with these values.
+    /// Computed from the network's description (resampling filters). A file may contain it, but only with these values.
     Computed,
 }
 
@@ -63,24 +63,24 @@ impl ParamId {
         self.index
     }
 
-    /// The [`name_key`] of its full name.
+    /// The [`name_key`] of the parameter's full name.
     pub fn key(self) -> u64 {
         self.key
     }
 }
 
-/// One entry.
+/// One entry of a [`Layout`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
     /// Full name, parts joined by dots.
     pub name: String,
     /// Shape.
     pub shape: Vec<i64>,
-    /// First element in the flat buffer.
+    /// Index of the first element in the flat buffer.
     pub offset: usize,
-    /// How it starts.
+    /// Initial values.
     pub init: Init,
-    /// What may change it.
+    /// Where the values come from.
     pub role: Role,
 }
 
@@ -90,12 +90,12 @@ impl ParamSpec {
         self.shape.iter().product::<i64>() as usize
     }
 
-    /// Whether it has no elements.
+    /// Whether the entry has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Elements in the flat buffer.
+    /// Indices of the elements in the flat buffer.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len()
     }
@@ -114,35 +114,37 @@ impl ParamSpec {
         }
     }
 
-    /// The entry's part of a flat buffer, from a file's tensors.
-    fn take(
+    /// The entry's part of a flat buffer, from a file's tensors. The inner error says what does not fit.
+    fn part_from(
         &self,
         tensors: &HashMap<String, Tensor>,
         kind: Kind,
     ) -> Result<std::result::Result<Tensor, String>> {
-        let own = match (&self.init, self.role) {
+        let computed = match (&self.init, self.role) {
             (Init::Values(values), Role::Computed) => Some(Tensor::f_from_slice(values)?.f_to_kind(kind)?),
             _ => None,
         };
         let name = &self.name;
-        let Some(given) = tensors.get(name) else {
-            return Ok(own.ok_or_else(|| format!("`{name}` is missing")));
+        let Some(found) = tensors.get(name) else {
+            return Ok(computed.ok_or_else(|| format!("`{name}` is missing")));
         };
-        if given.size() != self.shape {
-            return Ok(Err(format!("`{name}` has shape {:?}, expected {:?}", given.size(), self.shape)));
+        if found.size() != self.shape {
+            return Ok(Err(format!("`{name}` has shape {:?}, expected {:?}", found.size(), self.shape)));
         }
-        let given = given.f_to_kind(kind)?.f_reshape([-1])?;
-        match own {
-            Some(own) if !given.f_allclose(&own, COMPUTED_TOLERANCE, COMPUTED_TOLERANCE, false)? => {
+        let found = found.f_to_kind(kind)?.f_reshape([-1])?;
+        match computed {
+            Some(computed)
+                if !found.f_allclose(&computed, COMPUTED_TOLERANCE, COMPUTED_TOLERANCE, false)? =>
+            {
                 Ok(Err(format!("`{name}` has other values than the description of the network gives it")))
             }
-            Some(own) => Ok(Ok(own)),
-            None => Ok(Ok(given)),
+            Some(computed) => Ok(Ok(computed)),
+            None => Ok(Ok(found)),
         }
     }
 }
 
-/// All entries of a network's flat buffer, in its order.
+/// All entries of a network's flat buffer, in the buffer's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     params: Vec<ParamSpec>,
@@ -160,7 +162,7 @@ impl Layout {
         self.total
     }
 
-    /// Elements that are trained: the number of parameters in the everyday sense.
+    /// Elements that are trained: the number of parameters in the usual sense.
     pub fn n_trained(&self) -> usize {
         self.params.iter().filter(|p| p.role == Role::Trained).map(ParamSpec::len).sum()
     }
@@ -172,8 +174,8 @@ impl Layout {
 
     /// A fresh flat buffer on the CPU, initialised from `seed`.
     ///
-    /// An entry's draws are keyed by its name, so that they do not depend on which other entries there are. They are f32 whatever the
-    /// network is to compute in: runs of two kinds start at the same point.
+    /// An entry's draws are keyed by its name, so they do not depend on which other entries exist. The buffer is always
+    /// f32, so that f32 and f64 runs start at the same point.
     ///
     /// # Shapes
     /// The result is f32 `[total]`.
@@ -189,14 +191,14 @@ impl Layout {
         Ok(Tensor::f_from_slice(&flat)?)
     }
 
-    /// The start of [`Layout::initial`], but for the entries that `other` has under the same name and in the same shape: those
-    /// are taken from `flat`, its buffer. Also how many elements those are.
+    /// A fresh flat buffer like [`Layout::initial`], except that entries which `other` has with the same name and shape
+    /// are copied from `flat`, the buffer of `other`. Also returns the number of elements copied.
     ///
     /// # Shapes
-    /// `flat` `[other.total()]`; the result `[total]`, of its kind and on its device.
+    /// `flat` is `[other.total()]`; the result is `[total]`, with the kind and device of `flat`.
     ///
     /// # Errors
-    /// A buffer of another length, or libtorch cannot allocate.
+    /// `flat` has another length, or libtorch cannot allocate.
     pub fn initial_from(&self, seed: u64, other: &Self, flat: &Tensor) -> Result<(Tensor, usize)> {
         if flat.size() != [other.total as i64] {
             let (expected, got) = (vec![other.total as i64], flat.size());
@@ -205,27 +207,28 @@ impl Layout {
         let theirs: HashMap<&str, &ParamSpec> = other.params.iter().map(|p| (p.name.as_str(), p)).collect();
         let start = self.initial(seed)?.f_to_device(flat.device())?.f_to_kind(flat.kind())?;
         let mut n_taken = 0;
-        for own in &self.params {
-            let Some(found) = theirs.get(own.name.as_str()).filter(|p| p.shape == own.shape) else {
+        for ours in &self.params {
+            let Some(found) = theirs.get(ours.name.as_str()).filter(|p| p.shape == ours.shape) else {
                 continue;
             };
             let from = flat.f_narrow(0, found.offset as i64, found.len() as i64)?;
-            start.f_narrow(0, own.offset as i64, own.len() as i64)?.f_copy_(&from)?;
-            n_taken += own.len();
+            start.f_narrow(0, ours.offset as i64, ours.len() as i64)?.f_copy_(&from)?;
+            n_taken += ours.len();
         }
         Ok((start, n_taken))
     }
 
-    /// The flat buffer, of the kind asked for, that holds `tensors`, matched by name and shape, none missing and none left over. Computed entries
-    /// may be missing, and must have their own values where they are present.
+    /// The flat buffer `[total]` of this `kind`, filled from `tensors` by name. Every entry must be present with its
+    /// shape, and there must be no other tensors. Computed entries may be missing; if present, they must have the computed
+    /// values.
     ///
     /// # Errors
-    /// Lists the first missing, extra, misshapen and wrong names; `what` names their source.
+    /// The first four missing, extra, misshapen or wrong tensors by name; `what` names their source.
     pub fn gather(&self, what: &str, tensors: &HashMap<String, Tensor>, kind: Kind) -> Result<Tensor> {
         let mut problems = Vec::new();
         let mut parts = Vec::with_capacity(self.params.len());
         for p in &self.params {
-            match p.take(tensors, kind)? {
+            match p.part_from(tensors, kind)? {
                 Ok(part) => parts.push(part),
                 Err(problem) => problems.push(problem),
             }

@@ -1,10 +1,10 @@
-//! The one place that touches libtorch's sharp edges.
+//! The safe interface to libtorch: every failure is an error, and no state is global.
 //!
-//! Everything above this crate sees tensors, flat parameter buffers with a name table, an Adam whose state is ours, keyed
-//! noise, and safetensors files; no panic of the wrapper, no C++ exception and no global generator reaches it. It knows
-//! nothing about networks or diffusion.
+//! The crate provides tensors, flat parameter buffers with a name table, an Adam whose state can be saved, keyed noise,
+//! and safetensors files. No panic of the tch wrapper, no C++ exception and no global generator reaches the crates above
+//! it. It knows nothing about networks or diffusion.
 //!
-//! A parameter that learns to be 3, and the average of the way there:
+//! Train one parameter to be 3, and average it along the way:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -51,7 +51,7 @@ pub use scalar::{Number, ScalarOps, counted};
 pub use store::{Stored, load, load_card, parse, raw_bytes, save, to_bytes};
 pub use tch::{Device, Kind, Tensor};
 
-/// Turns gradient recording off until the guard is dropped; unlike a closure it survives a panic.
+/// Turns gradient recording off until the guard is dropped, even by a panic (tch's closure leaves it off then).
 pub fn no_grad() -> tch::NoGradGuard {
     tch::no_grad_guard()
 }

@@ -9,11 +9,11 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, ParamId, Role};
 
-/// One network's parameters: a flat tensor of the kind it computes in, and a view of it for every entry of the layout.
+/// One network's parameters: a flat tensor of the kind the network computes in, and one view per entry of the layout.
 ///
 /// The views come from one `split_with_sizes`, whose backward is one `cat`; a gradient with respect to the flat tensor is
-/// therefore one flat tensor, made in one pass. It is zero for constants, whose views are detached. Writing into the flat
-/// tensor in place is seen by the views.
+/// therefore one flat tensor, made in one pass. The gradient is zero for constants, whose views are detached. The views
+/// see in-place writes to the flat tensor.
 #[derive(Debug)]
 pub struct Params {
     layout: Arc<Layout>,
@@ -22,7 +22,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// Parameters that are read only: no gradient flows to `flat`. Shares its storage.
+    /// Parameters without a gradient. They share the storage of `flat`.
     ///
     /// # Errors
     /// `flat` is not `[layout.total()]`.
@@ -30,7 +30,7 @@ impl Params {
         Self::new(layout, flat.f_detach()?)
     }
 
-    /// Parameters whose gradient is wanted: a new leaf over the storage of `flat`.
+    /// Parameters with a gradient: a new leaf of the autograd graph. They share the storage of `flat`.
     ///
     /// # Errors
     /// `flat` is not `[layout.total()]`.
@@ -70,7 +70,7 @@ impl Params {
         self.flat.device()
     }
 
-    /// Kind of the buffer, which is that of the network's arithmetic.
+    /// Kind of the buffer and of the network's arithmetic.
     pub fn kind(&self) -> Kind {
         self.flat.kind()
     }
@@ -80,7 +80,7 @@ impl Params {
         self.layout.params().iter().map(|p| p.name.as_str()).zip(&self.views)
     }
 
-    /// Copies of all parameters by name, for a file.
+    /// All parameters by name, detached, to save in a file. They share storage with the buffer.
     pub fn to_named(&self) -> HashMap<String, Tensor> {
         self.named().map(|(n, t)| (n.to_owned(), t.detach())).collect()
     }

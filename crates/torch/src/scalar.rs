@@ -1,18 +1,19 @@
 //! Arithmetic between tensors and numbers that cannot panic.
 //!
-//! tch's functions that take a number hand it to libtorch in an object whose destructor panics when the operation has
-//! failed: it finds the operation's error in its own call. So no code of this project calls them; `cargo xtask tidy` reads
-//! their names out of tch's source and refuses every call. Here a number is a tensor without dimensions, which libtorch
-//! treats as it treats numbers: it takes part in the tensor's kind and changes neither that nor its shape.
+//! tch passes a number to libtorch in an object whose destructor panics if the operation failed, because the destructor's
+//! own call picks up the operation's error. So no code of this project calls a tch function that takes a number;
+//! `cargo xtask tidy` reads their names from tch's source and rejects every call. Here a number is a tensor without
+//! dimensions. libtorch treats such a tensor as it treats numbers: it changes neither the kind nor the shape of the other
+//! operand.
 
 use tch::{Device, Kind, TchError, Tensor};
 
-/// A number as an operand.
+/// A number as an operand of [`ScalarOps`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
-    /// Rounded to the tensor's kind where that is floating point.
+    /// A real number; rounded to the tensor's kind if that is floating point.
     Float(f64),
-    /// For tensors of whole numbers, exactly.
+    /// A whole number, exact, for tensors of whole numbers.
     Int(i64),
 }
 
@@ -31,8 +32,8 @@ impl From<i64> for Number {
 type Result = std::result::Result<Tensor, TchError>;
 
 impl Number {
-    /// A tensor without dimensions, on the CPU, to go with `tensor`.
-    fn beside(self, tensor: &Tensor) -> Result {
+    /// This number as a tensor without dimensions, on the CPU, to combine with `tensor`.
+    fn operand_for(self, tensor: &Tensor) -> Result {
         match self {
             Self::Int(value) => scalar(&[value]),
             Self::Float(value) => match tensor.f_kind()? {
@@ -50,7 +51,7 @@ fn scalar<T: tch::kind::Element>(value: &[T; 1]) -> Result {
 }
 
 /// Operations of a tensor with one number. Those that end in `_` change the tensor in place and return it.
-#[allow(missing_docs)] // each says it by its name
+#[allow(missing_docs)] // the names say it
 pub trait ScalarOps {
     fn add_number(&self, number: impl Into<Number>) -> Result;
     fn sub_number(&self, number: impl Into<Number>) -> Result;
@@ -64,77 +65,77 @@ pub trait ScalarOps {
     fn above_number(&self, number: impl Into<Number>) -> Result;
     fn at_least_number(&self, number: impl Into<Number>) -> Result;
     fn and_bits(&self, bits: i64) -> Result;
-    /// The sign is shifted in from the left.
+    /// Arithmetic shift: the sign bit fills in from the left.
     fn shift_right(&self, places: i64) -> Result;
     /// `self + rate (to - self)`, in place.
     fn lerp_number_(&mut self, to: &Tensor, rate: f64) -> Result;
-    /// Every element, in place.
+    /// Sets every element, in place.
     fn fill_number_(&mut self, number: impl Into<Number>) -> Result;
 }
 
 impl ScalarOps for Tensor {
     fn add_number(&self, number: impl Into<Number>) -> Result {
-        self.f_add(&number.into().beside(self)?)
+        self.f_add(&number.into().operand_for(self)?)
     }
 
     fn sub_number(&self, number: impl Into<Number>) -> Result {
-        self.f_sub(&number.into().beside(self)?)
+        self.f_sub(&number.into().operand_for(self)?)
     }
 
     fn mul_number(&self, number: impl Into<Number>) -> Result {
-        self.f_mul(&number.into().beside(self)?)
+        self.f_mul(&number.into().operand_for(self)?)
     }
 
     fn div_number(&self, number: impl Into<Number>) -> Result {
-        self.f_div(&number.into().beside(self)?)
+        self.f_div(&number.into().operand_for(self)?)
     }
 
     fn add_number_(&mut self, number: impl Into<Number>) -> Result {
-        let number = number.into().beside(self)?;
+        let number = number.into().operand_for(self)?;
         self.f_add_(&number)
     }
 
     fn mul_number_(&mut self, number: impl Into<Number>) -> Result {
-        let number = number.into().beside(self)?;
+        let number = number.into().operand_for(self)?;
         self.f_mul_(&number)
     }
 
     fn clamp_number(&self, least: f64, most: f64) -> Result {
-        let (least, most) = (Number::Float(least).beside(self)?, Number::Float(most).beside(self)?);
+        let (least, most) = (Number::Float(least).operand_for(self)?, Number::Float(most).operand_for(self)?);
         self.f_clamp_tensor(Some(least), Some(most))
     }
 
     fn clamp_least(&self, least: f64) -> Result {
-        self.f_clamp_min_tensor(&Number::Float(least).beside(self)?)
+        self.f_clamp_min_tensor(&Number::Float(least).operand_for(self)?)
     }
 
     fn below_number(&self, number: impl Into<Number>) -> Result {
-        self.f_lt_tensor(&number.into().beside(self)?)
+        self.f_lt_tensor(&number.into().operand_for(self)?)
     }
 
     fn above_number(&self, number: impl Into<Number>) -> Result {
-        self.f_gt_tensor(&number.into().beside(self)?)
+        self.f_gt_tensor(&number.into().operand_for(self)?)
     }
 
     fn at_least_number(&self, number: impl Into<Number>) -> Result {
-        self.f_ge_tensor(&number.into().beside(self)?)
+        self.f_ge_tensor(&number.into().operand_for(self)?)
     }
 
     fn and_bits(&self, bits: i64) -> Result {
-        self.f_bitwise_and_tensor(&Number::Int(bits).beside(self)?)
+        self.f_bitwise_and_tensor(&Number::Int(bits).operand_for(self)?)
     }
 
     fn shift_right(&self, places: i64) -> Result {
-        self.f_bitwise_right_shift(&Number::Int(places).beside(self)?)
+        self.f_bitwise_right_shift(&Number::Int(places).operand_for(self)?)
     }
 
     fn lerp_number_(&mut self, to: &Tensor, rate: f64) -> Result {
-        let rate = Number::Float(rate).beside(self)?.f_to_device(self.device())?;
+        let rate = Number::Float(rate).operand_for(self)?.f_to_device(self.device())?;
         self.f_lerp_tensor_(to, &rate)
     }
 
     fn fill_number_(&mut self, number: impl Into<Number>) -> Result {
-        let number = number.into().beside(self)?;
+        let number = number.into().operand_for(self)?;
         self.f_copy_(&number)?;
         Ok(self.shallow_clone())
     }
@@ -176,7 +177,7 @@ mod tests {
             ];
             for (i, (ours, theirs)) in pairs.into_iter().enumerate() {
                 assert_eq!(ours.kind(), theirs.kind(), "{kind:?}, pair {i}");
-                // A bf16 number is rounded here before it takes part; libtorch rounds once, at the end.
+                // Here a bf16 number is rounded before the operation; libtorch rounds once, at the end.
                 let near =
                     ours.to_kind(Kind::Double).allclose(&theirs.to_kind(Kind::Double), 1e-2, 0.0, false);
                 assert!(if kind == Kind::BFloat16 { near } else { ours == theirs }, "{kind:?}, pair {i}");
@@ -205,7 +206,7 @@ mod tests {
         let bits = Tensor::from_slice(&[1.5f32]);
         assert!(bits.and_bits(1).is_err());
         assert!(bits.shift_right(1).is_err());
-        // The control: tch's own function panics on the same.
+        // The control: tch's own function panics on the same input.
         let theirs = std::panic::catch_unwind(|| Tensor::from_slice(&[1.5f32]).f_bitwise_and(1i64).is_err());
         assert!(theirs.is_err(), "tch has mended this: ScalarOps is no longer needed");
     }

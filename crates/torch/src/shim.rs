@@ -1,4 +1,4 @@
-//! The C++ shim's door: with the mapped files of `fewstep-data`, the only unsafe code of the project.
+//! Calls into the C++ shim. This file and the mapped files of `fewstep-data` are the project's only unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
@@ -54,16 +54,16 @@ fn ptr(tensor: &Tensor) -> *mut c_void {
 /// The L2 norm of all elements, accumulated in f64 whatever their kind.
 pub(crate) fn l2_norm(tensor: &Tensor) -> Result<f64> {
     let mut norm = f64::NAN;
-    // SAFETY: the pointers are a live at::Tensor and a live f64 for the length of the call; the shim catches every exception.
+    // SAFETY: the pointers are a live at::Tensor and a live f64 during the call; the shim catches every exception.
     call("l2_norm", |message, capacity| unsafe {
         fewstep_l2_norm(ptr(tensor), &mut norm, message, capacity)
     })?;
     Ok(norm)
 }
 
-/// One Adam update of `param` in place; all four tensors are flat, of one size, kind and device.
+/// One Adam update of `param` in place. All four tensors are flat and have the same size, kind and device.
 pub(crate) fn fused_adam(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, r: &AdamRates) -> Result<()> {
-    // SAFETY: the pointers are live at::Tensor objects for the length of the call, and the shim catches every exception.
+    // SAFETY: the pointers are live at::Tensor objects during the call, and the shim catches every exception.
     call("fused_adam", |message, capacity| unsafe {
         fewstep_fused_adam(
             ptr(param),
@@ -89,9 +89,9 @@ pub(crate) fn set_reproducible(deterministic: bool, tf32: bool) -> Result<()> {
     })
 }
 
-/// Loads libtorch's CUDA half into the process, or says why it cannot.
+/// Loads libtorch's CUDA library into the process. The error is the loader's message.
 ///
-/// It must run before anything asks libtorch about CUDA: the first answer is cached for good.
+/// Call it before anything asks libtorch about CUDA: libtorch caches its first answer.
 pub(crate) fn load_cuda() -> std::result::Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: the library's initialisers register kernels and nothing else; it is never unloaded.

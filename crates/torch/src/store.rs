@@ -1,7 +1,7 @@
-//! safetensors files, written whole and read with every claim checked.
+//! safetensors files: written atomically, and checked when read.
 //!
-//! Metadata is one JSON text under one key: the format's metadata is an unordered map, and a file made twice from the same
-//! state must have the same bytes.
+//! All metadata is one JSON text under one key: the format's metadata is an unordered map, and a file made twice from the
+//! same state must have the same bytes.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,16 +12,17 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 
+/// The metadata key of the project's text.
 const CARD: &str = "fewstep";
-/// Bytes of the header's length, which a file begins with.
+/// Bytes of the length field of the header, which a file begins with.
 const LENGTH: usize = 8;
 /// The format's own limit.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Tensors by name, and the text stored with them.
+/// Contents of a safetensors file.
 #[derive(Debug)]
 pub struct Stored {
-    /// Tensors on the CPU.
+    /// Tensors by name, on the CPU.
     pub tensors: HashMap<String, Tensor>,
     /// The project's own metadata text, if the file has one.
     pub card: Option<String>,
@@ -57,7 +58,7 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
     })
 }
 
-/// The bytes of a tensor's values in row-major order, as they lie in memory: what a digest of it is taken of.
+/// The bytes of a tensor's values in row-major order, in the machine's byte order. Digests of tensors use these bytes.
 ///
 /// # Errors
 /// libtorch cannot copy it to the CPU.
@@ -69,10 +70,10 @@ pub fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a safetensors file with these tensors, and `card` as its metadata. The same input gives the same bytes.
+/// The bytes of a safetensors file with these tensors and `card` as metadata. The same input gives the same bytes.
 ///
 /// # Errors
-/// A tensor of a kind that the format does not have.
+/// A tensor's kind does not exist in the format.
 pub fn to_bytes(tensors: &[(String, Tensor)], card: Option<&str>) -> Result<Vec<u8>> {
     let bad = |name: &str, reason: String| Error::Format { what: format!("tensor `{name}`"), reason };
     let mut raw = Vec::with_capacity(tensors.len());
@@ -93,10 +94,10 @@ pub fn to_bytes(tensors: &[(String, Tensor)], card: Option<&str>) -> Result<Vec<
         .map_err(|e| Error::Format { what: "safetensors".into(), reason: e.to_string() })
 }
 
-/// Writes a safetensors file, whole or not at all.
+/// Writes a safetensors file atomically: into a temporary file in the same folder, flushed to disk, then renamed.
 ///
 /// # Errors
-/// The folder is missing or read only, the disk is full: the path is named, and what stood there stays.
+/// The folder is missing or read only, or the disk is full. The error names the path; an existing file stays as it was.
 pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Result<()> {
     let bytes = to_bytes(tensors, card)?;
     fewstep_files::write_atomically(path, &bytes)
@@ -106,16 +107,16 @@ pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Re
 /// Reads a safetensors file.
 ///
 /// # Errors
-/// A file that cannot be read, or is not well formed; the path is named.
+/// The file cannot be read or is not well formed; the error names the path.
 pub fn load(path: &Path) -> Result<Stored> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     parse(&bytes, &path.display().to_string())
 }
 
-/// The project's own metadata text of a safetensors file, without its tensors.
+/// The project's own metadata text of a safetensors file. Reads only the header.
 ///
 /// # Errors
-/// A file that cannot be read, or whose header is not well formed; the path is named.
+/// The file cannot be read or its header is not well formed; the error names the path.
 pub fn load_card(path: &Path) -> Result<Option<String>> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let bad = |reason: String| Error::Format { what: path.display().to_string(), reason };
@@ -133,10 +134,10 @@ pub fn load_card(path: &Path) -> Result<Option<String>> {
     Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(CARD).cloned()))
 }
 
-/// Reads a safetensors file from memory; `what` names it in errors.
+/// Reads a safetensors file from memory; `what` names the file in errors.
 ///
 /// # Errors
-/// Bytes that are not a well-formed safetensors file.
+/// The bytes are not a well-formed safetensors file.
 pub fn parse(bytes: &[u8], what: &str) -> Result<Stored> {
     let bad = |reason: String| Error::Format { what: what.to_owned(), reason };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;

@@ -1,4 +1,4 @@
-//! What a batch costs: the noise alone, the order alone, and whole batches.
+//! Cost of a batch: the noise alone, the order alone, and whole batches.
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use fewstep_train::{DrawConfig, make_batch};
 
 const CIFAR: ImageShape = ImageShape { c: 3, h: 32, w: 32 };
 
-/// As large as CIFAR-10's training split; what is in the images does not matter.
+/// A data set as large as CIFAR-10's training split, with arbitrary pixels.
 fn cifar_sized() -> InMemory {
     let pixels = (0..50_000 * CIFAR.n_values()).map(|i| (i * 31) as u8).collect();
     let labels = (0..50_000).map(|i| i % 10).collect();

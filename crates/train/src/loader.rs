@@ -10,10 +10,10 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// Mirrored or not.
+/// Number of outcomes of a flip draw.
 const TWO: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(1);
 
-/// What decides the draws of a run, together with the sample number.
+/// The settings that determine a run's draws, together with the sample number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrawConfig {
     /// Seed of the run.
@@ -25,7 +25,7 @@ pub struct DrawConfig {
 }
 
 impl DrawConfig {
-    /// The order of `dataset` under the same seed and stage.
+    /// The order of `dataset` for this seed and stage.
     ///
     /// # Errors
     /// As [`Order::new`].
@@ -34,10 +34,10 @@ impl DrawConfig {
     }
 }
 
-/// The samples `first..first + n` of the run.
+/// Makes the batch of the samples `first..first + n` of the run.
 ///
-/// Sample `m` shows image `order.index(m)`, mirrored if `draws.flip` and its own draw say so, and has the noise of
-/// `(seed, stage, m)`: the same whatever batch it is in. Images are read and noise is drawn in parallel, one task per
+/// Sample `m` is image `order.index(m)`, mirrored if `draws.flip` is set and its own draw says so, with the noise of
+/// `(seed, stage, m)`. It does not depend on its batch. Images are read and noise is drawn in parallel, one task per
 /// sample, in the caller's rayon pool.
 ///
 /// # Shapes
@@ -99,7 +99,7 @@ pub fn make_batch(
     })
 }
 
-/// The labels of `images`, or the first image without one; `None` for a data set without classes.
+/// The labels of `images`; `None` for a data set without classes. The error is the first image without a label.
 fn labels(dataset: &dyn Dataset, images: &[usize]) -> std::result::Result<Option<Vec<i64>>, usize> {
     if dataset.n_classes() == 0 {
         return Ok(None);
@@ -111,7 +111,7 @@ fn labels(dataset: &dyn Dataset, images: &[usize]) -> std::result::Result<Option
         .map(Some)
 }
 
-/// Zeros, or `None` where the memory for them cannot be had; `vec!` would abort the program.
+/// Zeros, or `None` if memory runs out, where `vec!` would abort the program.
 fn zeros(len: usize) -> Option<Vec<f32>> {
     let mut zeros = Vec::new();
     zeros.try_reserve_exact(len).ok()?;

@@ -1,7 +1,7 @@
 //! Batches made ahead of time in the background.
 //!
-//! One thread makes the batches of a run in order and hands them over a channel that holds a few; training takes them
-//! out. Since a batch is a function of its sample numbers, prefetching changes when it is made and nothing else.
+//! One thread makes the batches of a run in order and sends them through a bounded channel, from which training takes
+//! them. A batch is a function of its sample numbers, so prefetching only changes when it is made.
 
 use std::{
     sync::{
@@ -18,21 +18,21 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::{Error, Result};
 use crate::loader::{DrawConfig, make_batch};
 
-/// The batches of a run from some sample number on. Dropping it stops its thread.
+/// The batches of a run, starting at some sample number. Dropping it stops its thread.
 #[derive(Debug)]
 pub struct Prefetch {
-    /// `None` once the batches have ended.
+    /// `None` after an error.
     batches: Option<Receiver<Result<Batch>>>,
     worker: Option<JoinHandle<()>>,
 }
 
 impl Prefetch {
-    /// Starts to make the batches `first..first + batch_size`, `first + batch_size..`, and so on without end; up to
-    /// `depth` of them wait to be taken while one more is being made.
+    /// Starts to make consecutive batches of `batch_size` samples from sample `first` on, without end. Up to `depth`
+    /// batches wait in the channel while the next is being made.
     ///
     /// # Errors
-    /// An empty data set, [`Error::Thread`] when no thread can be had. What is wrong with a batch
-    /// is reported by [`Prefetch::next_batch`].
+    /// [`Error::Invalid`] for an empty data set, [`Error::Thread`] if no thread can be started. [`Prefetch::next_batch`]
+    /// returns the errors of batches.
     pub fn start(
         dataset: Arc<dyn Dataset>,
         draws: DrawConfig,
@@ -51,10 +51,11 @@ impl Prefetch {
         Ok(Self { batches: Some(batches), worker: Some(worker) })
     }
 
-    /// The next batch, waiting for it if need be.
+    /// Waits for the next batch and returns it.
     ///
     /// # Errors
-    /// Those of [`make_batch`], once; [`Error::Panicked`] if the data set panicked; [`Error::Ended`] in every later call.
+    /// Those of [`make_batch`]; [`Error::Panicked`] if the data set panicked; [`Error::Ended`] in every call after an
+    /// error.
     pub fn next_batch(&mut self) -> Result<Batch> {
         let batches = self.batches.as_ref().ok_or(Error::Ended)?;
         let next = batches.recv().unwrap_or_else(|_| Err(self.why_it_ended()));
@@ -64,7 +65,7 @@ impl Prefetch {
         next
     }
 
-    /// Why the worker left without a word.
+    /// Why the worker ended without sending an error.
     fn why_it_ended(&mut self) -> Error {
         let Some(Err(panic)) = self.worker.take().map(JoinHandle::join) else { return Error::Ended };
         let message = panic.downcast_ref::<String>().map(String::as_str);
@@ -78,13 +79,13 @@ impl Drop for Prefetch {
         // Without a receiver the worker's send fails at once, so it ends after the batch it is making.
         self.batches = None;
         if let Some(worker) = self.worker.take() {
-            // A panic has been printed by then, and there is nobody left to hand it to.
+            // A panic has already been printed, and `drop` cannot return it.
             let _ = worker.join();
         }
     }
 }
 
-/// The worker's part.
+/// The worker's state.
 struct Run {
     dataset: Arc<dyn Dataset>,
     order: Order,
@@ -101,14 +102,14 @@ impl Run {
             if sender.send(batch).is_err() || ended {
                 return;
             }
-            // That batch exists, so its last number did; past the last of all, the next batch is an error.
+            // The batch exists, so its last number fits into u64; if the next one does not, the next batch is an error.
             first = first.saturating_add(self.batch_size as u64);
         }
     }
 }
 
-/// Threads of its own: in the global pool a batch would wait for the training step it is meant to overlap, and a step
-/// that waits for its batch on the only thread of that pool would wait for ever.
+/// A separate pool: in the global pool, a batch would wait for the training step that it should overlap, and a step that
+/// waits for its batch on the pool's only thread would wait forever.
 fn pool() -> Result<ThreadPool> {
     let n_threads = thread::available_parallelism().map_or(1, |n| n.get() / 2).clamp(1, 8);
     ThreadPoolBuilder::new()

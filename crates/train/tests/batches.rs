@@ -1,4 +1,4 @@
-//! What a batch holds, and that it is a function of the sample numbers alone.
+//! Contents of a batch, and that they depend only on the sample numbers.
 #![allow(clippy::unwrap_used)]
 
 use fewstep_data::{Dataset, ImageShape, InMemory, Order, digits};
@@ -10,7 +10,7 @@ use fewstep_train::{DrawConfig, Error, Result, make_batch};
 const SHAPE: ImageShape = ImageShape { c: 2, h: 2, w: 3 };
 const DRAWS: DrawConfig = DrawConfig { seed: 4, stage: 2, flip: true };
 
-/// Image `i` is `12 i, 12 i + 1, ..`: every value tells where it came from.
+/// A data set whose image `i` has the values `12 i, 12 i + 1, ..`, which identify their origin.
 fn counting(n: usize) -> InMemory {
     let labels = (0..n as u32).collect();
     InMemory::new("counting", SHAPE, (0..n * 12).map(|i| i as u8).collect(), Some(labels), n).unwrap()
@@ -24,7 +24,7 @@ fn make(dataset: &dyn Dataset, draws: DrawConfig, first: u64, n: usize) -> Resul
     make_batch(dataset, &draws.order(dataset)?, &draws, first, n)
 }
 
-/// All of a batch, for comparison to the last bit.
+/// All values of a batch, for bitwise comparison.
 fn bits(batch: &Batch) -> (Vec<u64>, Vec<u32>, Vec<u32>, Vec<i64>) {
     let bits = |t| floats(t).into_iter().map(f32::to_bits).collect();
     let labels = batch.labels.as_ref().map_or(Vec::new(), |l| l.try_into().unwrap());
@@ -124,7 +124,7 @@ fn seed_and_stage_decide_the_draws() {
 }
 
 #[test]
-fn what_cannot_be_made_is_an_error() {
+fn invalid_batches_are_errors() {
     let data = counting(7);
     let fails = |first, n| make(&data, DRAWS, first, n).unwrap_err().to_string();
     assert!(fails(0, 0).contains("one sample at least"));

@@ -1,4 +1,4 @@
-//! Prefetched batches are the batches, errors arrive, and nothing hangs.
+//! Prefetched batches equal those of `make_batch`, errors arrive, and nothing hangs.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -15,14 +15,14 @@ use fewstep_train::{DrawConfig, Error, Prefetch, make_batch};
 
 const DRAWS: DrawConfig = DrawConfig { seed: 11, stage: 1, flip: true };
 
-/// What a data set may do to the thread that reads it.
+/// A failure of a data set while it is read.
 enum Fault {
     None,
     Error,
     Panic,
 }
 
-/// The digits, counting reads, with a fault from the `good`th read on.
+/// The digits, with a counter of reads and a fault from read number `good` on.
 struct Faulty {
     digits: InMemory,
     reads: AtomicUsize,
@@ -87,11 +87,11 @@ fn the_batches_are_those_of_make_batch_from_any_first_sample() {
 }
 
 #[test]
-fn no_more_is_made_than_may_wait() {
+fn no_more_batches_are_made_than_depth_allows() {
     let data = Faulty::new(0, Fault::None);
     let mut prefetch = Prefetch::start(data.clone(), DRAWS, 8, 0, 2).unwrap();
     prefetch.next_batch().unwrap();
-    // One taken, two waiting, one in hand; a busy machine may need a while to get there.
+    // One taken, two in the channel, one held by the worker. A busy machine may need a while to get there.
     let reads = || data.reads.load(Ordering::SeqCst);
     let end = Instant::now() + Duration::from_secs(60);
     while reads() < 4 * 8 && Instant::now() < end {
@@ -144,7 +144,7 @@ fn a_prefetch_that_nobody_reads_can_be_dropped() {
 fn it_does_not_need_the_threads_that_wait_for_it() {
     let prefetch = Prefetch::start(Arc::new(digits().unwrap()), DRAWS, 10, 0, 1).unwrap();
     let prefetch = Mutex::new(prefetch);
-    // Every thread of the global pool waits for batches at once, and more batches than lie ready.
+    // All threads of the global pool wait at once, for more batches than are ready.
     let taken =
         rayon::broadcast(|_| (0..6).filter(|_| prefetch.lock().unwrap().next_batch().is_ok()).count());
     assert_eq!(taken, vec![6; rayon::current_num_threads()]);

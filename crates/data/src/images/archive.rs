@@ -1,11 +1,11 @@
-//! The files in a zip archive; [`layout`](super::layout) says what they are as images.
+//! The files in a zip archive. [`layout`](super::layout) finds the images and classes among them.
 
 use std::path::{Path, PathBuf};
 
 use fewstep_formats::{Image, ImageHeader, ImageLabels, ImageZip, Limits, image_kind::BEGINNING};
 use memmap2::Mmap;
 
-use super::layout::{Tree, is_passed_over, shown};
+use super::layout::{Tree, display_name, is_ignored};
 use crate::{
     error::{Error, Result},
     mapped::map,
@@ -15,9 +15,9 @@ use crate::{
 pub(super) struct Archive {
     root: PathBuf,
     zip: ImageZip<Mmap>,
-    /// Sorted.
+    /// Paths of the files, sorted.
     paths: Vec<Vec<u8>>,
-    /// Their numbers in the archive.
+    /// Number of each file in the archive, in the order of `paths`.
     numbers: Vec<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Archive {
         let zip = zip.map_err(|source| Error::of_format(root.to_owned(), source))?;
         let file = |number| {
             let path = path(zip.name(number)?);
-            (!path.split(|&byte| byte == b'/').any(is_passed_over)).then_some((path, number))
+            (!path.split(|&byte| byte == b'/').any(is_ignored)).then_some((path, number))
         };
         let mut files: Vec<(Vec<u8>, usize)> = (0..zip.len()).filter_map(file).collect();
         files.sort_unstable();
@@ -36,11 +36,11 @@ impl Archive {
     }
 
     fn in_file<T>(&self, file: usize, result: fewstep_formats::Result<T>) -> Result<T> {
-        result.map_err(|source| Error::of_format(self.root.join(&*shown(&self.paths[file])), source))
+        result.map_err(|source| Error::of_format(self.root.join(&*display_name(&self.paths[file])), source))
     }
 }
 
-/// The path of an entry, as it would be unpacked: programs for Windows may write it their way.
+/// The path of an entry, with `/` as separator: programs for Windows may write backslashes.
 fn path(name: &str) -> Vec<u8> {
     let name = if name.contains('/') { name.to_owned() } else { name.replace('\\', "/") };
     name.trim_start_matches("./").as_bytes().to_vec()

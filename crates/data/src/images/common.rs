@@ -1,4 +1,4 @@
-//! The size that images have in common.
+//! The size that most images have.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::{
 };
 
 impl ImageSource {
-    /// What the first `n` images become by `shaping`: what the first of them does, or with [`OnBad::Skip`] what most of
-    /// those do that have a header to be read. No image is decoded.
+    /// The common header of the first `n` images after `shaping`: that of the first image, or with [`OnBad::Skip`] that of
+    /// most images whose header can be read. Decodes no image.
     ///
     /// # Errors
-    /// With [`OnBad::Refuse`] those of [`Self::header`]; with [`OnBad::Skip`], [`Error::File`] when no header can be read.
+    /// With [`OnBad::Refuse`], those of [`Self::header`]; with [`OnBad::Skip`], [`Error::File`] if no header can be read.
     pub fn common_header(&self, n: usize, shaping: Shaping, on_bad: OnBad) -> Result<ImageHeader> {
         if let Shaping { side: Some(side), rgb: true } = shaping {
             return Ok(ImageHeader { width: side, height: side, channels: 3 });
@@ -34,7 +34,7 @@ impl ImageSource {
     }
 }
 
-/// The header that most images have; of several, the one that comes first.
+/// The most frequent header; of equally frequent headers the first.
 pub(super) fn most_frequent(headers: &[Result<ImageHeader>]) -> Option<ImageHeader> {
     let mut counts: HashMap<ImageHeader, (usize, usize)> = HashMap::new();
     for (i, header) in headers.iter().enumerate() {

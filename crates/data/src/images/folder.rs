@@ -1,4 +1,4 @@
-//! The files in a folder and in the folders below it; [`layout`](super::layout) says what they are as images.
+//! The files in and below a folder. [`layout`](super::layout) finds the images and classes among them.
 
 use std::{
     fs::{File, FileType},
@@ -13,23 +13,23 @@ use fewstep_formats::{
 
 use super::{
     OnBad, Skipped,
-    layout::{Tree, is_passed_over, shown},
+    layout::{Tree, display_name, is_ignored},
 };
 use crate::error::{Error, Result};
 
-/// Deeper than any layout; a link that leads back up ends here.
+/// Limit on nested folders: deeper than any layout, and it ends the walk of a link that leads back up.
 const DEEPEST: usize = 16;
 
-/// The files in a folder.
+/// The files in and below a folder.
 pub(super) struct Folder {
     root: PathBuf,
-    /// Sorted.
+    /// Paths of the files, sorted.
     paths: Vec<Vec<u8>>,
     limits: Limits,
 }
 
 impl Folder {
-    /// The files, and the folders that could not be read, which are errors unless they may be skipped.
+    /// The files, and with [`OnBad::Skip`] the folders that cannot be read, which are otherwise errors.
     pub(super) fn open(root: &Path, on_bad: OnBad, limits: Limits) -> Result<(Self, Vec<Skipped>)> {
         let mut walk = Walk { on_bad, paths: Vec::new(), unread: Vec::new() };
         walk.add(root, b"", 0)?;
@@ -87,7 +87,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Adds what is in and below `folder`, whose path from the root on is `prefix`.
+    /// Adds the files in and below `folder`, whose path relative to the root is `prefix`.
     fn add(&mut self, folder: &Path, prefix: &[u8], depth: usize) -> Result<()> {
         if depth > DEEPEST {
             return Err(Error::File {
@@ -100,7 +100,7 @@ impl Walk {
         let entries = match entries {
             Ok(entries) => entries,
             Err(error) if depth > 0 && self.on_bad == OnBad::Skip => {
-                let name = shown(prefix).into_owned();
+                let name = display_name(prefix).into_owned();
                 self.unread.push(Skipped { name, reason: error.to_string() });
                 return Ok(());
             }
@@ -109,11 +109,11 @@ impl Walk {
         for entry in entries {
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.as_encoded_bytes();
-            if is_passed_over(name) {
+            if is_ignored(name) {
                 continue;
             }
             let name = [prefix, name].concat();
-            // Links count as what they lead to; one that leads nowhere is a file that cannot be read.
+            // Links are followed; a broken link counts as a file that cannot be read.
             let of_link = || fs_err::metadata(&path).map(|metadata| metadata.file_type());
             let kind =
                 entry.file_type().and_then(|kind| if kind.is_symlink() { of_link() } else { Ok(kind) });
@@ -127,19 +127,19 @@ impl Walk {
     }
 }
 
-/// Pipes and devices are no files to read images from, and opening one may wait for ever.
+/// Excludes pipes and devices: they hold no images, and opening one may block forever.
 fn is_file(kind: FileType) -> bool {
     kind.is_file()
 }
 
-/// The path whose bytes these are.
+/// The path with these bytes.
 #[cfg(unix)]
 fn path_of(bytes: &[u8]) -> &Path {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// The path whose bytes these are. A name that is not in Unicode has none here: its file is then missing by name.
+/// The path with these bytes. A name that is not Unicode is converted with losses, so its file is reported as missing.
 #[cfg(not(unix))]
 fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())

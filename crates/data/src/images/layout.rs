@@ -1,16 +1,17 @@
-//! What a tree of files is as a set of images: which files are images, and what their labels are. One piece for folders
-//! and for zips, so that an archive of a folder is the same set as the folder.
+//! Finds the images and labels in a tree of files. Folders and zips share this code, so that an archive of a folder gives
+//! the same set as the folder.
 //!
-//! The set lies in the top folder, or, if that has no `dataset.json` and all images lie in one folder of it, in that one:
-//! archives are often made of a folder, and one class is none. Then the layout is one of three:
+//! The root of the set is the top folder. If that has no `dataset.json` and all images are in one of its folders, this
+//! folder becomes the root, and so on: archives often contain a single folder, and one folder is not a class. There are
+//! three layouts:
 //!
-//! - with a `dataset.json`, as EDM's tools write: images anywhere below, labels from that file;
-//! - with a folder a class: the first folder on the way to an image is its class. Folders without images are none. Classes
-//!   are numbered in the order of their names, by bytes; if all names are whole numbers, by these, so that "10" comes after
-//!   "9", and of folders "0" to "n-1" each is the class that its name says;
-//! - flat: images without labels.
+//! - `dataset.json` in the root, as EDM's tools write: images anywhere below, labels from this file;
+//! - one folder per class: the class of an image is the first folder below the root on its path. Folders without images
+//!   are not classes. Classes are numbered in the byte order of their names; if all names are whole numbers, in numeric
+//!   order, so that "10" comes after "9", and each of the folders "0" to "n-1" has its name as its number;
+//! - flat: images in the root, without labels.
 //!
-//! What starts with a dot, and what systems leave behind (`__MACOSX`, `lost+found`), is passed over.
+//! Names that start with a dot, and folders that operating systems create (`__MACOSX`, `lost+found`), are ignored.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet, path::Path};
 
@@ -25,16 +26,16 @@ use crate::error::{Error, Result};
 
 /// Numbered files with their paths.
 pub(super) trait Tree: Send + Sync {
-    /// Paths from the top on, with `/` in them; sorted by bytes, and as they are: not all are in UTF-8.
+    /// Paths relative to the top folder, with `/` as separator, sorted by bytes. They need not be UTF-8.
     fn paths(&self) -> &[Vec<u8>];
 
-    /// The first bytes of a file; nothing if it cannot be read.
+    /// The first bytes of a file; `None` if it cannot be read.
     fn beginning(&self, file: usize) -> Option<Vec<u8>>;
 
-    /// A file as a `dataset.json`.
+    /// The labels in a `dataset.json`.
     fn labels(&self, file: usize) -> Result<Option<ImageLabels>>;
 
-    /// What an image says before its pixels.
+    /// Size and channels of an image, without decoding it.
     fn header(&self, file: usize) -> Result<ImageHeader>;
 
     fn image(&self, file: usize) -> Result<Image>;
@@ -43,9 +44,9 @@ pub(super) trait Tree: Send + Sync {
 /// The images of a tree.
 #[derive(Default)]
 pub(super) struct Layout {
-    /// By their number in the tree.
+    /// Numbers of the image files in the tree.
     pub(super) images: Vec<usize>,
-    /// Images of kinds that are not read.
+    /// Numbers of images of other kinds, which cannot be read.
     pub(super) others: Vec<usize>,
     pub(super) classes: Option<Classes>,
 }
@@ -53,24 +54,23 @@ pub(super) struct Layout {
 /// The labels of the images.
 pub(super) struct Classes {
     pub(super) n: usize,
-    /// As many as there are images.
+    /// Label of each image.
     pub(super) of: Vec<Option<u32>>,
-    /// The folders of the classes; nothing if the labels come from a file.
+    /// Folders of the classes; empty if the labels come from a file.
     pub(super) names: Vec<String>,
-    /// Names that the file has labels for, without an image.
+    /// Names with a label in the file but without an image.
     pub(super) absent: Vec<String>,
 }
 
-/// Whether a file or a folder of this name is no part of a data set, whatever it holds.
-pub(super) fn is_passed_over(name: &[u8]) -> bool {
+/// Whether files and folders of this name are not part of a data set.
+pub(super) fn is_ignored(name: &[u8]) -> bool {
     const LEFT_BY_SYSTEMS: [&[u8]; 4] =
         [b"__MACOSX", b"lost+found", b"$RECYCLE.BIN", b"System Volume Information"];
     name.starts_with(b".") || LEFT_BY_SYSTEMS.contains(&name)
 }
 
-/// A name that may not be in UTF-8, as messages show it: bytes that are no text as `\xe9`, so that other bytes are another
-/// name.
-pub(super) fn shown(name: &[u8]) -> Cow<'_, str> {
+/// A name as text. Bytes that are not UTF-8 are escaped as `\xe9`, so that different names stay different.
+pub(super) fn display_name(name: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(name) {
         Ok(name) => Cow::Borrowed(name),
         Err(_) => Cow::Owned(
@@ -82,11 +82,11 @@ pub(super) fn shown(name: &[u8]) -> Cow<'_, str> {
 }
 
 impl Layout {
-    /// `top` is what messages call the tree.
+    /// The layout of `tree`. `top` is the tree's path, for messages.
     pub(super) fn of(tree: &dyn Tree, top: &Path) -> Result<Self> {
         let paths = tree.paths();
         let kinds: Vec<Kind> = (0..paths.len()).into_par_iter().map(|file| kind(tree, file)).collect();
-        let of_kind = |wanted| (0..paths.len()).filter(|&file| kinds[file] == wanted).collect::<Vec<_>>();
+        let of_kind = |kind| (0..paths.len()).filter(|&file| kinds[file] == kind).collect::<Vec<_>>();
         let (images, others) = (of_kind(Kind::Image), of_kind(Kind::OtherImage));
         let names: Vec<&[u8]> = images.iter().map(|&file| paths[file].as_slice()).collect();
         let (root, labels) = root(paths, &names);
@@ -98,8 +98,8 @@ impl Layout {
     }
 }
 
-/// Names tell, except of images of other kinds, which the web names wrongly often enough, and of files without an ending
-/// that is known.
+/// The kind of a file. The name decides, except for names of other image formats, which downloads often have wrongly, and
+/// for unknown extensions: then the first bytes decide.
 fn kind(tree: &dyn Tree, file: usize) -> Kind {
     match named(&String::from_utf8_lossy(&tree.paths()[file])) {
         Some(known @ (Kind::Image | Kind::NoImage)) => known,
@@ -110,7 +110,7 @@ fn kind(tree: &dyn Tree, file: usize) -> Kind {
     }
 }
 
-/// The folder that the set lies in, with its slash, and the file of its labels.
+/// The root of the set, with its slash, and the file of its labels.
 fn root<'p>(paths: &[Vec<u8>], images: &[&'p [u8]]) -> (&'p [u8], Option<usize>) {
     let mut root: &'p [u8] = b"";
     loop {
@@ -118,7 +118,7 @@ fn root<'p>(paths: &[Vec<u8>], images: &[&'p [u8]]) -> (&'p [u8], Option<usize>)
         if let Ok(file) = paths.binary_search(&labels) {
             return (root, Some(file));
         }
-        // Of sorted paths, all have in common what the first and the last have.
+        // The paths are sorted, so a prefix of the first and the last is a prefix of all.
         let (Some(first), Some(last)) = (images.first(), images.last()) else { return (root, None) };
         match (folder(root, first), folder(root, last)) {
             (Some(one), Some(same)) if one == same => root = &first[..root.len() + one.len() + 1],
@@ -127,24 +127,25 @@ fn root<'p>(paths: &[Vec<u8>], images: &[&'p [u8]]) -> (&'p [u8], Option<usize>)
     }
 }
 
-/// The first folder after `root` on the way to a file.
+/// The first folder below `root` on the path to a file.
 fn folder<'p>(root: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
     let rest = path.get(root.len()..)?;
     rest.iter().position(|&byte| byte == b'/').map(|at| &rest[..at])
 }
 
-/// Classes by a file of labels, whose names begin at `root`.
+/// Classes from a file of labels, whose names are relative to `root`.
 fn listed(labels: &ImageLabels, root: &[u8], images: &[&[u8]]) -> Classes {
     let of = images.iter().map(|path| labels.get(str::from_utf8(path.get(root.len()..)?).ok()?));
     let is_absent = |name: &&str| images.binary_search(&[root, name.as_bytes()].concat().as_slice()).is_err();
-    let absent = labels.names().filter(is_absent).map(|name| format!("{}{name}", shown(root)));
+    let absent = labels.names().filter(is_absent).map(|name| format!("{}{name}", display_name(root)));
     Classes { n: labels.n_classes() as usize, of: of.collect(), names: Vec::new(), absent: absent.collect() }
 }
 
-/// Classes by folders: none if the set is flat.
+/// Classes from folders; `None` if the set is flat.
 fn folders(root: &[u8], images: &[&[u8]], top: &Path) -> Result<Option<Classes>> {
-    let wrong =
-        |expected: String, got: String| Err(Error::File { path: top.join(&*shown(root)), expected, got });
+    let wrong = |expected: String, got: String| {
+        Err(Error::File { path: top.join(&*display_name(root)), expected, got })
+    };
     let of: Vec<Option<&[u8]>> = images.iter().map(|path| folder(root, path)).collect();
     let n_below = of.iter().flatten().count();
     if n_below == 0 {
@@ -165,7 +166,7 @@ fn folders(root: &[u8], images: &[&[u8]], top: &Path) -> Result<Option<Classes>>
     if names.iter().all(|name| name.iter().all(u8::is_ascii_digit)) {
         order.sort_by(|&a, &b| by_number(names[a], names[b]));
     }
-    // The class of each name, whose place is known by the names alone.
+    // The class of each name, in the byte order of the names.
     let mut class = vec![0; names.len()];
     for (number, &place) in (0..).zip(&order) {
         class[place] = number;
@@ -173,11 +174,11 @@ fn folders(root: &[u8], images: &[&[u8]], top: &Path) -> Result<Option<Classes>>
     let label = |name: Option<&[u8]>| names.binary_search(&name?).ok().map(|place| class[place]);
     let of = of.into_iter().map(label).collect();
     names = order.iter().map(|&place| names[place]).collect();
-    let names: Vec<String> = names.into_iter().map(|name| shown(name).into_owned()).collect();
+    let names: Vec<String> = names.into_iter().map(|name| display_name(name).into_owned()).collect();
     Ok(Some(Classes { n: names.len(), of, names, absent: Vec::new() }))
 }
 
-/// Whole numbers of any length; of "1" and "01", bytes decide.
+/// The numeric order of whole numbers of any length; equal numbers ("1" and "01") are ordered by bytes.
 fn by_number(a: &[u8], b: &[u8]) -> Ordering {
     fn number(name: &[u8]) -> &[u8] {
         &name[name.iter().take_while(|&&digit| digit == b'0').count()..]
@@ -190,7 +191,7 @@ fn by_number(a: &[u8], b: &[u8]) -> Ordering {
 mod tests {
     use super::*;
 
-    /// Files by their paths; those named `raw` have no ending and begin as a PNG does.
+    /// Files by their paths; those that end in `raw_png` have no extension and the first bytes of a PNG.
     struct Names(Vec<Vec<u8>>);
 
     impl Tree for Names {
@@ -230,7 +231,7 @@ mod tests {
         let (names, of) =
             classes(&[b"cat/x/0.png", b"ant/0.png", b"annotations/list.txt", b"cat/1.png", b"bee/note"]);
         assert_eq!((names, of), (vec!["ant".to_owned(), "cat".to_owned()], vec![Some(0), Some(1), Some(1)]));
-        // Bytes decide, and what is not text is a name too.
+        // The order is that of bytes, and names need not be UTF-8.
         let (names, _) = classes(&[b"b/0.png", b"B/0.png", b"\xe9/0.png", b"caf\xe9/0.png"]);
         assert_eq!(names, ["B", "b", "caf\\xe9", "\\xe9"]);
         assert_eq!(classes(&[b"a.png", b"notes/b.txt"]), (vec![], vec![]), "flat");
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(of[..4], [Some(0), Some(1), Some(10), Some(2)]);
         let (names, _) = classes(&[b"010/a.png", b"9/a.png", b"99999999999999999999999/a.png", b"10/a.png"]);
         assert_eq!(names, ["9", "010", "10", "99999999999999999999999"]);
-        // One that is none, and they are names like any others.
+        // If one name is not a number, all are ordered by bytes.
         let (names, _) = classes(&[b"10/a.png", b"9/a.png", b"x/a.png"]);
         assert_eq!(names, ["10", "9", "x"]);
     }
@@ -255,7 +256,7 @@ mod tests {
         let inner = classes(&[b"all/data/0/a.png", b"all/data/1/b.png", b"all/README"]);
         assert_eq!(inner, (vec!["0".to_owned(), "1".to_owned()], vec![Some(0), Some(1)]));
         assert_eq!(classes(&[b"all/a.png", b"all/raw_png"]), (vec![], vec![]));
-        // Labels are looked for on the way, and begin where they lie.
+        // `dataset.json` is searched for in every folder down to the root; its names are relative to its folder.
         assert_eq!(classes(&[b"all/a.png", b"all/dataset.json"]).1, [Some(2)]);
         assert_eq!(classes(&[b"a.png", b"b/raw_png", b"dataset.json"]).1, [Some(2), None]);
         let paths = [b"x/a.png".to_vec(), b"x/dataset.json".to_vec()];
@@ -264,10 +265,10 @@ mod tests {
     }
 
     #[test]
-    fn what_systems_leave_behind_is_passed_over() {
+    fn files_of_operating_systems_are_ignored() {
         for name in [&b".DS_Store"[..], b"._a.png", b"__MACOSX", b"lost+found"] {
-            assert!(is_passed_over(name));
+            assert!(is_ignored(name));
         }
-        assert!(!is_passed_over(b"a.png") && !is_passed_over(b"MACOSX"));
+        assert!(!is_ignored(b"a.png") && !is_ignored(b"MACOSX"));
     }
 }

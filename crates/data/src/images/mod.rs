@@ -1,7 +1,7 @@
 //! Images in files: a folder, a zip archive (as EDM's tools write, or of any folder), or an npz archive.
 //!
-//! An [`ImageSource`] is what lies there, of any sizes; [`Images`] is a data set of it, all of one size. Images are decoded
-//! when they are read, so that a folder or a zip may be larger than memory; an npz lies in memory whole.
+//! An [`ImageSource`] has images of any sizes; [`Images`] is a data set of images of one size. Images are decoded when they
+//! are read, so a folder or a zip may be larger than memory. An npz is read into memory as a whole.
 
 mod archive;
 mod common;
@@ -18,21 +18,21 @@ pub use one_size::{Images, open_images, open_images_within};
 pub use source::ImageSource;
 pub(crate) use source::header_of;
 
-/// What to do about an image that cannot be used: damaged, of another size than the rest, without a label.
+/// What to do with an image that cannot be used: it is damaged, has another size than the rest, or has no label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBad {
-    /// The first one is an error.
+    /// Return an error for the first such image.
     #[default]
     Refuse,
-    /// Leave it out, and say so.
+    /// Leave such images out, and list them as [`Skipped`].
     Skip,
 }
 
-/// Something that was left out of a data set.
+/// A file or folder that was left out of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its name.
+    /// Name of the file or folder.
     pub name: String,
     /// What is wrong with it.
     pub reason: String,

@@ -1,5 +1,5 @@
-//! An npz archive of images: `images` `[n, C, H, W]` or `[n, H, W, C]` with `labels` `[n]`, or as ADM's tools write
-//! them, `arr_0` `[n, H, W, C]` with `arr_1` `[n]`. Bytes; one or three channels; labels are optional.
+//! An npz archive of images: `images` `[n, C, H, W]` or `[n, H, W, C]` with `labels` `[n]`, or in the format of ADM's
+//! tools, `arr_0` `[n, H, W, C]` with `arr_1` `[n]`. Images are u8 with one or three channels; labels are optional.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     mapped::map,
 };
 
-/// The array that says how many classes there are, if the labels alone do not.
+/// The array with the number of classes; without it, the number follows from the largest label.
 pub(crate) const N_CLASSES: &str = "n_classes";
 
 pub(super) fn open(path: &Path, limits: Limits) -> Result<InMemory> {
@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path, limits: Limits) -> Result<InMemory> {
     InMemory::new(path.display().to_string(), shape, pixels, labels, n_classes)
 }
 
-/// The images with their planes apart.
+/// The images as `[n, C, H, W]`.
 fn planes(path: &Path, images: NamedArray) -> Result<(ImageShape, usize, Vec<u8>)> {
     let name = images.name;
     let bad = |expected: &str, got: String| wrong(&path.join(&name), expected, got);
@@ -52,7 +52,7 @@ fn planes(path: &Path, images: NamedArray) -> Result<(ImageShape, usize, Vec<u8>
         return Err(bad("four dimensions, [n, C, H, W] or [n, H, W, C]", format!("{:?}", images.shape)));
     };
     let is_channels = |extent: usize| matches!(extent, 1 | 3);
-    // Where both are possible, the name decides: ADM's are always the latter.
+    // If both layouts are possible, the name decides: ADM's `arr_0` is always [n, H, W, C].
     let planes_first = match (is_channels(a), is_channels(c)) {
         (true, true) => name != "arr_0",
         (first, last) if first != last => first,
@@ -101,7 +101,7 @@ fn number(path: &Path, array: &NamedArray) -> Result<u32> {
     number.ok_or_else(|| wrong(&path, &format!("one number up to {MAX_CLASSES}"), format!("{numbers:?}")))
 }
 
-/// One by one: there may be as many as images, and they lie in memory already.
+/// An iterator, because there may be as many numbers as images, and the array is already in memory.
 fn whole_numbers<'a>(path: &Path, array: &'a NamedArray) -> Result<impl Iterator<Item = i128> + use<'a>> {
     let of: fn(&[u8]) -> Option<i128> = match array.dtype {
         DType::U8 => |b| Some(u8::from_le_bytes(*b.as_array()?).into()),

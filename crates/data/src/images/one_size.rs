@@ -1,4 +1,4 @@
-//! A data set of image files: all of one size, with one number of channels.
+//! A data set of image files that have one size and one number of channels.
 
 use std::path::Path;
 
@@ -12,30 +12,29 @@ use crate::{
     limits::limits,
 };
 
-/// A data set in a folder, a zip or an npz, whose images are decoded when they are read.
+/// A data set in a folder, a zip or an npz. Images are decoded when they are read.
 pub struct Images {
     name: String,
     source: ImageSource,
     shape: ImageShape,
-    /// By their number in the source.
+    /// Numbers of the images in the source.
     kept: Vec<usize>,
     skipped: Vec<Skipped>,
 }
 
 /// Opens the images at `path`: a folder, a `.zip` or a `.npz` (see [`ImageSource`] for the layouts).
 ///
-/// With [`OnBad::Refuse`] the header of every image is read, and its pixels when they are asked for. With
-/// [`OnBad::Skip`] every image is decoded once, so that damaged ones are known; the size of the data set is then that of
-/// most images.
+/// With [`OnBad::Refuse`], this reads only the headers, and the size of the data set is that of image 0. With
+/// [`OnBad::Skip`], it decodes every image once to find damaged ones, and the size of the data set is that of most images.
 ///
 /// # Errors
-/// Those of [`ImageSource::open`]. With [`OnBad::Refuse`], what is wrong with the first image that is damaged or of
-/// another size than image 0; with [`OnBad::Skip`], [`Error::File`] when no image is left.
+/// Those of [`ImageSource::open`]. With [`OnBad::Refuse`], the error of the first image that is damaged or has another
+/// size than image 0; with [`OnBad::Skip`], [`Error::File`] if no image is left.
 pub fn open_images(path: &Path, on_bad: OnBad) -> Result<Images> {
     open_images_within(path, on_bad, limits()?)
 }
 
-/// As [`open_images`], with other limits than those of [`limits`].
+/// Like [`open_images`], with these limits instead of those of [`limits`].
 ///
 /// # Errors
 /// As [`open_images`].

@@ -1,4 +1,4 @@
-//! What lies in a folder, a zip or an npz, or in a data set: numbered images of any sizes, with their names and labels.
+//! The images in a folder, a zip, an npz or a data set: numbered, of any sizes, with their names and labels.
 
 use std::{
     borrow::Cow,
@@ -13,7 +13,7 @@ use super::{
     OnBad, Skipped,
     archive::Archive,
     folder::Folder,
-    layout::{Classes, Layout, Tree, shown},
+    layout::{Classes, Layout, Tree, display_name},
     npz,
 };
 use crate::{
@@ -22,11 +22,11 @@ use crate::{
     limits::limits,
 };
 
-/// Images as they lie in files: of any sizes, decoded one at a time.
+/// Images in files, of any sizes, decoded one at a time.
 pub struct ImageSource {
     path: PathBuf,
     files: Files,
-    /// The images that are used, by their number among the images.
+    /// Numbers of the images that are used, among the images of `files`.
     used: Vec<usize>,
     skipped: Vec<Skipped>,
 }
@@ -37,21 +37,22 @@ enum Files {
 }
 
 impl ImageSource {
-    /// Opens a folder, a `.zip` or a `.npz`; of folders and zips only names and labels are read, and the first bytes of
-    /// files whose names do not tell what they are. Images and arrays may be as large as [`limits`] says.
+    /// Opens a folder, a `.zip` or a `.npz` with the limits of [`limits`]. From folders and zips, this reads only names,
+    /// labels, and the first bytes of files whose kind does not follow from their name.
     ///
-    /// A folder or a zip has labels by its `dataset.json`, or by a folder a class: see [`Self::class_names`].
+    /// The labels of a folder or a zip come from its `dataset.json`, or from one folder per class: see
+    /// [`Self::class_names`].
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Read`] and [`Error::Format`] name the file; [`Error::OverLimit`] for an npz whose arrays
-    /// are larger than they may be; [`Error::File`] for a path that is none of these, without a single image, or an npz
-    /// whose arrays have another type or shape. With [`OnBad::Refuse`] also for an image without a label where others have
-    /// one, a label without an image, an image of a kind that is not read, and a folder that cannot be looked into.
+    /// [`Error::Missing`], [`Error::Read`] and [`Error::Format`] name the file; [`Error::OverLimit`] for an npz whose
+    /// arrays exceed the limit; [`Error::File`] for a path of another kind or without any image, or an npz whose arrays
+    /// have the wrong type or shape. With [`OnBad::Refuse`] also for an image without a label if others have one, a label
+    /// without an image, an image of a kind that is not supported, and a folder that cannot be read.
     pub fn open(path: &Path, on_bad: OnBad) -> Result<Self> {
         Self::open_within(path, on_bad, limits()?)
     }
 
-    /// As [`Self::open`], with other limits.
+    /// Like [`Self::open`], with these limits.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -80,7 +81,7 @@ impl ImageSource {
         Self { path: dataset.name().into(), used, skipped, files: Files::Decoded(dataset) }
     }
 
-    /// Where the images lie; the name of a data set.
+    /// Path of the images; for a data set, its name.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -90,7 +91,7 @@ impl ImageSource {
         self.used.len()
     }
 
-    /// Whether there is no image; there is always one.
+    /// Whether there are no images; false for every source that was opened from a path.
     pub fn is_empty(&self) -> bool {
         self.used.is_empty()
     }
@@ -100,7 +101,7 @@ impl ImageSource {
         self.used.get(i).map_or(Cow::Borrowed(""), |&at| self.files.name(at))
     }
 
-    /// Labels are `0..n_classes()`; 0 means that there are none.
+    /// Number of classes. Labels are `0..n_classes()`; 0 means that there are no labels.
     pub fn n_classes(&self) -> usize {
         match &self.files {
             Files::Decoded(array) => array.n_classes(),
@@ -108,11 +109,11 @@ impl ImageSource {
         }
     }
 
-    /// The folder of each class, by its number; empty if the labels do not come from folders.
+    /// The folder of each class, in the order of the classes; empty if the labels do not come from folders.
     ///
-    /// The first folder on the way to an image is its class, counted from the folder that all images have in common.
-    /// Folders without images are no classes. Classes are numbered in the order of their names, by bytes; if all names are
-    /// whole numbers, in the order of the numbers: of folders "0" to "n-1", each is the class that its name says.
+    /// The class of an image is the first folder on its path, below the folder that all images share. Folders without
+    /// images are not classes. Classes are numbered in the byte order of their names; if all names are whole numbers, in
+    /// numeric order, so that each of the folders "0" to "n-1" has its name as its number.
     pub fn class_names(&self) -> &[String] {
         match &self.files {
             Files::Decoded(array) => array.class_names(),
@@ -137,7 +138,7 @@ impl ImageSource {
     /// Size and channels of image `i`, without decoding it.
     ///
     /// # Errors
-    /// As [`Self::image`], for what can be known so.
+    /// Those of [`Self::image`] that the header shows.
     pub fn header(&self, i: usize) -> Result<ImageHeader> {
         let at = self.at(i)?;
         match &self.files {
@@ -164,7 +165,7 @@ impl ImageSource {
         }
     }
 
-    /// Decodes image `i`, which must be of this shape, to `out`, `[C, H, W]`.
+    /// Decodes image `i`, which must have this shape, into `out`, `[C, H, W]`.
     pub(super) fn read(&self, i: usize, shape: ImageShape, out: &mut [u8]) -> Result<()> {
         if let Files::Decoded(array) = &self.files {
             return array.read(self.at(i)?, out);
@@ -194,12 +195,12 @@ impl ImageSource {
         })
     }
 
-    /// Leaves out, or refuses, what is wrong by its name.
+    /// Skips or refuses images of other kinds, labels without images and images without labels.
     fn check_names(&mut self, on_bad: OnBad) -> Result<()> {
         let Files::Tree(tree, layout) = &self.files else { return Ok(()) };
         let mut bad: Vec<(String, String, String)> = Vec::new();
         for &file in &layout.others {
-            let name = shown(&tree.paths()[file]).into_owned();
+            let name = display_name(&tree.paths()[file]).into_owned();
             bad.push((name, "a PNG or JPEG image".to_owned(), "an image of another kind".to_owned()));
         }
         if let Some(Classes { of, absent, .. }) = &layout.classes {
@@ -237,14 +238,14 @@ impl Files {
         match self {
             Self::Tree(tree, layout) => {
                 let path = layout.images.get(at).and_then(|&file| tree.paths().get(file));
-                shown(path.map_or(&[], Vec::as_slice))
+                display_name(path.map_or(&[], Vec::as_slice))
             }
             Self::Decoded(_) => format!("image {at}").into(),
         }
     }
 }
 
-/// The files, and what could not be looked into.
+/// The files, and the folders that could not be read.
 fn open(path: &Path, on_bad: OnBad, limits: Limits) -> Result<(Files, Vec<Skipped>)> {
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
@@ -276,7 +277,7 @@ fn open(path: &Path, on_bad: OnBad, limits: Limits) -> Result<(Files, Vec<Skippe
 /// The header of an image of this shape.
 ///
 /// # Errors
-/// [`Error::Invalid`] for sides or channels beyond what any image has.
+/// [`Error::Invalid`] for sides or channels that a header cannot hold.
 pub(crate) fn header_of(shape: ImageShape) -> Result<ImageHeader> {
     let side = |extent: usize| u32::try_from(extent).ok();
     let header = || {

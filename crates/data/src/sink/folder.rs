@@ -1,5 +1,5 @@
-//! Images as files in a folder, and `dataset.json` beside them: with their labels, or to say that there are none, as the
-//! folders that hold a thousand files each would pass for classes.
+//! Writes images as files in a folder, with a `dataset.json`. The latter has the labels, or records that there are none:
+//! without it, a reader would take the subfolders, which hold a thousand files each, for classes.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! Where images are written: a folder of PNG files, a zip as EDM's tools read, or an npz, by the name of the path.
+//! Writes images to a folder of PNG files, a zip as EDM's tools read, or an npz, depending on the name of the path.
 //!
-//! Images stream through, whatever their number. What is written has its name only when it is whole: until then it lies
-//! beside it under a temporary name, which is removed if the writing is given up. The same images give the same bytes.
+//! Images are streamed, so any number can be written. The output is written under a temporary name in the same folder and
+//! renamed when it is complete; it is removed if it is not finished. The same images give the same bytes.
 
 mod folder;
 mod npz;
@@ -25,7 +25,7 @@ use crate::{
     images::header_of,
 };
 
-/// Images on their way to a path.
+/// Writes images to a path.
 ///
 /// ```
 /// use fewstep_data::{Dataset, ImageShape, ImageSink, OnBad, open_images};
@@ -44,7 +44,7 @@ pub struct ImageSink {
     path: PathBuf,
     shape: ImageShape,
     n_classes: usize,
-    /// Numbers below this are taken.
+    /// The next image number must be at least this.
     next: u64,
     n: usize,
     out: Out,
@@ -56,19 +56,19 @@ enum Out {
     Npz(npz::NpzSink),
 }
 
-/// The name of image `number`, as EDM's tools give them: `00012/img00012345.png`.
+/// The name of image `number`, as in EDM's tools: `00012/img00012345.png`.
 fn image_name(number: u64) -> String {
     format!("{:05}/img{number:08}.png", number / 1000)
 }
 
 impl ImageSink {
-    /// Begins to write images of `shape`, of one or three channels, to `path`: a `.zip`, a `.npz`, or a folder if it has
-    /// another name. Their labels are `0..n_classes`; 0 means that they have none.
+    /// Starts to write images of `shape`, with one or three channels, to `path`: a `.zip`, a `.npz`, or with any other
+    /// name a folder. Labels are `0..n_classes`; 0 means that there are no labels.
     ///
     /// # Errors
-    /// [`Error::File`] when there is something at `path` already (an empty folder may be) or it has the name of an image,
-    /// [`Error::Write`] when the folder that it is to lie in cannot be written to, [`Error::Invalid`] for another number of
-    /// channels, an empty image or one that is beyond what can be read again.
+    /// [`Error::File`] if `path` already exists (an empty folder is accepted) or has the name of an image;
+    /// [`Error::Write`] if its parent folder cannot be written to; [`Error::Invalid`] for another number of channels, an
+    /// empty image, or an image too large to be read again.
     pub fn create(path: &Path, shape: ImageShape, n_classes: usize) -> Result<Self> {
         let header = header_of(shape)?;
         let readable = header.check(Format::Png);
@@ -97,16 +97,15 @@ impl ImageSink {
         Ok(Self { path: path.to_owned(), shape, n_classes, next: 0, n: 0, out })
     }
 
-    /// Adds images that are numbered from `first` on, as they are named in a folder or a zip; an npz has only their order.
-    /// They are packed in parallel, in the caller's rayon pool.
+    /// Adds images with the numbers from `first` on, which are their names in a folder or a zip; an npz keeps only their
+    /// order. Images are encoded in parallel, in the caller's rayon pool.
     ///
     /// # Shapes
-    /// `pixels` is `[n, C, H, W]`, the last dimension fastest; `labels` is `[n]`, and there are any just if there are
-    /// classes.
+    /// `pixels` is `[n, C, H, W]` in row-major order; `labels` is `[n]`, or `None` if there are no classes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for another number of pixels or labels, a label that is no class, or numbers that do not come
-    /// after all earlier ones; [`Error::Write`] when the system refuses.
+    /// [`Error::Invalid`] for the wrong number of pixels or labels, a label that is not below `n_classes`, or numbers that
+    /// are not above all earlier ones; [`Error::Write`] if the system fails.
     pub fn push(&mut self, first: u64, pixels: &[u8], labels: Option<&[usize]>) -> Result<()> {
         let wrong = |expected: &str, got: String| Err(invalid(&self.path, expected, got));
         let n_values = self.shape.n_values();
@@ -143,15 +142,15 @@ impl ImageSink {
         self.n
     }
 
-    /// Whether there is none yet.
+    /// Whether there are no images yet.
     pub fn is_empty(&self) -> bool {
         self.n == 0
     }
 
-    /// Gives the images their name. Without this call, nothing is left.
+    /// Completes the output and renames it to the path. Without this call, nothing is left.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for no images, [`Error::Write`] when the system refuses or something has come to lie at the path.
+    /// [`Error::Invalid`] for no images; [`Error::Write`] if the system fails or the path exists by now.
     pub fn finish(self) -> Result<()> {
         if self.n == 0 {
             return Err(invalid(&self.path, "at least one image", "none".to_owned()));
@@ -184,7 +183,7 @@ fn image_labels(path: &Path, of: Vec<(String, usize)>, n_classes: usize) -> Resu
     }
     let too_many = || invalid(path, "as many classes as can be read again", n_classes.to_string());
     let n_classes = u32::try_from(n_classes).map_err(|_| too_many())?;
-    // Each was below the number of classes when it came.
+    // `push` has checked that each label is below the number of classes.
     let of = of.into_iter().map(|(name, label)| (name, label as u32)).collect();
     let labels = ImageLabels::new(n_classes, of);
     labels.map(Some).map_err(|source| Error::Format { path: path.to_owned(), source })

@@ -1,7 +1,7 @@
-//! Images in an npz archive, as ADM's tools read: `arr_0` `[n, H, W, C]`, and `arr_1` `[n]` if there are labels.
+//! Writes images to an npz archive as ADM's tools read: `arr_0` `[n, H, W, C]`, and `arr_1` `[n]` if there are labels.
 //!
-//! An array begins with its size, which is known only at the end. So the pixels go to a nameless file first, and take
-//! twice their room on disk while the archive is made of it.
+//! An array begins with its size, which is known only at the end. So the pixels are first written to a nameless file, and
+//! take twice their space on disk while the archive is written.
 
 use std::{
     fs::File,
@@ -52,7 +52,7 @@ impl NpzSink {
     }
 }
 
-/// Turns `[C, H, W]` into `[H, W, C]`, image by image.
+/// A reader that converts `[C, H, W]` to `[H, W, C]`, one image at a time.
 struct Interleaved<R> {
     planes: R,
     shape: ImageShape,

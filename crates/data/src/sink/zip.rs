@@ -1,4 +1,4 @@
-//! Images in a zip archive, as EDM's tools read.
+//! Writes images to a zip archive as EDM's tools read.
 
 use std::path::Path;
 

@@ -100,7 +100,7 @@ fn what_changes_the_number_for_the_same_images_forbids() {
     }
 }
 
-fn asked(record: &mut Record, change: impl Fn(&mut Making)) {
+fn change_making(record: &mut Record, change: impl Fn(&mut Making)) {
     if let Generated::Model { making: Some(making), .. } = &mut record.generated {
         change(making);
     }
@@ -121,13 +121,13 @@ fn the_same_parameters_asked_in_another_way_are_not_comparable() {
     ];
     for (what, change) in changes {
         let mut other = record();
-        asked(&mut other, change);
+        change_making(&mut other, change);
         for (a, b) in [(record(), other.clone()), (other.clone(), record())] {
             let differences = compare(&a, &b).differences;
             assert_eq!(differences.len(), 1, "{differences:?}");
             assert_eq!((differences[0].what, differences[0].meaning), (what, Meaning::Forbids));
         }
-        // Of another model it is part of what is compared, but for the classes that were asked for.
+        // For another model the difference is part of the subject, unless it is in the classes.
         if let Generated::Model { digest, .. } = &mut other.generated {
             *digest = Digest::of(b"student");
         }
@@ -135,9 +135,9 @@ fn the_same_parameters_asked_in_another_way_are_not_comparable() {
         assert_eq!(found.comparable(), what != "labels", "{found}");
         assert!(found.differences.iter().any(|d| d.what == what), "{found}");
     }
-    // More steps visit other levels; that is said once.
+    // More steps visit other levels; only the steps are reported.
     let mut other = record();
-    asked(&mut other, |m| m.levels = Digest::of(b"two"));
+    change_making(&mut other, |m| m.levels = Digest::of(b"two"));
     if let Generated::Model { sampling_steps, nfe, .. } = &mut other.generated {
         (*sampling_steps, *nfe) = (2, 2);
     }
@@ -145,15 +145,15 @@ fn the_same_parameters_asked_in_another_way_are_not_comparable() {
     let steps: Vec<&str> = found.differences.iter().map(|d| d.what).collect();
     assert_eq!(steps, ["sampling steps", "network evaluations"]);
     found.require().unwrap();
-    // One class beside a model without classes are other images.
+    // Images of one class are not comparable with those of a model without classes.
     let mut one = record();
-    asked(&mut one, |m| m.labels = Labels::One { class: 0 });
-    asked(&mut other, |m| m.labels = Labels::None);
+    change_making(&mut one, |m| m.labels = Labels::One { class: 0 });
+    change_making(&mut other, |m| m.labels = Labels::None);
     assert!(!compare(&one, &other).comparable());
 }
 
 #[test]
-fn a_record_of_an_earlier_version_is_read_and_its_silence_noted() {
+fn a_record_of_an_earlier_version_is_read_and_what_it_lacks_is_noted() {
     let mut json: serde_json::Value = serde_json::from_str(&record().to_json().unwrap()).unwrap();
     let model = json.pointer_mut("/generated/model").unwrap().as_object_mut().unwrap();
     assert!(model.remove("making").is_some());
@@ -228,7 +228,7 @@ fn models_are_what_is_compared() {
 }
 
 #[test]
-fn what_one_side_does_not_tell_is_noted() {
+fn values_that_one_record_lacks_are_noted() {
     let mut other = Record { generated: folder(b"images"), ..record() };
     other.score = fid(pool3(Protocol::Tf), 50_000, Unknown);
     let comparison = compare(&record(), &other);

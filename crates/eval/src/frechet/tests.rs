@@ -1,4 +1,4 @@
-//! Closed forms; distances are compared relative to the traces, the size of what is subtracted.
+//! Cases with closed forms. Tolerances are relative to the traces, the size of the terms that cancel.
 
 use super::*;
 use crate::moments::Moments;
@@ -105,7 +105,7 @@ fn all_routes_agree() {
 
 #[test]
 fn nearly_singular_covariances_take_the_accurate_route() {
-    // Cholesky succeeds on these, and eigenvalues of L^T B L would be off by sqrt(eps).
+    // Cholesky succeeds for these covariances, but the roots of the eigenvalues of L^T B L would be off by sqrt(eps).
     let variances: Vec<f64> = (0..8).map(|i| 10f64.powi(-2 * i)).collect();
     let q = orthogonal(8);
     let a = q.dot(&diagonal(&variances)).dot(&q.t());

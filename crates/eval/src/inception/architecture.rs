@@ -1,16 +1,16 @@
-//! The 2015 TensorFlow Inception-v3 (arXiv 1512.00567) as a table: blocks in order, each a few branches whose
-//! outputs are concatenated. It differs from torchvision's network in its average pools, which do not count
-//! the padding, and in the maximum pool of the last block.
+//! The 2015 TensorFlow Inception-v3 (arXiv 1512.00567) as a table: blocks in order, each with branches whose outputs
+//! are concatenated. It differs from torchvision's network in its average pools, which do not count the padding, and
+//! in the maximum pool of the last block.
 //!
-//! Every convolution has two names: in pytorch-fid's state dict (`Mixed_5b.branch1x1`) and in the TorchScript
-//! archive (`net.layers.mixed.conv`).
+//! Every convolution has two names: one in pytorch-fid's state dict (`Mixed_5b.branch1x1`) and one in the
+//! TorchScript archive (`net.layers.mixed.conv`).
 
 use Pool::{Average, Maximum, MaximumHalving};
 
 /// A 3x3 pool at the start of a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
-    /// Mean of the pixels that are there, stride 1.
+    /// Mean over the pixels inside the image, stride 1.
     Average,
     /// Maximum, stride 1.
     Maximum,
@@ -29,7 +29,7 @@ pub(super) struct ConvSpec {
     pub(super) padding: [i64; 2],
 }
 
-/// A pool, then convolutions one after another, then convolutions side by side on the last one's output.
+/// A pool, then a chain of convolutions, then parallel convolutions on the chain's output.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BranchSpec {
     pub(super) pool: Option<Pool>,
@@ -59,7 +59,7 @@ impl BlockSpec {
 }
 
 impl BranchSpec {
-    /// Channels that leave the branch when `inputs` enter it.
+    /// Output channels of the branch, given its input channels.
     pub(super) fn outputs(&self, inputs: i64) -> i64 {
         match self.fork.as_slice() {
             [] => self.chain.last().map_or(inputs, |conv| conv.outputs),
@@ -73,13 +73,13 @@ impl BranchSpec {
     }
 }
 
-/// Stride 1 and as much padding as keeps the size.
+/// A convolution with stride 1, padded to keep the size.
 const fn same(name: &'static str, script: &'static str, outputs: i64, kernel: [i64; 2]) -> ConvSpec {
     let padding = [kernel[0] / 2, kernel[1] / 2];
     ConvSpec { name, script, outputs, kernel, stride: 1, padding }
 }
 
-/// 3x3 without padding.
+/// A 3x3 convolution without padding.
 const fn valid(name: &'static str, script: &'static str, outputs: i64, stride: i64) -> ConvSpec {
     ConvSpec { name, script, outputs, kernel: [3, 3], stride, padding: [0, 0] }
 }
@@ -121,7 +121,7 @@ pub(super) fn blocks() -> Vec<BlockSpec> {
     ]
 }
 
-/// Blocks on 35x35 pixels; `pooled_outputs` channels come from the pool.
+/// A block on 35x35 pixels; `pooled_outputs` is the number of channels of the pool's branch.
 fn block_35(pooled_outputs: i64) -> Vec<BranchSpec> {
     vec![
         chain(&[same("branch1x1", "conv", 64, [1, 1])]),
@@ -150,7 +150,7 @@ fn block_35_to_17() -> Vec<BranchSpec> {
     ]
 }
 
-/// Blocks on 17x17 pixels; `c` channels inside the 7x7 towers.
+/// A block on 17x17 pixels; `c` is the number of channels inside the 7x7 towers.
 fn block_17(c: i64) -> Vec<BranchSpec> {
     vec![
         chain(&[same("branch1x1", "conv", 192, [1, 1])]),
@@ -186,7 +186,7 @@ fn block_17_to_8() -> Vec<BranchSpec> {
     ]
 }
 
-/// Blocks on 8x8 pixels, which fork.
+/// A block on 8x8 pixels, whose branches fork.
 fn block_8(pool: Pool) -> Vec<BranchSpec> {
     vec![
         chain(&[same("branch1x1", "conv", 320, [1, 1])]),
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use fewstep_files::Digest;
 
-    /// Name pairs and shapes as a table, in the order of the blocks.
+    /// A table of the two names and the shape of every tensor, in the order of the blocks.
     fn names_and_shapes() -> String {
         let mut table = "torchscript_name\tpytorch_fid_name\tshape\n".to_owned();
         let mut inputs = 3;
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn names_and_shapes_are_those_of_the_published_files() {
-        // Digest of a table that was made from the two files, not from this one.
+        // Digest of a table made from the two published files, not from this code.
         let table = names_and_shapes();
         assert_eq!(table.lines().count(), 1 + 4 * 94);
         let want = "sha256:0581e53bcaabe644b854510495eb5726f476f97edec3cc85a8694a6f96c273bd";

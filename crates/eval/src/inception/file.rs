@@ -1,4 +1,5 @@
-//! Files of the network's parameters: two that are known by their digests, and any other.
+//! Reads the network's parameters from one of the two published files, which are recognised by digest, or from any
+//! other file.
 
 use crate::error::{Error, Result};
 use crate::inception::weights::{Parameters, for_each_conv};
@@ -25,9 +26,9 @@ pub(super) fn read(path: &Path) -> Result<(Parameters, bool)> {
     Ok((Parameters::from_checkpoint(&file)?, digest == INCEPTION_SCRIPT || digest == INCEPTION_STATE_DICT))
 }
 
-/// The tensors of the TorchScript archive, whose storages `data/0`, `data/1` ... are weight, beta, mean and
-/// variance of each convolution in the order of the architecture. Only for the file whose digest is known:
-/// nothing of its program or of its pickle, which say the same, is looked at.
+/// The tensors of the TorchScript archive. Its storages `data/0`, `data/1` ... are weight, beta, mean and variance of
+/// each convolution in the order of the architecture. Only for the file with the known digest: this function does not
+/// read the archive's program and pickle, which define the same order.
 fn read_script(bytes: &[u8]) -> Result<Checkpoint> {
     let wrong = |got: String| Error::Weights {
         part: "TorchScript archive".to_owned(),

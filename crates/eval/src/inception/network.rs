@@ -1,7 +1,7 @@
-//! The network as it runs: folded convolutions on channels-last tensors.
+//! The forward pass: folded convolutions on channels-last tensors.
 //!
-//! On a CPU the convolutions are asked of oneDNN by name: left to choose, libtorch takes a slower route for
-//! 1x1 kernels on one thread.
+//! On a CPU this code calls oneDNN's convolution directly: by default libtorch uses a slower one for 1x1 kernels on
+//! one thread.
 
 use crate::error::{During, Result};
 use crate::inception::architecture::{BlockSpec, BranchSpec, ConvSpec, Pool, blocks};
@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 const OPERATION: &str = "Inception network";
 
-/// Convolutions on one device. Clones share them.
+/// The convolutions on one device. [`Network::shared`] copies share the weights.
 #[derive(Debug)]
 pub(super) struct Network {
     device: Device,
@@ -34,10 +34,10 @@ struct Conv {
 }
 
 impl Network {
-    /// Puts folded convolutions, in the order of the architecture's table, on a device.
+    /// The network from folded convolutions, in the order of the architecture's table, on a device.
     ///
     /// # Errors
-    /// When the device has no room.
+    /// When the device runs out of memory.
     pub(super) fn new(convs: &[Folded], device: Device) -> Result<Self> {
         let mut rest = convs.iter();
         let blocks = blocks().into_iter().map(|block| Self::block(&block, &mut rest, device));
@@ -63,7 +63,7 @@ impl Network {
         self.device
     }
 
-    /// Another handle on the same weights, for another thread.
+    /// Another handle to the same weights, for another thread.
     pub(super) fn shared(&self) -> Self {
         let convs = |convs: &[Conv]| convs.iter().map(Conv::shared).collect();
         let branch = |b: &Branch| Branch { pool: b.pool, chain: convs(&b.chain), fork: convs(&b.fork) };
@@ -92,7 +92,7 @@ impl Network {
 }
 
 impl Branch {
-    /// Adds the branch's outputs, in order.
+    /// Appends the branch's outputs to `outputs`, in order.
     fn forward(&self, x: &Tensor, outputs: &mut Vec<Tensor>) -> Result<()> {
         let mut x = match self.pool {
             Some(pool) => pool.forward(x)?,
@@ -150,7 +150,7 @@ impl Conv {
     }
 }
 
-/// `[B, C, H, W]` with the channels of a pixel side by side in memory.
+/// `[B, C, H, W]` in channels-last memory format.
 pub(super) fn channels_last(t: &Tensor) -> Result<Tensor> {
     let pixels = t.f_permute([0, 2, 3, 1]).and_then(|t| t.f_contiguous());
     pixels.and_then(|t| t.f_permute([0, 3, 1, 2])).during("channels last")

@@ -1,8 +1,8 @@
-//! From 8-bit images to what the network is fed: the step in which published FIDs differ.
+//! Protocols: how 8-bit images become the network's input. Published FIDs differ in this step.
 //!
-//! Both protocols resize to 299x299 bilinearly and without a low-pass filter; they differ in where the new
-//! pixels lie and in how a grey level becomes a number. On CIFAR-10 that moves a FID by several hundredths
-//! and more, so a number says which it is.
+//! Both protocols resize to 299x299 bilinearly and without a low-pass filter. They differ in the positions of the new
+//! pixels and in the scaling of the values. On CIFAR-10 this changes a FID by several hundredths and more, so every
+//! score records its protocol.
 
 use crate::error::{During, Result};
 use crate::inception::network::channels_last;
@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 const SIDE: i64 = 299;
 const OPERATION: &str = "FID protocol";
 
-/// A resize and a scale.
+/// How images are resized and scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -32,7 +32,7 @@ impl Protocol {
     /// Every protocol.
     pub const ALL: [Self; 2] = [Self::PytorchFid, Self::Tf];
 
-    /// As written in records and on the command line.
+    /// The name in records and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Protocol {
         }
     }
 
-    /// What the network is fed.
+    /// The network's input.
     ///
     /// # Shapes
     /// `images [B, 3, H, W]` u8 -> `[B, 3, 299, 299]` f32, channels last.
@@ -81,12 +81,12 @@ impl std::str::FromStr for Protocol {
     }
 }
 
-/// Weights of `n` pixels in each of the 299 that lie between them on TensorFlow 1's grid, `[299, n]`: output
-/// `i` at `i n / 299`, between its floor and the next pixel, the last pixel repeated.
+/// Weights `[299, n]` of the `n` input pixels in each of the 299 output pixels on TensorFlow 1's grid: output `i` is at
+/// `i n / 299` and interpolates between the pixel below and the next one; the last pixel is repeated.
 fn corner_weights(n: i64, device: Device) -> Result<Tensor> {
     let mut weights = vec![0f32; (SIDE * n) as usize];
     for i in 0..SIDE {
-        // TensorFlow computes the place in f32.
+        // TensorFlow computes the position in f32.
         let place = i as f32 * (n as f32 / SIDE as f32);
         let below = (place.floor() as i64).min(n - 1);
         let share = place - place.floor();

@@ -1,4 +1,4 @@
-//! On made-up weights; the published ones are checked against reference features in `tests/`.
+//! Tests with synthetic weights. `tests/` compares the published weights with reference features.
 
 use super::*;
 use crate::features::Extractor;
@@ -7,7 +7,7 @@ use fewstep_formats::{Format, NamedArray, Value};
 use std::sync::OnceLock;
 use weights::for_each_conv;
 
-/// A state dict under pytorch-fid's names with gammas other than 1, scaled so that activations keep their size.
+/// A state dict with pytorch-fid's names and gammas other than 1, scaled so that activations keep their size.
 fn state_dict() -> &'static Checkpoint {
     static FILE: OnceLock<Checkpoint> = OnceLock::new();
     FILE.get_or_init(|| {
@@ -45,7 +45,7 @@ fn images(n: i64, channels: i64) -> Tensor {
     ramp.remainder(251).to_kind(Kind::Uint8).view([n, channels, 32, 32])
 }
 
-/// The network without folding, without fusing, row-major: batch norm by its formula, one image at a time.
+/// The network without folding or fusing, in row-major order, with batch norm by its formula.
 fn unfolded(x: &Tensor) -> Tensor {
     let get = |name: String| {
         let array = state_dict().get(&name).unwrap();
@@ -67,7 +67,7 @@ fn unfolded(x: &Tensor) -> Tensor {
             let mut y = match branch.pool {
                 None => x.shallow_clone(),
                 Some(architecture::Pool::Average) => {
-                    // The mean of the pixels that are there: sums over counts.
+                    // The mean over the pixels inside the image: sum divided by count.
                     let sum = |t: &Tensor| t.avg_pool2d([3, 3], [1, 1], [1, 1], false, true, 1);
                     sum(&x) / sum(&x.ones_like())
                 }
@@ -98,7 +98,7 @@ fn folding_and_layout_change_nothing() {
         let want = unfolded(&protocol.prepare(&images(2, 3)).unwrap());
         assert_eq!(got.size(), [2, 2048]);
         let (off, size) = (largest(&(&got - &want)), largest(&want));
-        assert!(size > 0.05 && size < 1000.0, "activations that live: {size}");
+        assert!(size > 0.05 && size < 1000.0, "activations must neither vanish nor explode: {size}");
         assert!(off < 1e-5 * size, "{protocol}: {off} of {size}");
     }
     let [a, b] = Protocol::ALL.map(|p| network(p).features(&images(2, 3)).unwrap());
@@ -106,7 +106,7 @@ fn folding_and_layout_change_nothing() {
 }
 
 #[test]
-fn an_image_does_not_feel_the_others() {
+fn features_of_an_image_do_not_depend_on_the_others() {
     let network = network(Protocol::PytorchFid);
     let all = network.features(&images(7, 3)).unwrap();
     for (from, n) in [(0, 1), (1, 4), (5, 2)] {
@@ -120,8 +120,8 @@ fn an_image_does_not_feel_the_others() {
 fn grey_images_are_refused_or_replicated_and_counted() {
     let (grey, one) = (images(3, 1), (Kind::Uint8, Device::Cpu));
     let refusing = network(Protocol::PytorchFid);
-    let told = refusing.features(&grey).unwrap_err().to_string();
-    assert!(told.contains("expected 3 channels") && told.contains("replicated"), "{told}");
+    let message = refusing.features(&grey).unwrap_err().to_string();
+    assert!(message.contains("expected 3 channels") && message.contains("replicated"), "{message}");
     let replicating = Extractor::from(refusing.with_grey(Grey::Replicate));
     let got = replicating.features(&grey).unwrap();
     assert!(got == replicating.features(&grey.expand([-1, 3, -1, -1], false).contiguous()).unwrap());
@@ -154,7 +154,7 @@ fn other_parameters_are_another_space() {
     changed.arrays[0].data[0] ^= 1;
     let digest = |file| Parameters::from_checkpoint(file).unwrap().digest();
     assert_ne!(digest(&changed), space.weights);
-    // The digest is of the parameters: gammas of 1 count as none, and a classifier beside them does not matter.
+    // The digest covers the network's parameters: gammas of 1 are left out, and so is a classifier.
     let mut ones = state_dict().clone();
     for array in ones.arrays.iter_mut().filter(|a| a.name.ends_with("bn.weight")) {
         *array = NamedArray::from_f32(&array.name, &array.shape, &vec![1.0; array.len()]).unwrap();
@@ -167,8 +167,8 @@ fn other_parameters_are_another_space() {
 }
 
 #[test]
-fn a_file_that_is_not_this_network_is_told_where() {
-    let told = |change: &dyn Fn(&mut Checkpoint)| {
+fn errors_for_other_networks_name_the_array() {
+    let message = |change: &dyn Fn(&mut Checkpoint)| {
         let mut file = state_dict().clone();
         change(&mut file);
         let result = Parameters::from_checkpoint(&file);
@@ -181,21 +181,21 @@ fn a_file_that_is_not_this_network_is_told_where() {
             array.data[..4].copy_from_slice(&value.to_le_bytes());
         }
     };
-    let missing = told(&|file| file.arrays.retain(|a| a.name != "Mixed_7c.branch_pool.bn.bias"));
+    let missing = message(&|file| file.arrays.retain(|a| a.name != "Mixed_7c.branch_pool.bn.bias"));
     assert!(missing.contains("Mixed_7c.branch_pool.bn.bias: expected the array"), "{missing}");
-    let shape = told(&|file| file.arrays[0].shape = vec![32, 3, 9]);
+    let shape = message(&|file| file.arrays[0].shape = vec![32, 3, 9]);
     assert!(shape.contains("Conv2d_1a_3x3.conv.weight: expected shape [32, 3, 3, 3]"), "{shape}");
-    let nan = told(&fixed("Mixed_5b.branch1x1.bn.running_mean", f32::NAN));
+    let nan = message(&fixed("Mixed_5b.branch1x1.bn.running_mean", f32::NAN));
     assert!(nan.contains("Mixed_5b.branch1x1.bn.running_mean: expected finite values"), "{nan}");
-    let below = told(&fixed("Mixed_5b.branch1x1.bn.running_var", -1.0));
+    let below = message(&fixed("Mixed_5b.branch1x1.bn.running_var", -1.0));
     assert!(below.contains("variances >= 0"), "{below}");
 }
 
 #[test]
 fn a_missing_file_says_how_to_get_it() {
     let open = |path: &Path| Inception::open(path, Protocol::Tf, Device::Cpu).unwrap_err();
-    let told = open(Path::new("no/such/inception-2015-12-05.pt")).to_string();
-    assert!(told.contains("`cargo xtask fetch inception`") && told.contains("no/such"), "{told}");
+    let message = open(Path::new("no/such/inception-2015-12-05.pt")).to_string();
+    assert!(message.contains("`cargo xtask fetch inception`") && message.contains("no/such"), "{message}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.pth");
     std::fs::write(&path, b"neither of them").unwrap();

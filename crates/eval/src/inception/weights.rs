@@ -1,18 +1,18 @@
-//! The network's parameters as published, checked against the architecture, identified, and folded.
+//! The network's parameters: read from published files, checked against the architecture, hashed, and folded.
 //!
-//! A batch norm at inference is affine, `(y - mean) gamma / sqrt(var + eps) + beta`, so it goes into the
-//! convolution before it: weights times `gamma / sqrt(var + eps)`, bias `beta - mean` times the same. Folding
-//! is done in f64 and rounded once.
+//! A batch norm at inference is affine, `(y - mean) gamma / sqrt(var + eps) + beta`, so it is folded into the
+//! convolution before it. With `scale = gamma / sqrt(var + eps)`, the folded weights are `weight * scale` and the bias
+//! is `beta - mean * scale`, computed in f64 and rounded once.
 
 use crate::error::{Error, Result};
 use crate::inception::architecture::{BlockSpec, ConvSpec, blocks};
 use fewstep_files::{Digest, Hasher};
 use fewstep_formats::{Checkpoint, NamedArray};
 
-/// As the 2015 network was trained; torchvision's and pytorch-fid's too.
+/// Epsilon of the batch norms, in the 2015 network as in torchvision's and pytorch-fid's.
 const EPS: f64 = 1e-3;
 
-/// A convolution ready to run.
+/// A convolution with its batch norm folded in.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Folded {
     /// `[outputs, inputs, h, w]`, row-major.
@@ -26,7 +26,7 @@ pub(super) struct Folded {
 struct Normalised {
     weight: Vec<f32>,
     shape: [i64; 4],
-    /// Absent where the file has none: then it is 1.
+    /// `None` if the file has no gamma: it is then 1.
     gamma: Option<Vec<f32>>,
     beta: Vec<f32>,
     mean: Vec<f32>,
@@ -37,7 +37,7 @@ struct Normalised {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Parameters(Vec<Normalised>);
 
-/// Which of the two published forms a file has.
+/// The two published namings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Naming {
     /// `Mixed_5b.branch1x1.conv.weight`, `.bn.bias`, `.bn.running_mean`, `.bn.running_var`.
@@ -47,11 +47,11 @@ enum Naming {
 }
 
 impl Parameters {
-    /// Takes them out of a file's arrays, under either set of names; arrays the network does not have (a
-    /// classifier) are left alone.
+    /// Reads the parameters from a file's arrays, in either naming. Arrays that the network does not have (a
+    /// classifier) are ignored.
     ///
     /// # Errors
-    /// A missing array, a wrong shape, a value that is not finite, a variance below zero.
+    /// A missing array, a wrong shape, a value that is not finite, or a variance below zero.
     pub(super) fn from_checkpoint(file: &Checkpoint) -> Result<Self> {
         let naming = match file.get("net.layers.conv.weight") {
             Some(_) => Naming::Script,
@@ -65,8 +65,8 @@ impl Parameters {
         Ok(Self(convs))
     }
 
-    /// SHA-256 over every convolution's weight, gamma (where there is one other than 1), beta, mean and
-    /// variance as little-endian f32: the same for both published files, which differ as files.
+    /// SHA-256 over every convolution's weight, gamma (unless all 1), beta, mean and variance as little-endian f32. The
+    /// two published files have the same digest.
     pub(super) fn digest(&self) -> Digest {
         let mut hasher = Hasher::default();
         for conv in &self.0 {
@@ -79,7 +79,7 @@ impl Parameters {
         hasher.finish()
     }
 
-    /// Batch norms folded into the convolutions.
+    /// The convolutions with their batch norms folded in.
     pub(super) fn folded(&self) -> Vec<Folded> {
         self.0.iter().map(Normalised::fold).collect()
     }

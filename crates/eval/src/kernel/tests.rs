@@ -54,7 +54,7 @@ fn equal_sets_are_below_zero_by_their_diagonal() {
 }
 
 #[test]
-fn tiles_do_not_show() {
+fn tiling_does_not_change_the_sums() {
     let (x, y) = (normals(4, 2 * TILE as usize + 57, 3), normals(5, TILE as usize + 1, 3) + 0.1);
     let mut want = 0.0;
     for block in x.split(500, 0) {
@@ -73,7 +73,7 @@ fn subsets_are_unbiased_and_keyed() {
     let subsets = KernelSubsets { count: 60, size: 100, seed: 1 };
     let got = kernel_distance_subsets(&x, &y, &subsets).unwrap();
     let whole = kernel_distance(&x, &y).unwrap();
-    // The mean over subsets estimates the whole's value; 60 subsets give it to deviation / sqrt(60), four of them.
+    // The mean over subsets estimates the value over all rows with standard error deviation / sqrt(60); four of them.
     assert!(got.deviation > 0.0);
     assert!((got.mean - whole).abs() < 4.0 * got.deviation / 60f64.sqrt(), "{got:?} {whole}");
     assert_eq!(got, kernel_distance_subsets(&x, &y, &subsets).unwrap());
@@ -104,8 +104,8 @@ fn errors_are_named() {
     assert!(matches!(kernel_distance(&x, &nan), Err(Error::NonFinite { row: 2, column: 1, count: 1, .. })));
     assert!(matches!(kernel_distance(&(&x * 1e150), &x), Err(Error::Input { .. })));
     let subsets = |count, size| KernelSubsets { count, size, seed: 0 };
-    let told = |s: KernelSubsets| kernel_distance_subsets(&x, &x, &s).unwrap_err().to_string();
-    assert!(told(subsets(1, 6)).contains("expected at least 6 rows, got 5"), "{}", told(subsets(1, 6)));
-    assert!(told(subsets(0, 3)).contains("a subset or more"));
-    assert!(told(subsets(3, 1)).contains("of 2 rows or more"));
+    let message = |s: KernelSubsets| kernel_distance_subsets(&x, &x, &s).unwrap_err().to_string();
+    assert!(message(subsets(1, 6)).contains("expected at least 6 rows, got 5"), "{}", message(subsets(1, 6)));
+    assert!(message(subsets(0, 3)).contains("a subset or more"));
+    assert!(message(subsets(3, 1)).contains("of 2 rows or more"));
 }

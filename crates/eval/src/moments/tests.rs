@@ -1,7 +1,7 @@
 use super::*;
 use crate::test_data::{correlated, normals};
 
-/// Two passes in plain loops: an independent rendering of the definition.
+/// Mean and covariance by their definition, in plain loops.
 fn by_definition(rows: &Tensor) -> (Vec<f64>, Vec<f64>) {
     let (n, d) = rows.size2().unwrap();
     let (n, d) = (n as usize, d as usize);
@@ -60,19 +60,18 @@ fn shards_merge_to_the_whole() {
 }
 
 #[test]
-fn a_far_away_mean_does_not_eat_the_covariance() {
+fn a_large_mean_keeps_the_covariance_accurate() {
     let rows = normals(3, 400, 4);
     let (_, cov) = by_definition(&rows);
     let far = &rows + 1e7;
     let moments = pushed(&far.split(7, 0));
-    // Rounding of the rows at 1e7 is 1e-9; the textbook sum of squares minus n mean^2 is off by 1e14 * eps =
-    // 0.02.
+    // Rows at 1e7 are rounded to 1e-9; the textbook formula, sum of squares minus n mean^2, is off by 1e14 * eps = 0.02.
     assert!(relative(moments.covariance().unwrap(), &cov) < 1e-7);
     let textbook = far.tr().matmul(&far) / 399.0
         - far.mean_dim([0i64].as_slice(), false, Kind::Double).square() * (400.0 / 399.0);
     let textbook: Vec<f64> = values_f64("test", &textbook.diagonal(0, 0, 1).contiguous()).unwrap();
     let truth: Vec<f64> = (0..4).map(|i| cov[i * 5]).collect();
-    assert!(relative(textbook, &truth) > 1e-4, "the case must be one where it matters");
+    assert!(relative(textbook, &truth) > 1e-4, "the textbook formula must fail in this case");
 }
 
 #[test]
@@ -94,7 +93,7 @@ fn slices_and_other_kinds_are_rows_too() {
 }
 
 #[test]
-fn parts_take_up_where_they_left() {
+fn moments_continue_from_their_parts() {
     let rows = correlated(6, 50, 4);
     let (head, tail) = (rows.narrow(0, 0, 30), rows.narrow(0, 30, 20));
     let before = pushed(&[head]);

@@ -44,7 +44,7 @@ fn it_is_the_definition() {
 
 #[test]
 fn shifted_clusters() {
-    // The reference has two clusters, the generated rows lie in one of them, but for a quarter far from both.
+    // The reference has two clusters. Three quarters of the generated rows lie in one of them, a quarter far from both.
     let cluster = normals(5, 40, 2) * 0.1;
     let reference = Tensor::cat(&[&cluster, &(&cluster + 100.0)], 0);
     let generated = Tensor::cat(&[&(&cluster.narrow(0, 0, 30) + 0.0), &(normals(6, 10, 2) - 500.0)], 0);
@@ -73,8 +73,8 @@ fn copies_of_a_row_make_a_ball_of_no_size() {
 }
 
 #[test]
-fn tiles_do_not_show() {
-    // More rows than a tile on both sides; one dimension, so that the truth is quick to find by sorting.
+fn tiling_does_not_change_the_result() {
+    // More rows than a tile on both sides; one dimension, so that sorting gives the expected result quickly.
     let n = TILE as usize + 300;
     let (g, r) = (normals(7, n, 1) * 1.5, normals(8, n + 100, 1));
     let got = precision_recall(&g, &r, 1).unwrap();
@@ -91,7 +91,7 @@ fn tiles_do_not_show() {
 }
 
 #[test]
-fn a_far_origin_does_not_show() {
+fn a_far_origin_does_not_change_the_result() {
     let (g, r) = (normals(9, 60, 4) + 0.5, normals(10, 60, 4));
     let far = precision_recall(&(&g + 1e6), &(&r + 1e6), 3).unwrap();
     assert_eq!(far, precision_recall(&g, &r, 3).unwrap());

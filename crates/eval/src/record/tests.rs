@@ -98,7 +98,7 @@ fn unknown_and_missing_fields_are_refused_everywhere() {
         for key in value.pointer(&place).unwrap().as_object().unwrap().keys() {
             let mut less = value.clone();
             less.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(key);
-            // Records of earlier versions do not tell it.
+            // Records of earlier versions do not have it.
             let may_be_missing = key == "making";
             let read = Record::from_json(&less.to_string());
             assert_eq!(read.is_ok(), may_be_missing, "{place}/{key}");
@@ -119,11 +119,11 @@ fn contradictions_are_refused_both_ways() {
         ("/score/metric/name", json!("FID"), "not FID"),
         ("/reference/digest", json!("sha256:0"), "64"),
     ];
-    for (pointer, new, told) in changes {
+    for (pointer, new, expected) in changes {
         let mut value = as_value(&record());
         *value.pointer_mut(pointer).unwrap() = new;
         let message = Record::from_json(&value.to_string()).unwrap_err().to_string();
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
     let mut record = record();
     record.program.version.clear();

@@ -44,8 +44,8 @@ fn statistics_of_other_programs_are_taken_on_a_stated_claim() {
         write_npz([&mu, &sigma], std::fs::File::create(&path).unwrap()).unwrap();
     };
     write(&[3], &[3, 3]);
-    let told = ReferenceStats::open(&path).unwrap_err().to_string();
-    assert!(told.contains("its protocol must be stated"), "{told}");
+    let message = ReferenceStats::open(&path).unwrap_err().to_string();
+    assert!(message.contains("its protocol must be stated"), "{message}");
     let imported = ReferenceStats::import(&path, claim(None)).unwrap();
     assert_eq!((imported.gaussian(), imported.digest()), (stats.gaussian(), stats.digest()));
     assert_eq!(imported.count(), ReferenceCount::Unknown);
@@ -57,8 +57,9 @@ fn statistics_of_other_programs_are_taken_on_a_stated_claim() {
 
     assert!(ReferenceStats::import(&path, claim(Some(1))).is_err());
     let pool3 = FeatureSpace::PoolThree(PoolThree::fid(Protocol::Tf));
-    let told = ReferenceStats::import(&path, Claim { space: pool3, ..claim(None) }).unwrap_err().to_string();
-    assert!(told.contains("2048 features"), "{told}");
+    let message =
+        ReferenceStats::import(&path, Claim { space: pool3, ..claim(None) }).unwrap_err().to_string();
+    assert!(message.contains("2048 features"), "{message}");
     for (mu, sigma) in [(&[1usize, 3][..], &[3usize, 3][..]), (&[3], &[9]), (&[3], &[1, 9])] {
         write(mu, sigma);
         assert!(ReferenceStats::import(&path, claim(None)).is_err(), "{mu:?} {sigma:?}");
@@ -74,8 +75,11 @@ fn another_protocol_is_refused_and_named() {
         ReferenceStats { record, ..stats.clone() }
     };
     as_if(&a).require_space("test", &a).unwrap();
-    let told = as_if(&a).require_space("test", &b).unwrap_err().to_string();
-    assert!(told.contains("2015-12-05, tf, got") && told.contains("2015-12-05, pytorch-fid"), "{told}");
+    let message = as_if(&a).require_space("test", &b).unwrap_err().to_string();
+    assert!(
+        message.contains("2015-12-05, tf, got") && message.contains("2015-12-05, pytorch-fid"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -85,8 +89,8 @@ fn changed_numbers_and_records_are_seen() {
     let stats = ReferenceStats::of(&moments(37), "a ramp").unwrap();
     let other = ReferenceStats::of(&moments(38), "another ramp").unwrap();
     ReferenceStats { gaussian: other.gaussian.clone(), ..stats.clone() }.save(&path).unwrap();
-    let told = ReferenceStats::open(&path).unwrap_err().to_string();
-    assert!(told.contains("expected numbers of sha256:"), "{told}");
+    let message = ReferenceStats::open(&path).unwrap_err().to_string();
+    assert!(message.contains("expected numbers of sha256:"), "{message}");
     assert!(ReferenceStats::of(&moments(37), " ").is_err());
     let grey = StatsRecord { n_grey: 21, ..stats.record.clone() };
     ReferenceStats { record: grey, ..stats.clone() }.save(&path).unwrap();

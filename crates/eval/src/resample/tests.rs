@@ -41,7 +41,7 @@ fn the_interval_has_the_width_of_theory() {
 
 #[test]
 fn the_bias_of_the_draws_is_that_of_the_value() {
-    // Against their own distribution the distance is all bias, which the bootstrap sees about once more.
+    // Against the rows' own distribution the distance is pure bias, and the draws add about as much again.
     let rows = normals(2, 400, 10);
     let got = frechet_interval(&rows, &standard(10), &Bootstrap { resamples: 40, ..Bootstrap::default() });
     let got = got.unwrap();

@@ -1,9 +1,9 @@
-//! EDM pickles: networks of persistent classes, as EDM, EDM2 and StyleGAN publish them.
+//! EDM pickles: networks of persistent classes, as published by EDM, EDM2 and StyleGAN.
 //!
 //! The file is one pickle of a dictionary, whose entry `ema` is the network to use. A persistent class is pickled as a
-//! call with its source code, its name and its attributes; the source is not looked at. Arrays are the module's
-//! `state_dict`: parameters and persistent buffers, through all modules within. Each storage lies in the pickle as a
-//! file of the old torch format, whose pickles go through the same restricted machine.
+//! call with its source code, its name and its attributes; this reader ignores the source. The arrays are the module's
+//! `state_dict`: parameters and persistent buffers, also those of all submodules. Each storage is embedded in the pickle as
+//! a file of the old torch format, whose pickles are read by the same restricted machine.
 
 use crate::{
     allowance::Allowance,
@@ -12,25 +12,25 @@ use crate::{
         walk::{Storages, Walk},
     },
     cursor::Cursor,
-    error::{Error, Format, Result, shown_name},
+    error::{Error, Format, Result, escaped_name},
     tensor::Checkpoint,
 };
 
-/// The entry that published files are read for.
+/// The entry of published files that holds the network to use.
 pub const DEFAULT_ENTRY: &str = "ema";
 
-/// The network under [`DEFAULT_ENTRY`], or the network that is all of the file.
+/// Reads the network under [`DEFAULT_ENTRY`], or the whole file if that is a network.
 ///
-/// Its class is [`Checkpoint::class_name`], the keyword arguments it was made with are the options.
+/// Its class is [`Checkpoint::class_name`], and the options are the keyword arguments of its constructor.
 ///
 /// # Errors
-/// [`Error::ForbiddenGlobal`] for a pickle that names any global tensors do not need, here or in a storage;
-/// [`Error::Part`] for a missing entry, module or tensor, and what else a pickle can be wrong in.
+/// [`Error::ForbiddenGlobal`] for a pickle that names a global that tensors do not need, in the file or in a storage;
+/// [`Error::Part`] for a missing entry, module or tensor; other errors for a malformed pickle.
 pub fn read_edm_pickle(bytes: &[u8]) -> Result<Checkpoint> {
     read_edm_pickle_entry(bytes, DEFAULT_ENTRY)
 }
 
-/// The network under another entry of the dictionary.
+/// Reads the network under another entry of the dictionary.
 ///
 /// # Errors
 /// As for [`read_edm_pickle`].
@@ -48,17 +48,17 @@ pub fn read_edm_pickle_entry(bytes: &[u8], entry: &str) -> Result<Checkpoint> {
     } else {
         (None, walk.value(root, 0)?.unwrap_or_default())
     };
-    Checkpoint { kind, class_name, arrays: walk.arrays, options }.named_apart()
+    Checkpoint { kind, class_name, arrays: walk.arrays, options }.with_unique_names()
 }
 
 fn find(pickle: &Pickle<'_>, entry: &str) -> Result<Id> {
     pickle.entry(pickle.root, entry).ok_or_else(|| {
         let keys = pickle.dict(pickle.root).unwrap_or_default();
         let keys: Vec<_> =
-            keys.iter().take(8).filter_map(|[key, _]| pickle.text(*key).map(shown_name)).collect();
+            keys.iter().take(8).filter_map(|[key, _]| pickle.text(*key).map(escaped_name)).collect();
         Error::Part {
             format: Format::EdmPickle,
-            part: shown_name(entry),
+            part: escaped_name(entry),
             expected: "an entry of this name".to_owned(),
             got: if keys.is_empty() { pickle.node(pickle.root).kind() } else { keys.join(", ") },
         }

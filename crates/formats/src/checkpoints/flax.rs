@@ -1,13 +1,13 @@
-//! flax checkpoints: nested msgpack maps whose arrays are extensions. Names and layouts stay flax's own.
+//! flax checkpoints: nested msgpack maps whose arrays are extensions. Names and layouts are kept as flax has them.
 //!
-//! An array is an extension of kind 1 (kind 3 for a numpy number) that holds a second msgpack value: `[shape, name of the
-//! element type, elements in C order]`. Arrays of a gigabyte and more, which flax cuts into chunks, are refused.
+//! An array is an extension of kind 1 (kind 3 for a numpy number) that holds another msgpack value: `[shape, name of the
+//! element type, elements in C order]`. Arrays of a gigabyte or more, which flax splits into chunks, are refused.
 
 use crate::{
     allowance::Allowance,
     checkpoints::msgpack::{self, Token},
     cursor::Cursor,
-    error::{Error, Format, Result, shown_name},
+    error::{Error, Format, Result, escaped_name},
     tensor::{Checkpoint, DType, NamedArray, byte_len, push_key},
     value::Value,
 };
@@ -15,7 +15,7 @@ use crate::{
 const EXT_ARRAY: i8 = 1;
 const EXT_NUMBER: i8 = 3;
 const CHUNKED: &str = "__msgpack_chunked_array__";
-/// Networks of flax are ten levels deep or so.
+/// flax networks are about ten levels deep.
 const MAX_DEPTH: usize = 64;
 const MAX_DIMS: usize = 64;
 
@@ -35,32 +35,32 @@ const DTYPES: [(&str, DType); 13] = [
     ("float64", DType::F64),
 ];
 
-/// Whether the bytes begin as a msgpack map with entries does.
+/// Whether the bytes begin like a msgpack map with entries.
 pub fn is_msgpack_map(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(0x81..=0x8f | 0xde | 0xdf))
 }
 
-/// The arrays of a checkpoint, named by their keys joined with dots; numbers and texts beside them are options.
+/// Reads a checkpoint. Arrays are named by their keys joined with dots; numbers and texts become options.
 ///
 /// # Errors
 /// [`Error::PastEnd`] and [`Error::Unfinished`] for a stream that claims more than there is, [`Error::TooDeep`],
-/// [`Error::Part`] for an array that is not as many bytes as its shape says or of another element type.
+/// [`Error::Part`] for an array whose size does not match its shape, or with an unknown element type.
 pub fn read_flax(bytes: &[u8]) -> Result<Checkpoint> {
     let kind = Format::FlaxMsgpack;
     let mut stream = Cursor::new(kind, bytes, 0);
     if !is_msgpack_map(bytes) && bytes.first() != Some(&0x80) {
-        return Err(stream.malformed(0, "a map", crate::error::shown(&bytes[..bytes.len().min(1)])));
+        return Err(stream.malformed(0, "a map", crate::error::escaped(&bytes[..bytes.len().min(1)])));
     }
     let allowance = Allowance::new(kind, bytes.len() as u64);
     let mut walk = Walk { allowance, path: String::new(), arrays: Vec::new() };
     let options = walk.value(&mut stream, 0)?.unwrap_or_default();
     stream.finish()?;
-    Checkpoint { kind, class_name: None, arrays: walk.arrays, options }.named_apart()
+    Checkpoint { kind, class_name: None, arrays: walk.arrays, options }.with_unique_names()
 }
 
 struct Walk {
     allowance: Allowance,
-    /// The keys that lead to the present place.
+    /// The keys of the current value, joined by dots.
     path: String,
     arrays: Vec<NamedArray>,
 }
@@ -101,7 +101,7 @@ impl Walk {
                         Token::Int(key) => key.to_string(),
                         _ => return Err(stream.malformed(at, "keys that are texts", "another")),
                     };
-                    // For the option, and for the path, which may have just doubled.
+                    // One copy for the option and one for the path, whose capacity may have just doubled.
                     self.allowance.spend_on::<[u8; 3]>(key.len())?;
                     if let Some(value) = self.below(&key, |walk| walk.value(stream, depth + 1))? {
                         options.push((key, value));
@@ -118,7 +118,7 @@ impl Walk {
         })
     }
 
-    /// Walks on with a key added to the path.
+    /// Runs `walk` with a key added to the path.
     fn below<T>(&mut self, key: &str, walk: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let len = push_key(&mut self.path, key);
         let result = walk(self);
@@ -148,7 +148,7 @@ impl Walk {
         };
         stream.finish()?;
         let Some(&(_, dtype)) = DTYPES.iter().find(|(known, _)| *known == name) else {
-            return Err(self.wrong("elements that are numbers", shown_name(name)));
+            return Err(self.wrong("elements that are numbers", escaped_name(name)));
         };
         if byte_len(dtype, &shape) != Some(data.len()) {
             let got = format!("{} bytes for {shape:?} of {name}", data.len());
@@ -162,7 +162,7 @@ impl Walk {
     fn wrong(&self, expected: &str, got: impl Into<String>) -> Error {
         Error::Part {
             format: Format::FlaxMsgpack,
-            part: shown_name(&self.path),
+            part: escaped_name(&self.path),
             expected: expected.to_owned(),
             got: got.into(),
         }

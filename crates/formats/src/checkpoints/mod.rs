@@ -1,5 +1,5 @@
-//! Model files of other programs: pickles of torch and of EDM, flax's msgpack, safetensors. All become a
-//! [`Checkpoint`](crate::Checkpoint); [`sniff`] tells which it is. Nothing in them is executed.
+//! Model files of other programs: pickles of torch and EDM, flax's msgpack, safetensors. Each is read into a
+//! [`Checkpoint`](crate::Checkpoint); [`sniff`] detects the format. Nothing in the files is executed.
 
 pub mod edm_pickle;
 pub mod flax;

@@ -1,12 +1,13 @@
-//! msgpack, one token at a time and nothing built. `rmpv` would make a tree of 40 bytes a value before anything could
-//! be checked; here texts and bytes stay in the file, and a container only says how many values follow.
+//! msgpack, decoded one token at a time without building values. `rmpv` would build a tree of 40 bytes per value before
+//! anything could be checked. Here texts and bytes stay in the file, and a container only gives the number of values that
+//! follow.
 
 use crate::{
     cursor::Cursor,
-    error::{Result, shown},
+    error::{Result, escaped},
 };
 
-/// What a msgpack stream holds at a place.
+/// One token of a msgpack stream.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Token<'a> {
     Nil,
@@ -17,14 +18,14 @@ pub(crate) enum Token<'a> {
     Float(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
-    /// Values that follow.
+    /// Number of values that follow.
     Array(usize),
-    /// Pairs of values that follow.
+    /// Number of key-value pairs that follow.
     Map(usize),
     Ext(i8, &'a [u8]),
 }
 
-/// The next token. A container of more values than bytes are left is an error.
+/// The next token. A container that claims more values than there are bytes left is an error.
 pub(crate) fn next<'a>(stream: &mut Cursor<'a>) -> Result<Token<'a>> {
     const MISSING: &str = "the next value";
     let at = stream.offset();
@@ -82,7 +83,7 @@ fn map<'a>(stream: &mut Cursor<'a>, n: u64) -> Result<Token<'a>> {
 
 fn text<'a>(stream: &mut Cursor<'a>, at: u64, len: u64) -> Result<Token<'a>> {
     let raw = stream.claimed(len, "a text")?;
-    str::from_utf8(raw).map(Token::Text).map_err(|_| stream.malformed(at, "a text in UTF-8", shown(raw)))
+    str::from_utf8(raw).map(Token::Text).map_err(|_| stream.malformed(at, "a text in UTF-8", escaped(raw)))
 }
 
 fn bytes<'a>(stream: &mut Cursor<'a>, len: u64) -> Result<Token<'a>> {

@@ -1,8 +1,8 @@
-//! safetensors, through the format's own crate, for files that nobody vouches for.
+//! safetensors files from untrusted sources, read with the format's own crate.
 //!
 //! The crate checks that tensors follow each other without gap or overlap. Its `deserialize` also adds the last offset,
-//! which the file chooses, to the header's length, and panics on overflow where arithmetic is checked; so only its
-//! check is used here, on a header that is read with a bound on memory, and the lengths are compared without adding.
+//! which the file chooses, to the header's length, and panics on overflow if arithmetic is checked. So this module uses only
+//! the crate's check, on a header that it reads with a bound on memory, and compares the lengths without adding.
 
 use safetensors::Dtype;
 
@@ -10,25 +10,25 @@ use crate::{
     allowance::Allowance,
     checkpoints::safetensors_header::{self, Fault, Header},
     cursor::Cursor,
-    error::{Error, Format, Result, shown_name},
+    error::{Error, Format, Result, escaped_name},
     tensor::{Checkpoint, DType, NamedArray},
     value::Value,
 };
 
-/// The crate's own limit.
+/// The crate's limit on the header.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Whether the bytes begin as a safetensors file does: a length that fits, and a JSON object.
+/// Whether the bytes begin like a safetensors file: with a length that fits, and a JSON object.
 pub fn is_safetensors(bytes: &[u8]) -> bool {
     let Some((len, rest)) = bytes.split_first_chunk() else { return false };
     u64::from_le_bytes(*len) <= rest.len() as u64 && rest.first() == Some(&b'{')
 }
 
-/// The tensors of a file, in the order of their data; the metadata are options, all of them texts.
+/// Reads the tensors of a file in the order of their data. The metadata, which are texts, become options.
 ///
 /// # Errors
-/// [`Error::Malformed`] for a header that the format's own crate refuses, [`Error::PastEnd`], [`Error::Truncated`] and
-/// [`Error::Excess`] for lengths that are not the file's, [`Error::Part`] for elements that no model here has.
+/// [`Error::Malformed`] for a header that the format's own crate refuses; [`Error::PastEnd`], [`Error::Truncated`] and
+/// [`Error::Excess`] for lengths that do not match the file; [`Error::Part`] for an element type that is not supported.
 pub fn read_safetensors(bytes: &[u8]) -> Result<Checkpoint> {
     let kind = Format::Safetensors;
     let mut stream = Cursor::new(kind, bytes, 0);
@@ -40,8 +40,8 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Checkpoint> {
     let mut allowance = Allowance::new(kind, bytes.len() as u64);
     let Header { tensors, names, options } =
         safetensors_header::parse(header, &mut allowance).map_err(|fault| match fault {
-            Fault::Wrong(message) => stream.malformed(8, "a header of tensors", shown_name(&message)),
-            Fault::Unpaid(error) => error,
+            Fault::Wrong(message) => stream.malformed(8, "a header of tensors", escaped_name(&message)),
+            Fault::OverAllowance(error) => error,
         })?;
     let data = &bytes[stream.pos()..];
     if tensors.data_len() > data.len() {
@@ -56,7 +56,7 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Checkpoint> {
         let Some(info) = tensors.info(&name) else { continue };
         let part = |expected: &str, got: String| Error::Part {
             format: kind,
-            part: shown_name(&name),
+            part: escaped_name(&name),
             expected: expected.to_owned(),
             got,
         };
@@ -67,7 +67,7 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Checkpoint> {
         arrays.push(NamedArray { dtype, shape: info.shape.clone(), data: data.to_vec(), name });
     }
     let options = if options.is_empty() { Value::Null } else { Value::Map(options) };
-    Checkpoint { kind, class_name: None, arrays, options }.named_apart()
+    Checkpoint { kind, class_name: None, arrays, options }.with_unique_names()
 }
 
 fn dtype(dtype: Dtype) -> Option<DType> {

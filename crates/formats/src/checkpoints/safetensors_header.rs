@@ -1,7 +1,7 @@
 //! The header of a safetensors file: one JSON object of tensors, and of texts under `__metadata__`.
 //!
-//! The format's own crate would put all of it, down to each extent, into a tree of general values before it looks at
-//! any: 48 times the header. Here it is read straight into what it must be, and paid for as it comes.
+//! The format's own crate would first build a tree of general values, which takes 48 times the header's size. This module
+//! parses the header directly into its final types, and spends their memory from the allowance as it goes.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ use serde::{
 use crate::{allowance::Allowance, error::Error, tensor::NamedArray, value::Value};
 
 const METADATA: &str = "__metadata__";
-/// As many as torch and numpy have.
+/// Limit on dimensions, as in torch and numpy.
 const MAX_DIMS: usize = 64;
 
-/// What a header says.
+/// The contents of a header.
 pub(crate) struct Header {
-    /// The tensors, which the format's own crate has checked to follow each other without gap or overlap.
+    /// The tensors. The format's own crate has checked that they follow each other without gap or overlap.
     pub(crate) tensors: Metadata,
-    /// Their names, in the order of their data.
+    /// Names of the tensors, in the order of their data.
     pub(crate) names: Vec<String>,
     /// The metadata, sorted by key.
     pub(crate) options: Vec<(String, Value)>,
@@ -32,21 +32,21 @@ pub(crate) struct Header {
 
 /// What is wrong with a header.
 pub(crate) enum Fault {
-    /// It is no header of tensors.
+    /// It is not a valid header.
     Wrong(String),
-    /// It asks for more memory than it may.
-    Unpaid(Error),
+    /// It needs more memory than the allowance has.
+    OverAllowance(Error),
 }
 
-/// The header in this text.
+/// Parses the header.
 pub(crate) fn parse(text: &[u8], allowance: &mut Allowance) -> Result<Header, Fault> {
-    let mut parts = Parts { allowance, unpaid: None, tensors: Vec::new(), options: Vec::new() };
+    let mut parts = Parts { allowance, over_allowance: None, tensors: Vec::new(), options: Vec::new() };
     let mut json = serde_json::Deserializer::from_slice(text);
     let parsed = Deserializer::deserialize_map(&mut json, &mut parts).and_then(|()| json.end());
-    let Parts { unpaid, mut tensors, mut options, .. } = parts;
-    match (parsed, unpaid) {
+    let Parts { over_allowance, mut tensors, mut options, .. } = parts;
+    match (parsed, over_allowance) {
         (Ok(()), _) => {}
-        (Err(_), Some(error)) => return Err(Fault::Unpaid(error)),
+        (Err(_), Some(error)) => return Err(Fault::OverAllowance(error)),
         (Err(error), None) => return Err(Fault::Wrong(error.to_string())),
     }
     tensors.sort_unstable_by(|(a, left), (b, right)| (left.data_offsets, a).cmp(&(right.data_offsets, b)));
@@ -60,20 +60,20 @@ pub(crate) fn parse(text: &[u8], allowance: &mut Allowance) -> Result<Header, Fa
     Ok(Header { tensors, names, options })
 }
 
-/// What has been read of a header.
+/// The parts of a header that have been read.
 struct Parts<'p> {
     allowance: &'p mut Allowance,
-    /// Why reading stopped, if it was for want of memory.
-    unpaid: Option<Error>,
+    /// The error of the allowance, if that stopped the parser.
+    over_allowance: Option<Error>,
     tensors: Vec<(String, TensorInfo)>,
     options: Vec<(String, Value)>,
 }
 
 impl Parts<'_> {
-    fn pay<E: serde::de::Error>(&mut self, bytes: u64) -> Result<(), E> {
+    fn spend<E: serde::de::Error>(&mut self, bytes: u64) -> Result<(), E> {
         self.allowance.spend(bytes).map_err(|error| {
             let message = E::custom(&error);
-            self.unpaid = Some(error);
+            self.over_allowance = Some(error);
             message
         })
     }
@@ -93,9 +93,9 @@ impl<'de> Visitor<'de> for &mut Parts<'_> {
                 continue;
             }
             let Info { dtype, shape: Extents(shape), data_offsets } = map.next_value()?;
-            // Twice, as the crate keeps them and as arrays; in vectors and tables that may be half empty.
+            // Both the crate's own tables and the arrays are kept, in vectors and tables that may be half empty.
             let kept = 3 * size_of::<(String, TensorInfo)>() + 3 * size_of::<(String, usize)>();
-            self.pay(kept as u64 + 2 * NamedArray::memory(name.len(), &name, &shape))?;
+            self.spend(kept as u64 + 2 * NamedArray::memory(name.len(), &name, &shape))?;
             self.tensors.push((name, TensorInfo { dtype, shape, data_offsets }));
         }
         Ok(())
@@ -130,9 +130,9 @@ impl<'de> Visitor<'de> for Texts<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((key, text)) = map.next_entry::<String, String>()? {
-            // In a vector that may be about to double.
+            // Three times, because the vector's capacity may be about to double.
             let pair = 3 * size_of::<(String, Value)>() + key.len() + text.len();
-            self.0.pay(pair as u64)?;
+            self.0.spend(pair as u64)?;
             self.0.options.push((key, Value::Text(text)));
         }
         Ok(())

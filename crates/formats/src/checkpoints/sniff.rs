@@ -1,4 +1,4 @@
-//! Which kind of model file it is, from its bytes; a file's name says nothing.
+//! Detects the format of a model file from its bytes. The file's name is not used.
 
 use crate::{
     archive::{Archive, is_archive},
@@ -9,18 +9,17 @@ use crate::{
         torch_legacy::{is_torch_legacy, read_torch_legacy},
         torch_zip::{is_torch_zip, read_torch_zip},
     },
-    error::{Error, Format, Result, shown},
+    error::{Error, Format, Result, escaped},
     npy::{is_npy, read_npy},
     npz::read_npz,
     tensor::Checkpoint,
     value::Value,
 };
 
-/// The kind of a model file.
+/// Detects the format of a model file.
 ///
 /// # Errors
-/// [`Error::Unrecognised`] when the bytes begin like none of the formats; for an archive, also what its directory can be
-/// wrong in.
+/// [`Error::Unrecognised`] if the bytes begin like none of the formats; for an archive, also the errors of its directory.
 pub fn sniff(bytes: &[u8]) -> Result<Format> {
     if is_archive(bytes) {
         let archive = Archive::open(Format::Npz, bytes)?;
@@ -34,13 +33,13 @@ pub fn sniff(bytes: &[u8]) -> Result<Format> {
         (is_msgpack_map(bytes), Format::FlaxMsgpack),
     ];
     let found = kinds.into_iter().find_map(|(is, kind)| is.then_some(kind));
-    found.ok_or_else(|| Error::Unrecognised { start: shown(&bytes[..bytes.len().min(16)]) })
+    found.ok_or_else(|| Error::Unrecognised { start: escaped(&bytes[..bytes.len().min(16)]) })
 }
 
-/// The contents of a model file of any kind.
+/// Reads a model file of any format.
 ///
 /// # Errors
-/// [`Error::Unrecognised`], and what the reader of its kind can find wrong.
+/// [`Error::Unrecognised`], and the errors of the format's reader.
 pub fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint> {
     match sniff(bytes)? {
         Format::TorchZip => read_torch_zip(bytes),
@@ -56,7 +55,8 @@ pub fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint> {
     }
 }
 
-/// Protocols from 2 on begin with their number; older ones with an opcode, and all end with a stop.
+/// Whether the bytes look like a pickle. Protocols from 2 on begin with their number; older pickles begin with an opcode
+/// and end with the stop opcode.
 fn is_pickle(bytes: &[u8]) -> bool {
     matches!(bytes, [0x80, 0..=5, _, ..] | [b'(' | b'c' | b']' | b'}' | b')' | b'd' | b'l' | b'i', .., b'.'])
 }

@@ -1,4 +1,4 @@
-//! CIFAR-10's binary batches: records of a label byte and three planes, red, green and blue, of 32 x 32 bytes.
+//! CIFAR-10's binary batches: records of a label byte and three planes of 32 x 32 bytes (red, green, blue).
 
 use crate::error::{Error, Format, Result};
 
@@ -8,19 +8,19 @@ pub const IMAGE_LEN: usize = 3 * 32 * 32;
 pub const N_CLASSES: u8 = 10;
 const RECORD_LEN: usize = 1 + IMAGE_LEN;
 
-/// The records of one batch, labels and images apart.
+/// The labels and images of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cifar10 {
-    /// One label a record, below [`N_CLASSES`].
+    /// One label per record, below [`N_CLASSES`].
     pub labels: Vec<u8>,
-    /// `[n, 3, 32, 32]`, the last dimension fastest.
+    /// Images `[n, 3, 32, 32]` in row-major order.
     pub pixels: Vec<u8>,
 }
 
-/// The records of a batch file, which may be any whole number of them.
+/// Reads a batch file of any number of records.
 ///
 /// # Errors
-/// [`Error::Truncated`] when the last record is cut short, [`Error::Malformed`] for a label above 9.
+/// [`Error::Truncated`] if the last record is incomplete, [`Error::Malformed`] for a label above 9.
 pub fn read_cifar10(bytes: &[u8]) -> Result<Cifar10> {
     let n = bytes.len() / RECORD_LEN;
     if !bytes.len().is_multiple_of(RECORD_LEN) {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_apart_into_labels_and_planes() {
+    fn records_are_split_into_labels_and_planes() {
         let batch = read_cifar10(&[record(3), record(9)].concat()).unwrap();
         assert_eq!(batch.labels, [3, 9]);
         assert_eq!(batch.pixels.len(), 2 * IMAGE_LEN);

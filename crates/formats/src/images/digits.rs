@@ -1,31 +1,31 @@
-//! The handwritten digits of UCI, 8 x 8, as comma-separated text: 64 values from 0 to 16 and a label from 0 to 9 a line.
+//! UCI's handwritten digits, 8 x 8, as comma-separated text: 64 values from 0 to 16 and a label from 0 to 9 per line.
 
 use std::borrow::Cow;
 
 use crate::{
-    error::{Error, Format, Result, shown},
+    error::{Error, Format, Result, escaped},
     gzip::{gunzip, is_gzip},
 };
 
-/// Values of one image: 8 rows of 8.
+/// Values per image: 8 rows of 8.
 pub const IMAGE_LEN: usize = 64;
-/// The largest value: how many of the 4 x 4 dots of the scan that one value stands for are set.
+/// The largest value. A value is the number of dots that are set in a 4 x 4 square of the scan.
 pub const MAX_VALUE: u8 = 16;
 /// Labels are `0..N_CLASSES`.
 pub const N_CLASSES: u8 = 10;
-/// The most text that is accepted; the whole data set, 5,620 images, is under one megabyte.
+/// Limit on the text in bytes; the whole data set of 5,620 images has less than one megabyte.
 pub const MAX_TEXT: u64 = 16 << 20;
 
-/// The lines of the file, labels and images apart.
+/// The labels and images of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digits {
-    /// One label a line, below [`N_CLASSES`].
+    /// One label per line, below [`N_CLASSES`].
     pub labels: Vec<u8>,
-    /// `[n, 8, 8]`, the last dimension fastest, each value at most [`MAX_VALUE`].
+    /// Images `[n, 8, 8]` in row-major order, each value at most [`MAX_VALUE`].
     pub values: Vec<u8>,
 }
 
-/// The digits in a CSV file, plain or packed with gzip (told by the first bytes).
+/// Reads a CSV file, plain or compressed by gzip (detected from the first bytes).
 ///
 /// # Errors
 /// [`Error::Text`] with line and column for a field that is not a number in range, or a line with too few or too many
@@ -60,16 +60,16 @@ fn read_line(text: &[u8], line: usize, digits: &mut Digits) -> Result<()> {
         match number(field) {
             Some(v) if v <= max && column > IMAGE_LEN => digits.labels.push(v),
             Some(v) if v <= max => digits.values.push(v),
-            _ => return wrong(column, expected(), shown(field)),
+            _ => return wrong(column, expected(), escaped(field)),
         }
     }
     match fields.next() {
-        Some(field) => wrong(IMAGE_LEN + 2, "the end of the line".to_owned(), shown(field)),
+        Some(field) => wrong(IMAGE_LEN + 2, "the end of the line".to_owned(), escaped(field)),
         None => Ok(()),
     }
 }
 
-/// The number that one or two decimal digits spell, and nothing else.
+/// A number of one or two decimal digits.
 fn number(field: &[u8]) -> Option<u8> {
     let digit = |b: u8| b.is_ascii_digit().then(|| b - b'0');
     match *field {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_apart_into_labels_and_values() {
+    fn lines_are_split_into_labels_and_values() {
         let text = line("16", "0") + &line("7", "9");
         let digits = read_digits(text.as_bytes()).unwrap();
         assert_eq!(digits.labels, [0, 9]);

@@ -1,10 +1,10 @@
 //! idx, the format of MNIST and Fashion-MNIST: a big-endian header of dimensions, then the values.
 //!
 //! ```text
-//! 0  0  type  n_dims  dims[0] (u32) .. dims[n_dims - 1] (u32)  values, the last dimension fastest
+//! 0  0  type  n_dims  dims[0] (u32) .. dims[n_dims - 1] (u32)  values in row-major order
 //! ```
 //!
-//! Only bytes (type 8) in one to four dimensions are read; nothing in the field uses the others.
+//! Only bytes (type 8) in one to four dimensions are supported; no common data set uses other types.
 
 use std::borrow::Cow;
 
@@ -20,14 +20,14 @@ const MAX_HEADER: u64 = 4 + 4 * MAX_DIMS as u64;
 /// An array of bytes with one to four dimensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdxArray {
-    /// Extent of each dimension, the slowest first: `[n, h, w]` for images, `[n]` for labels.
+    /// Extents: `[n, h, w]` for images, `[n]` for labels.
     pub dims: Vec<u32>,
-    /// The values, the last dimension fastest; as many as the product of `dims`.
+    /// The values in row-major order; as many as the product of `dims`.
     pub data: Vec<u8>,
 }
 
 impl IdxArray {
-    /// The header of the file this array stands in: `header()` followed by `data` is that file, unpacked.
+    /// The header of the array's file: `header()` followed by `data` is the uncompressed file.
     pub fn header(&self) -> Vec<u8> {
         let mut header = vec![0, 0, TYPE_U8, self.dims.len() as u8];
         self.dims.iter().for_each(|d| header.extend_from_slice(&d.to_be_bytes()));
@@ -35,11 +35,11 @@ impl IdxArray {
     }
 }
 
-/// The array in an idx file, plain or packed with gzip (told by the first bytes).
+/// Reads an idx file, plain or compressed by gzip (detected from the first bytes).
 ///
 /// # Errors
-/// [`Error::Malformed`] for a header that is not idx or not of bytes, [`Error::Truncated`] and [`Error::Excess`] when
-/// the values are not as many as the header promises, [`Error::Gzip`] for a damaged stream.
+/// [`Error::Malformed`] for a header that is not idx or not of bytes, [`Error::Truncated`] and [`Error::Excess`] if the
+/// number of values differs from that in the header, [`Error::Gzip`] for a damaged stream.
 pub fn read_idx(bytes: &[u8]) -> Result<IdxArray> {
     if !is_gzip(bytes) {
         return parse(Cow::Borrowed(bytes));
@@ -75,7 +75,7 @@ fn parse(file: Cow<'_, [u8]>) -> Result<IdxArray> {
 struct Header {
     dims: Vec<u32>,
     len: usize,
-    /// Header and values. Four extents below 2^32 cannot overflow 128 bits, the header added.
+    /// Bytes of header and values. The product of four extents below 2^32, plus the header, fits into 128 bits.
     file_len: u128,
 }
 
@@ -110,7 +110,7 @@ impl Header {
             });
         };
         let dims: Vec<u32> = extents.iter().map(|d| u32::from_be_bytes(*d)).collect();
-        // 2^128 - 2^98 at most: the product cannot overflow, and neither can the sum.
+        // At most about 2^128 - 2^98: neither the product nor the sum can overflow.
         let n_values: u128 = dims.iter().map(|&d| u128::from(d)).product();
         Ok(Self { dims, len, file_len: n_values + len as u128 })
     }

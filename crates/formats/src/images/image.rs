@@ -1,20 +1,20 @@
-//! What an image is here: 8 bits, grey or RGB.
+//! Decoded images: 8 bits, grey or RGB.
 //!
-//! What a header claims is compared with [`MAX_SIDE`] and [`MAX_BYTES`], or another limit, before anything is allocated, and
-//! with what a file of that length can hold. Images that would have to be changed to fit (16 bits a channel, transparency, frames of
-//! an animation) are refused by name: whoever made them decides how.
+//! The claims of a header are compared with [`MAX_SIDE`] and with [`MAX_BYTES`] or another limit before anything is
+//! allocated, and with what a file of that length can hold. Images that would have to be converted (16 bits per channel,
+//! transparency, animations) are refused with the reason: the user must decide how to convert them.
 
 use std::fmt;
 
 use crate::error::{Error, Format, Result};
 
-/// The longest side of an image that is read, in pixels.
+/// Limit on the sides of an image, in pixels.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// The most bytes that an image may have when decoded, if nobody sets another limit.
+/// Default limit on the size of a decoded image, in bytes.
 pub const MAX_BYTES: u64 = 1 << 28;
 
-/// What an image says of itself before its pixels.
+/// Size and channels of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ImageHeader {
     /// Columns.
@@ -26,25 +26,25 @@ pub struct ImageHeader {
 }
 
 impl ImageHeader {
-    /// Bytes of the decoded image; `usize::MAX` if they cannot be counted.
+    /// Bytes of the decoded image, saturating at `usize::MAX`.
     pub fn n_bytes(&self) -> usize {
         let pixels = (self.width as usize).saturating_mul(self.height as usize);
         pixels.saturating_mul(usize::from(self.channels))
     }
 
-    /// Whether images of this size are read and written if no other limit is set.
+    /// Checks that an image of this size can be read and written with the default limit.
     ///
     /// # Errors
-    /// As [`Self::check_within`].
+    /// Those of [`Self::check_within`].
     pub fn check(&self, format: Format) -> Result<()> {
         self.check_within(format, MAX_BYTES)
     }
 
-    /// Whether images of this size are read and written, when up to `limit` bytes are.
+    /// Checks that an image of this size can be read and written with a limit of `limit` bytes.
     ///
     /// # Errors
-    /// [`Error::Kind`] unless there are one or three channels and sides up to [`MAX_SIDE`], [`Error::OverLimit`] for more
-    /// than `limit` bytes.
+    /// [`Error::Kind`] unless there are one or three channels and sides from 1 to [`MAX_SIDE`]; [`Error::OverLimit`] for
+    /// more than `limit` bytes.
     pub fn check_within(&self, format: Format, limit: u64) -> Result<()> {
         let sides = 1..=MAX_SIDE;
         let fits = sides.contains(&self.width) && sides.contains(&self.height);
@@ -70,14 +70,14 @@ impl fmt::Display for ImageHeader {
 /// A decoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Its size and channels.
+    /// Size and channels.
     pub header: ImageHeader,
-    /// The pixels `[height, width, channels]`, the last dimension fastest; `header.n_bytes()` of them.
+    /// The pixels `[height, width, channels]` in row-major order; `header.n_bytes()` values.
     pub pixels: Vec<u8>,
 }
 
 impl Image {
-    /// Writes the image to `planes` as `[channels, height, width]`; as much of it as fits.
+    /// Writes the image to `planes` as `[channels, height, width]`; values that do not fit are left out.
     pub fn write_planes(&self, planes: &mut [u8]) {
         let channels = usize::from(self.header.channels).max(1);
         let plane_len = (self.pixels.len() / channels).max(1);
@@ -87,10 +87,10 @@ impl Image {
         }
     }
 
-    /// The image whose `[channels, height, width]` bytes are `planes`.
+    /// The image with the values `planes`, `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`Error::Kind`] for another number of bytes than the header says, and those of [`ImageHeader::check`].
+    /// [`Error::Kind`] if the number of bytes differs from that of the header, and those of [`ImageHeader::check`].
     pub fn from_planes(header: ImageHeader, planes: &[u8]) -> Result<Self> {
         header.check(Format::Png)?;
         if planes.len() != header.n_bytes() {

@@ -1,16 +1,16 @@
-//! PNG and JPEG files, told apart by their first bytes and not by their names.
+//! PNG and JPEG files, distinguished by their first bytes and not by their names.
 
 use std::io::{BufRead, Seek};
 
 use crate::{
-    error::{Error, Format, Result, shown},
+    error::{Error, Format, Result, escaped},
     images::{
         image::{Image, ImageHeader, MAX_BYTES},
         jpeg, png,
     },
 };
 
-/// Decodes a PNG or JPEG file of up to [`MAX_BYTES`].
+/// Decodes a PNG or JPEG file of up to [`MAX_BYTES`] when decoded.
 ///
 /// # Errors
 /// [`Error::NotAnImage`] for another kind of file, otherwise those of [`read_png`](crate::read_png) and
@@ -19,10 +19,10 @@ pub fn read_image(bytes: &[u8]) -> Result<Image> {
     read_image_within(bytes, MAX_BYTES)
 }
 
-/// Decodes a PNG or JPEG file of up to `limit` bytes when decoded.
+/// Like [`read_image`], with a limit of `limit` bytes.
 ///
 /// # Errors
-/// As [`read_image`].
+/// Those of [`read_image`].
 pub fn read_image_within(bytes: &[u8], limit: u64) -> Result<Image> {
     match sniff(bytes)? {
         Format::Png => png::read_within(bytes, limit),
@@ -30,18 +30,18 @@ pub fn read_image_within(bytes: &[u8], limit: u64) -> Result<Image> {
     }
 }
 
-/// What a PNG or JPEG file of up to [`MAX_BYTES`] says before its pixels; no more of it is read.
+/// Reads size and channels of a PNG or JPEG file of up to [`MAX_BYTES`] when decoded. Reads only the start of the file.
 ///
 /// # Errors
-/// As [`read_image`], for what can be known without decoding the pixels.
+/// Those of [`read_image`] that can be found without decoding the pixels.
 pub fn read_image_header(input: impl BufRead + Seek) -> Result<ImageHeader> {
     read_image_header_within(input, MAX_BYTES)
 }
 
-/// As [`read_image_header`], of a file of up to `limit` bytes when decoded.
+/// Like [`read_image_header`], with a limit of `limit` bytes.
 ///
 /// # Errors
-/// As [`read_image_header`].
+/// Those of [`read_image_header`].
 pub fn read_image_header_within(mut input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
     let start = input.fill_buf();
     let start = start.map_err(|error| Error::Damaged {
@@ -60,7 +60,7 @@ fn sniff(start: &[u8]) -> Result<Format> {
     } else if start.starts_with(jpeg::SIGNATURE) {
         Ok(Format::Jpeg)
     } else {
-        Err(Error::NotAnImage { start: shown(&start[..start.len().min(16)]) })
+        Err(Error::NotAnImage { start: escaped(&start[..start.len().min(16)]) })
     }
 }
 

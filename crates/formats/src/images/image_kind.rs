@@ -1,39 +1,40 @@
-//! Which files of a collection are images: by their names, and where a name does not tell, by their first bytes.
+//! Decides which files of a collection are images: by name, or by the first bytes if the name does not decide.
 //!
-//! An image that is left out in silence changes a data set, so whatever looks like an image of a kind that is not read is
-//! told apart from files that are none.
+//! Silently skipping an image would change a data set, so images of kinds that are not supported are distinguished from
+//! files that are not images.
 
 use crate::images::{jpeg, png};
 
-/// What a file in a folder or an archive of images is.
+/// The kind of a file in a folder or archive of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An image that this crate reads.
     Image,
     /// An image of another kind.
     OtherImage,
-    /// Something else.
+    /// Not an image.
     NoImage,
 }
 
-/// How many bytes of a file [`begins_as`] looks at.
+/// Number of bytes of a file that [`begins_as`] uses.
 pub const BEGINNING: usize = 512;
 
+/// Extensions of images that this crate reads.
 const READ: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "jpe", "jif", "jfi", "pjpeg", "pjp"];
 
-/// Images of other kinds: of the web, of painting programs, of cameras and of instruments.
+/// Extensions of other images: of the web, painting programs, cameras and instruments.
 const OTHER: &str = "apng avif avifs bmp dib gif webp jp2 j2c j2k jpc jpf jpm jpx jls jng jxl jxr wdp hdp heic heics heif heifs hif \
     mng mpo tif tiff pbm pgm ppm pnm pam pfm svg svgz qoi flif bpg ff farbfeld ico cur icns tga icb vda vst pcx sgi \
     ras xbm xpm xwd wbmp wmf emf pct pict psd psb xcf kra exr hdr dds ktx ktx2 cin dpx dcm dicom fits fit fts \
     3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f";
 
-/// Files that lie beside images and are none, so that nobody has to open them.
+/// Extensions of files that are often stored with images but are not images; they need not be opened.
 const NONE: &str = "txt text md rst json jsonl csv tsv xml yaml yml toml ini cfg conf html htm log caption captions tags url nfo \
     py ipynb sh bat js css c h cpp rs m pdf doc docx xls xlsx ppt pptx odt zip tar gz tgz bz2 xz zst 7z rar npy npz pt pth \
     pkl pickle ckpt safetensors h5 hdf5 mat parquet arrow tfrecord tfrecords lmdb mdb db sqlite \
     mp4 avi mov mkv webm mp3 wav flac ogg md5 sha1 sha256 sfv torrent exe dll so lnk";
 
-/// What a file of this name is, in any case of letters; nothing if the name does not tell. Hidden files are no images.
+/// The kind of a file by its name, ignoring case; `None` if the name does not decide. Hidden files are not images.
 pub fn named(name: &str) -> Option<Kind> {
     let file = name.rsplit('/').next().unwrap_or(name);
     if file.is_empty() || file.starts_with('.') {
@@ -50,11 +51,15 @@ pub fn named(name: &str) -> Option<Kind> {
     }
 }
 
-/// What a file with this beginning is. Only marks that nothing else begins with are believed.
+/// The kind of a file by its first bytes. Uses only signatures that no other kind of file begins with.
 pub fn begins_as(start: &[u8]) -> Kind {
     if start.starts_with(png::SIGNATURE) || start.starts_with(jpeg::SIGNATURE) {
         Kind::Image
-    } else if has_mark(start) || is_bitmap(start) || is_icon(start) || is_portable_map(start) || is_svg(start)
+    } else if has_signature(start)
+        || is_bitmap(start)
+        || is_icon(start)
+        || is_portable_map(start)
+        || is_svg(start)
     {
         Kind::OtherImage
     } else {
@@ -62,8 +67,8 @@ pub fn begins_as(start: &[u8]) -> Kind {
     }
 }
 
-/// Kinds that have a mark of four bytes or more.
-fn has_mark(start: &[u8]) -> bool {
+/// Whether the bytes have the signature of another image format, of four bytes or more.
+fn has_signature(start: &[u8]) -> bool {
     const AT_START: [&[u8]; 27] = [
         b"GIF87a",
         b"GIF89a",
@@ -102,7 +107,7 @@ fn has_mark(start: &[u8]) -> bool {
         || at(128, b"DICM")
 }
 
-/// Two letters are little of a mark, so the header behind them must be one.
+/// The signature has only two letters, so the header after it must be valid too.
 fn is_bitmap(start: &[u8]) -> bool {
     start.starts_with(b"BM")
         && start.get(6..10) == Some(&[0; 4])
@@ -133,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_what_is_read() {
+    fn names_decide_the_kind() {
         for name in ["a.png", "x/y.JPEG", "a.b.jpg", "a.jfif", "a.JPE", "a.jif", "a.jfi"] {
             assert_eq!(named(name), Some(Kind::Image), "{name}");
         }
@@ -149,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_does_not_say_the_first_bytes_do() {
+    fn first_bytes_decide_the_kind() {
         for start in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0"] {
             assert_eq!(begins_as(start), Kind::Image);
         }

@@ -1,11 +1,11 @@
-//! `dataset.json`, the labels of a set of images in the layout that EDM's tools write and read:
+//! `dataset.json`, the labels of a set of images in the layout of EDM's tools:
 //!
 //! ```text
 //! {"labels": [["00000/img00000000.png", 6], ["00000/img00000001.png", 9]]}      or {"labels": null}
 //! ```
 //!
-//! Here the number of classes may stand beside them as `n_classes`, which EDM passes over; without it, it is one more than
-//! the largest label.
+//! This project adds the number of classes as `n_classes`, which EDM ignores. Without it, the number of classes is one more
+//! than the largest label.
 
 use std::io;
 
@@ -13,32 +13,34 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
     allowance::Allowance,
-    error::{Error, Format, Result, shown_name},
+    error::{Error, Format, Result, escaped_name},
 };
 
-/// The name of the file, in a folder or an archive of images.
+/// Name of the file in a folder or archive of images.
 pub const LABELS_FILE: &str = "dataset.json";
 
-/// The most classes that are believed.
+/// Limit on the number of classes.
 pub const MAX_CLASSES: u32 = 1 << 20;
 
-/// A class for each name of an image.
+/// The labels of images by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageLabels {
     n_classes: u32,
-    /// Sorted by name, each name once.
+    /// Sorted by name; names are unique.
     of: Vec<(String, u32)>,
 }
 
 #[derive(Deserialize)]
 struct Read {
-    #[serde(deserialize_with = "there")]
+    #[serde(deserialize_with = "required_or_null")]
     labels: Option<Vec<(String, i64)>>,
     n_classes: Option<i64>,
 }
 
-/// Null is a value, and a missing key is not null.
-fn there<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Vec<(String, i64)>>, D::Error> {
+/// Accepts null, but unlike serde's default for an `Option` not a missing key.
+fn required_or_null<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<Vec<(String, i64)>>, D::Error> {
     Option::deserialize(from).map_err(|error| {
         de::Error::custom(format_args!(
             "labels: expected pairs of a name and a whole number, or null: {error}"
@@ -54,11 +56,11 @@ struct Written<'a> {
 }
 
 impl ImageLabels {
-    /// Labels below `n_classes`, one for each name.
+    /// Labels below `n_classes`, one per name.
     ///
     /// # Errors
-    /// [`Error::Part`] names the image whose label is not below `n_classes`, or that has two; [`Error::Kind`] for more
-    /// than [`MAX_CLASSES`] classes.
+    /// [`Error::Part`] names an image that has two labels or a label not below `n_classes`; [`Error::Kind`] for more than
+    /// [`MAX_CLASSES`] classes.
     pub fn new(n_classes: u32, mut of: Vec<(String, u32)>) -> Result<Self> {
         if n_classes > MAX_CLASSES {
             return Err(Error::Kind {
@@ -79,18 +81,18 @@ impl ImageLabels {
         Ok(Self { n_classes, of })
     }
 
-    /// The labels of a file, or nothing if it says that there are none.
+    /// Parses a file of labels; `None` if its labels are null.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for what is not JSON of this layout, [`Error::Unfolds`] for a long file of hardly anything but
-    /// brackets; otherwise those of [`Self::new`], also for a negative label.
+    /// [`Error::Damaged`] for text that is not JSON of this layout, [`Error::Unfolds`] for a long file of hardly anything
+    /// but brackets; otherwise those of [`Self::new`], also for a negative label.
     pub fn parse(json: &[u8]) -> Result<Option<Self>> {
         Self::parse_within(json, &mut Allowance::new(Format::ImageLabels, json.len() as u64))
     }
 
-    /// As [`Self::parse`], for a part of a file whose allowance this is.
+    /// Like [`Self::parse`], for a part of a file with this allowance.
     pub(crate) fn parse_within(json: &[u8], allowance: &mut Allowance) -> Result<Option<Self>> {
-        // Each pair has a bracket, and comes to lie in a vector that may have just doubled. A name may be copied.
+        // Each pair has a bracket, and is stored in a vector whose capacity may have just doubled. Names may be copied.
         let n_pairs = json.iter().filter(|b| **b == b'[').count();
         allowance.spend_on::<[(String, i64); 2]>(n_pairs)?;
         allowance.spend_on::<[u8; 2]>(json.len())?;
@@ -109,7 +111,7 @@ impl ImageLabels {
         let stated = stated.transpose()?;
         let below = stated.unwrap_or(MAX_CLASSES);
         let label = |(name, label): (String, i64)| match u32::try_from(label).ok().filter(|l| *l < below) {
-            // As EDM does: archives made on Windows.
+            // As in EDM's code: archives made on Windows have backslashes.
             Some(label) => Ok((name.replace('\\', "/"), label)),
             None => Err(wrong(&name, format!("a label from 0 to below {below}"), label.to_string())),
         };
@@ -118,10 +120,10 @@ impl ImageLabels {
         Self::new(stated.or(n_used).unwrap_or(0), of).map(Some)
     }
 
-    /// The file of these labels, or of none. The same labels give the same bytes.
+    /// The file for these labels, or for a set without labels. The same labels give the same bytes.
     ///
     /// # Errors
-    /// Never in practice: texts and numbers always become JSON.
+    /// Never in practice: texts and numbers can always be written as JSON.
     pub fn to_json(labels: Option<&Self>) -> io::Result<Vec<u8>> {
         let written =
             Written { labels: labels.map(|l| l.of.as_slice()), n_classes: labels.map(|l| l.n_classes) };
@@ -134,7 +136,7 @@ impl ImageLabels {
         self.of.get(at).map(|(_, label)| *label)
     }
 
-    /// The labels are below this.
+    /// Number of classes; all labels are below it.
     pub fn n_classes(&self) -> u32 {
         self.n_classes
     }
@@ -146,7 +148,7 @@ impl ImageLabels {
 }
 
 fn wrong(name: &str, expected: String, got: String) -> Error {
-    Error::Part { format: Format::ImageLabels, part: shown_name(name), expected, got }
+    Error::Part { format: Format::ImageLabels, part: escaped_name(name), expected, got }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! A zip archive of images: as EDM's tools write (PNG files, stored, and `dataset.json` with their labels), or any other
-//! that has images in it.
+//! A zip archive of images: as EDM's tools write (stored PNG files, and `dataset.json` with their labels), or any other
+//! archive that contains images.
 //!
-//! Here it is numbered files, each of which can be asked for as what it is; which of them are images, and what the folders
-//! in it mean, is for who knows what a data set is. Images are decoded one at a time out of the archive's bytes, which may
-//! be a mapped file larger than memory.
+//! This module treats the archive as numbered files that can be read as images or labels. Which files are images, and what
+//! the folders mean, is decided by the data set (`fewstep-data`). Images are decoded one at a time from the archive's
+//! bytes, which may be a mapped file larger than memory.
 
 use std::{
     borrow::Cow,
@@ -33,36 +33,37 @@ pub struct ImageZip<B> {
 }
 
 impl<B: AsRef<[u8]>> ImageZip<B> {
-    /// Reads the directory, with the limits of [`Limits::default`]; files are looked at only when they are asked for.
+    /// Reads the directory, with the limits of [`Limits::default`]. Does not read the files.
     ///
     /// # Errors
-    /// [`Error::Part`] for what an archive can be wrong in: entries that lie about where they are, or share bytes or a name.
+    /// [`Error::Part`] for a malformed archive, for example if entries are not where the directory says, or share bytes or a
+    /// name.
     pub fn open(bytes: B) -> Result<Self> {
         Self::open_within(bytes, Limits::default())
     }
 
-    /// As [`Self::open`], with other limits.
+    /// Like [`Self::open`], with these limits.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// Those of [`Self::open`].
     pub fn open_within(bytes: B, limits: Limits) -> Result<Self> {
         let archive = Archive::directory(Format::ImageZip, bytes.as_ref())?;
         let files = archive.into_entries().filter(|(name, _)| !name.ends_with('/')).collect();
         Ok(Self { bytes, files, limits })
     }
 
-    /// Number of files; folders have no entry of their own here.
+    /// Number of files; folders do not count.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Whether there is no file.
+    /// Whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// Name of file `i` with the folders that it lies in; files are sorted by it. Names that are not in UTF-8 are read in
-    /// code page 437, as archives are unpacked.
+    /// Path of file `i` in the archive; files are sorted by it. Names that are not UTF-8 are decoded in code page 437, as
+    /// unpacking programs do.
     pub fn name(&self, i: usize) -> Option<&str> {
         self.files.get(i).map(|(name, _)| name.as_str())
     }
@@ -81,11 +82,11 @@ impl<B: AsRef<[u8]>> ImageZip<B> {
         entry.beginning(Format::ImageZip, name, self.bytes.as_ref(), most)
     }
 
-    /// File `i` as a `dataset.json`, or nothing if it says that there are no labels.
+    /// Parses file `i` as a `dataset.json`; `None` if its labels are null.
     ///
     /// # Errors
-    /// [`Error::Part`] for an entry that is not what the directory says; those of [`ImageLabels::parse`], where the file is
-    /// the archive: labels unfold to six times its size and 2 MiB.
+    /// [`Error::Part`] for a damaged entry; those of [`ImageLabels::parse`], with a memory limit from the archive's size: six
+    /// times its size and 2 MiB.
     pub fn labels(&self, i: usize) -> Result<Option<ImageLabels>> {
         let (name, entry) = self.entry(i)?;
         let file = self.bytes.as_ref();
@@ -95,10 +96,10 @@ impl<B: AsRef<[u8]>> ImageZip<B> {
         ImageLabels::parse_within(&json, &mut allowance)
     }
 
-    /// What image `i` says of itself before its pixels.
+    /// Size and channels of image `i`.
     ///
     /// # Errors
-    /// As [`Self::read`], for what can be known without decoding the pixels.
+    /// Those of [`Self::read`] that can be found without decoding the pixels.
     pub fn header(&self, i: usize) -> Result<ImageHeader> {
         let (name, entry) = self.entry(i)?;
         match entry.stored(Format::ImageZip, name, self.bytes.as_ref())? {
@@ -110,8 +111,8 @@ impl<B: AsRef<[u8]>> ImageZip<B> {
     /// Decodes image `i`.
     ///
     /// # Errors
-    /// [`Error::Part`] for an entry that is not what the directory says, or an index beyond the end; [`Error::OverLimit`]
-    /// for one that unpacks or decodes to more than the limit; those of [`read_image`](crate::read_image).
+    /// [`Error::Part`] for a damaged entry, or an index beyond the end; [`Error::OverLimit`] for an image that unpacks or
+    /// decodes to more than the limit; those of [`read_image`](crate::read_image).
     pub fn read(&self, i: usize) -> Result<Image> {
         read_image_within(&self.contents(i)?, self.limits.image)
     }
@@ -145,16 +146,16 @@ impl<W: io::Write + io::Seek> ImageZipWriter<W> {
     /// Adds an encoded image.
     ///
     /// # Errors
-    /// For a name that is there already, and what `out` fails with.
+    /// The name already exists, or writing to `out` fails.
     pub fn add(&mut self, name: &str, file: &[u8]) -> io::Result<()> {
         self.zip.start(name, file.len() as u64)?;
         io::Write::write_all(&mut self.zip, file)
     }
 
-    /// Adds the labels, or that there are none, and gives back `out` with the whole archive.
+    /// Adds `dataset.json` with the labels or null, and returns `out` with the complete archive.
     ///
     /// # Errors
-    /// As [`Self::add`].
+    /// Those of [`Self::add`].
     pub fn finish(mut self, labels: Option<&ImageLabels>) -> io::Result<W> {
         self.add(LABELS_FILE, &ImageLabels::to_json(labels)?)?;
         self.zip.finish()

@@ -1,5 +1,5 @@
-//! JPEG images, read strictly: a scan that ends early is an error and not a grey rectangle, and a layout that the decoder
-//! is known to get wrong is not given to it.
+//! JPEG images, read strictly: a scan that ends early is an error and not a grey rectangle, and layouts that the decoder is
+//! known to decode wrongly are handled here or refused.
 
 use std::io::{self, BufRead, Cursor, Seek};
 
@@ -17,26 +17,27 @@ use crate::{
 
 pub(crate) const SIGNATURE: &[u8] = b"\xff\xd8\xff";
 
-/// The most pixels that a byte can stand for: the first scan of a progressive file has a bit at least for each block of
-/// 64, and a sequential one has two.
-const PIXELS_A_BYTE: u64 = 512;
+/// Largest number of pixels per byte: the first scan of a progressive file has at least one bit per block of 64 pixels, and
+/// a sequential scan has two.
+const PIXELS_PER_BYTE: u64 = 512;
 
-/// Decodes a JPEG file, sequential or progressive, its colours in one scan or in one each: grey stays grey, everything else
-/// becomes RGB. Bytes after the image are passed over, as cameras write them.
+/// Decodes a JPEG file, sequential or progressive, with all components in one scan or one scan per component. Grey stays
+/// grey; everything else becomes RGB. Bytes after the image are ignored, because cameras write such bytes.
 ///
 /// # Errors
-/// [`Error::Kind`] and [`Error::OverLimit`] for an image beyond the limits of [`image`](crate::images::image), the former also for a layout of the colours that is not
-/// read (some of them in one scan, or the first not the finest), [`Error::Damaged`] for one that is cut
-/// short or that the decoder refuses, [`Error::Truncated`] for one that promises more pixels than its length can hold.
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image beyond the limits of [`image`](crate::images::image);
+/// [`Error::Kind`] also for a layout of components that is not supported (some of them in one scan, or the first not
+/// sampled finest); [`Error::Damaged`] for an image that is truncated or that the decoder refuses; [`Error::Truncated`] for
+/// an image that claims more pixels than its length can hold.
 pub fn read_jpeg(bytes: &[u8]) -> Result<Image> {
     read_within(bytes, MAX_BYTES)
 }
 
-/// As [`read_jpeg`], of an image of up to `limit` bytes.
+/// Like [`read_jpeg`], with a limit of `limit` bytes.
 pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
     let (mut decoder, header, layout) = open(Cursor::new(bytes), limit)?;
     let n_pixels = u64::from(header.width) * u64::from(header.height);
-    let most = (bytes.len() as u64).saturating_mul(PIXELS_A_BYTE);
+    let most = (bytes.len() as u64).saturating_mul(PIXELS_PER_BYTE);
     if n_pixels > most {
         return Err(Error::Truncated { format: Format::Jpeg, expected: n_pixels, got: most });
     }
@@ -55,14 +56,14 @@ pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
     Ok(Image { header, pixels })
 }
 
-/// Whether the last scan is followed by the marker of the end: the decoder would do without. Neither marker occurs in the
-/// data of a scan.
+/// Whether the end marker follows the last scan, which the decoder does not check. Neither marker occurs in the data of a
+/// scan.
 fn has_end(bytes: &[u8]) -> bool {
     let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
-/// Everything before the pixels.
+/// Size and channels, without decoding the pixels.
 pub(crate) fn header(input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
     open(input, limit).map(|(_, header, _)| header)
 }
@@ -72,7 +73,7 @@ fn open<R: BufRead + Seek>(mut input: R, limit: u64) -> Result<(JpegDecoder<R>, 
     input.rewind().map_err(|error| unread(&error))?;
     let mut decoder = JpegDecoder::new_with_options(input, options());
     decoder.decode_headers().map_err(damaged)?;
-    // What is wrong with the file otherwise has been said by now.
+    // After the decoder, whose errors about the file are more specific.
     let layout = layout?;
     let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let size = decoder.dimensions().map(|(width, height)| (u32::try_from(width), u32::try_from(height)));

@@ -1,4 +1,4 @@
-//! The decoder of the crate that is used, set to be strict, and its errors.
+//! The JPEG decoder of `zune-jpeg` in strict mode, and its errors.
 
 use std::io::Cursor;
 
@@ -13,7 +13,7 @@ use crate::{
     images::image::MAX_SIDE,
 };
 
-/// The values of a grey file that was made here of a part of another.
+/// Decodes a grey file, which `jpeg_planes` makes from one component of another file.
 pub(crate) fn decode_grey(bytes: &[u8], n_values: usize) -> Result<Vec<u8>> {
     let options = options().jpeg_set_out_colorspace(ColorSpace::Luma);
     let values = JpegDecoder::new_with_options(Cursor::new(bytes), options).decode().map_err(damaged)?;

@@ -1,8 +1,9 @@
-//! How a JPEG file lays out its colours: the frame's sampling factors, and how many of them its first scan holds.
+//! The layout of a JPEG file's colour components: their sampling factors, and how many of them the first scan holds.
 //!
-//! The decoder is right for one scan of all colours and for progressive files, if no colour is finer than the first. It
-//! is silently wrong for the rest of what the standard allows, which was compared with libjpeg, layout by layout. So the
-//! markers are read here first: [`Layout::Apart`] is put together from its planes, and the rest is refused by name.
+//! The decoder is correct for a single scan of all components and for progressive files, if no component is sampled finer
+//! than the first. It is silently wrong for the other layouts of the standard, as a comparison with libjpeg of each layout
+//! showed. So this module reads the markers first: [`Layout::Apart`] is decoded by `jpeg_planes`, and other layouts are
+//! refused with a description.
 
 use std::io::Read;
 
@@ -12,24 +13,24 @@ pub(crate) const END: u8 = 0xd9;
 pub(crate) const SCAN: u8 = 0xda;
 const PROGRESSIVE: u8 = 0xc2;
 
-/// How the colours of a file are laid out.
+/// The layout of a file's components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// As the decoder reads it.
+    /// A layout that the decoder reads correctly.
     Together,
-    /// One scan a colour.
+    /// One scan per component.
     Apart,
 }
 
-/// A marker with what belongs to it.
+/// A marker with its payload.
 pub(crate) struct Segment {
     pub(crate) marker: u8,
-    /// Without the two bytes of its length.
+    /// The payload without the two bytes of its length.
     pub(crate) payload: Vec<u8>,
 }
 
 impl Segment {
-    /// The next marker and what belongs to it; bytes before it are passed over, as every decoder does.
+    /// Reads the next marker with its payload. Bytes before the marker are skipped, as in every decoder.
     pub(crate) fn read(input: &mut impl Read) -> Result<Self> {
         let marker = loop {
             if byte(input)? != 0xff {
@@ -43,7 +44,7 @@ impl Segment {
                 break marker;
             }
         };
-        // These stand alone.
+        // These markers have no payload.
         if matches!(marker, 0x01 | 0xd0..=END) {
             return Ok(Self { marker, payload: Vec::new() });
         }
@@ -54,9 +55,9 @@ impl Segment {
         Ok(Self { marker, payload })
     }
 
-    /// The bytes of the file that it was read from.
+    /// The segment as bytes of a file.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        // The payload was as long as a length of 16 bits says, less two.
+        // The length has 16 bits and includes itself.
         let len = self.payload.len() as u16 + 2;
         [&[0xff, self.marker][..], &len.to_be_bytes(), &self.payload].concat()
     }
@@ -66,7 +67,7 @@ impl Segment {
     }
 }
 
-/// The frame, as its header says.
+/// The frame header.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) marker: u8,
@@ -75,12 +76,13 @@ pub(crate) struct Frame {
     pub(crate) colours: Vec<Colour>,
 }
 
-/// What the frame says of a colour.
+/// A colour component in the frame header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Colour {
     pub(crate) id: u8,
-    /// How fine it is across and down, against the others.
+    /// Horizontal sampling factor.
     pub(crate) across: u8,
+    /// Vertical sampling factor.
     pub(crate) down: u8,
     pub(crate) table: u8,
 }
@@ -104,7 +106,7 @@ impl Frame {
         Ok(Self { marker: segment.marker, height, width, colours })
     }
 
-    /// The factors of the finest colour.
+    /// The largest horizontal and vertical sampling factors.
     pub(crate) fn finest(&self) -> (u8, u8) {
         let most = |of: fn(&Colour) -> u8| self.colours.iter().map(of).max().unwrap_or(1);
         (most(|colour| colour.across), most(|colour| colour.down))
@@ -114,7 +116,7 @@ impl Frame {
         self.colours.first().is_some_and(|first| (first.across, first.down) == self.finest())
     }
 
-    /// An error that names the layout.
+    /// The error for a layout that is not supported.
     pub(crate) fn refused(&self, scan: &str) -> Error {
         let sampling: Vec<String> =
             self.colours.iter().map(|colour| format!("{}x{}", colour.across, colour.down)).collect();
@@ -126,7 +128,7 @@ impl Frame {
     }
 }
 
-/// The colours of a scan, by the names that the frame gives them.
+/// The ids of a scan's components.
 pub(crate) fn scan_colours(segment: &Segment) -> Result<Vec<u8>> {
     let (&n, rest) = segment.payload.split_first().ok_or_else(cut_short)?;
     let colours = rest.get(..2 * usize::from(n)).ok_or_else(cut_short)?;
@@ -134,10 +136,10 @@ pub(crate) fn scan_colours(segment: &Segment) -> Result<Vec<u8>> {
 }
 
 impl Layout {
-    /// The layout of a file, of which no more is read than up to its first scan.
+    /// The layout of a file. Reads only up to the first scan.
     ///
     /// # Errors
-    /// [`Error::Kind`] for one that would not be decoded right, [`Error::Damaged`] for a file without frame and scan.
+    /// [`Error::Kind`] for a layout that would be decoded wrongly, [`Error::Damaged`] for a file without frame and scan.
     pub(crate) fn read(mut input: impl Read) -> Result<Self> {
         let mut frame: Option<Frame> = None;
         loop {

@@ -1,8 +1,8 @@
-//! JPEG files with one scan a colour: each scan is a grey image of its own, which the decoder reads, and they are put
-//! together here.
+//! JPEG files with one scan per component: the decoder reads each scan as a separate grey image, and this module combines
+//! them.
 //!
-//! Coarser colours are spread as libjpeg does by default, with triangular weights where a side is halved and by
-//! repetition elsewhere, in the same fixed point; so is the change to RGB.
+//! Subsampled components are upsampled as libjpeg does by default: with triangular weights if a side is halved, else by
+//! repetition. Upsampling and the conversion to RGB use libjpeg's fixed point.
 
 use std::io::Cursor;
 
@@ -17,18 +17,18 @@ use crate::{
 
 const TABLES: [u8; 3] = [0xc4, 0xdb, 0xdd];
 
-/// One colour at the size it has in the file.
+/// One component at its size in the file.
 struct Plane {
     width: usize,
     height: usize,
     values: Vec<u8>,
 }
 
-/// Decodes a file of three colours, each in a scan of its own, to the size that its header has been checked for.
+/// Decodes a file of three components with one scan each. `header` has been checked.
 ///
 /// # Errors
-/// [`Damaged`](crate::Error::Damaged) for a colour without a scan or with two, or a scan that the decoder refuses;
-/// [`Kind`](crate::Error::Kind) for a scan of two colours.
+/// [`Damaged`](crate::Error::Damaged) for a component without a scan or with two, or a scan that the decoder refuses;
+/// [`Kind`](crate::Error::Kind) for a scan of two components.
 pub(crate) fn decode(bytes: &[u8], header: ImageHeader) -> Result<Image> {
     let mut walk =
         Walk { rest: Cursor::new(bytes), tables: Vec::new(), frame: None, marks: Marks::default() };
@@ -47,13 +47,13 @@ pub(crate) fn decode(bytes: &[u8], header: ImageHeader) -> Result<Image> {
     if (usize::from(frame.width), usize::from(frame.height)) != size || header.channels != 3 {
         return Err(damaged("two frame headers"));
     }
-    let mut spread = Vec::with_capacity(3);
+    let mut upsampled = Vec::with_capacity(3);
     for (plane, colour) in [a, b, c].into_iter().zip(&frame.colours) {
-        spread.push(plane.spread(&frame, colour, size)?);
+        upsampled.push(plane.upsample(&frame, colour, size)?);
     }
     let mut pixels = Vec::with_capacity(header.n_bytes());
-    let is_rgb = walk.marks.decide(&frame);
-    if let [a, b, c] = spread.as_slice() {
+    let is_rgb = walk.marks.is_rgb(&frame);
+    if let [a, b, c] = upsampled.as_slice() {
         for ((&a, &b), &c) in a.iter().zip(b).zip(c) {
             pixels.extend_from_slice(&if is_rgb { [a, b, c] } else { rgb(a, b, c) });
         }
@@ -63,14 +63,14 @@ pub(crate) fn decode(bytes: &[u8], header: ImageHeader) -> Result<Image> {
 
 struct Walk<'a> {
     rest: Cursor<&'a [u8]>,
-    /// All tables so far, as the file has them: later ones of the same number replace earlier ones.
+    /// All tables so far, as bytes of the file: a decoder replaces earlier tables by later ones with the same number.
     tables: Vec<u8>,
     frame: Option<Frame>,
     marks: Marks,
 }
 
 impl Walk<'_> {
-    /// Goes to the next scan and decodes it; gives the number of its colour with it.
+    /// Finds and decodes the next scan. Returns it with the number of its component.
     fn next_plane(&mut self) -> Result<(usize, Plane)> {
         loop {
             let segment = Segment::read(&mut self.rest)?;
@@ -108,24 +108,25 @@ impl Walk<'_> {
     }
 }
 
-/// How long the data of a scan are: up to a marker that is not one of its own.
+/// Length of a scan's data: up to the first marker that is not part of the data.
 fn data_len(data: &[u8]) -> Option<usize> {
     data.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff | 0xd0..=0xd7))
 }
 
 impl Colour {
-    /// Width and height in the file: what the finest has, less by its factors, rounded up.
+    /// Width and height of the component in the file: the frame's size times its sampling factors relative to the largest,
+    /// rounded up.
     fn size(&self, frame: &Frame) -> [u16; 2] {
         let (across, down) = frame.finest();
-        let of = |side: u16, own: u8, finest: u8| {
-            // No more than the side, as no factor is more than the finest.
-            (u32::from(side) * u32::from(own)).div_ceil(u32::from(finest)) as u16
+        let of = |side: u16, factor: u8, finest: u8| {
+            // At most `side`, because no factor exceeds the largest.
+            (u32::from(side) * u32::from(factor)).div_ceil(u32::from(finest)) as u16
         };
         [of(frame.width, self.across, across), of(frame.height, self.down, down)]
     }
 }
 
-/// What tells RGB from YCbCr, in the order in which libjpeg asks.
+/// The segments that distinguish RGB from YCbCr, checked in libjpeg's order.
 #[derive(Default)]
 struct Marks {
     has_jfif: bool,
@@ -143,7 +144,8 @@ impl Marks {
         }
     }
 
-    fn decide(&self, frame: &Frame) -> bool {
+    /// Whether the components are RGB.
+    fn is_rgb(&self, frame: &Frame) -> bool {
         match self.adobe_transform {
             _ if self.has_jfif => false,
             Some(transform) => transform == 0,
@@ -157,8 +159,8 @@ impl Plane {
         self.values.get(y * self.width..(y + 1) * self.width).unwrap_or_default()
     }
 
-    /// The plane at the size of the image.
-    fn spread(self, frame: &Frame, colour: &Colour, (width, height): (usize, usize)) -> Result<Vec<u8>> {
+    /// The plane upsampled to the size of the image.
+    fn upsample(self, frame: &Frame, colour: &Colour, (width, height): (usize, usize)) -> Result<Vec<u8>> {
         let (across, down) = frame.finest();
         if !across.is_multiple_of(colour.across) || !down.is_multiple_of(colour.down) {
             return Err(frame.refused("one scan a colour"));
@@ -168,7 +170,7 @@ impl Plane {
         if (across, down) == (1, 1) {
             return Ok(self.values);
         }
-        // libjpeg's exception: what is as narrow as this is repeated.
+        // libjpeg's exception: planes of at most two columns are repeated.
         let smooth = (across, down) == (1, 2) || across == 2 && down <= 2 && self.width > 2;
         for y in 0..height {
             let near = self.row(y / down);
@@ -197,7 +199,8 @@ impl Plane {
     }
 }
 
-/// Column `x` of a row that is halved: three parts of the nearer value, one of the other, rounded by `even` or `odd`.
+/// Column `x` of a row upsampled by two: three quarters of the nearer value and one quarter of the other, with the rounding
+/// offset `even` or `odd`.
 fn halved<T: Copy + Into<u16>>(row: &[T], x: usize, even: u16, odd: u16, shift: u32) -> u8 {
     let at = x / 2;
     let (other, round) =
@@ -206,7 +209,7 @@ fn halved<T: Copy + Into<u16>>(row: &[T], x: usize, even: u16, odd: u16, shift: 
     ((3 * near + other + round) >> shift) as u8
 }
 
-/// The JFIF standard's matrix, in 16 bits of fraction.
+/// YCbCr to RGB by the JFIF matrix, in fixed point with 16 fractional bits.
 fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     const HALF: i32 = 1 << 15;
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);

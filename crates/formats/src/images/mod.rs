@@ -1,5 +1,5 @@
-//! Images, and sets of images, in files: PNG and JPEG, alone or in a zip with EDM's labels; idx, CIFAR-10's batches and the
-//! digits' table. [`image`] says what an image is, [`image_file`] reads one of either kind.
+//! Images and sets of images in files: PNG and JPEG, alone or in a zip with EDM's labels; idx, CIFAR-10's batches and the
+//! table of digits. [`image`] defines a decoded image, [`image_file`] reads a PNG or JPEG file.
 
 pub mod cifar;
 pub mod digits;

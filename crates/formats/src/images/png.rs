@@ -1,4 +1,4 @@
-//! PNG images: read strictly, to the last byte and checksum, and written with the same bytes whenever the pixels are.
+//! PNG images: read strictly, to the last byte and checksum, and written deterministically.
 
 use std::io::{BufRead, Cursor, Seek};
 
@@ -14,17 +14,18 @@ use crate::{
 
 pub(crate) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Decodes a PNG file: grey of up to 8 bits (spread over 0 to 255), RGB of 8 bits, or a palette (which becomes RGB).
+/// Decodes a PNG file: grey of up to 8 bits (scaled to 0 to 255), RGB of 8 bits, or a palette (which becomes RGB).
 ///
 /// # Errors
-/// [`Error::Kind`] and [`Error::OverLimit`] for an image of another kind or beyond the limits of [`image`](crate::images::image),
-/// [`Error::Damaged`] for one that is cut short or has a wrong checksum, [`Error::Truncated`] for one that promises more pixels than its length
-/// can hold, [`Error::Excess`] for bytes after its end.
+/// [`Error::Kind`] and [`Error::OverLimit`] for an image of another kind or beyond the limits of
+/// [`image`](crate::images::image); [`Error::Damaged`] for an image that is truncated or has a wrong checksum;
+/// [`Error::Truncated`] for an image that claims more pixels than its length can hold; [`Error::Excess`] for bytes after
+/// its end.
 pub fn read_png(bytes: &[u8]) -> Result<Image> {
     read_within(bytes, MAX_BYTES)
 }
 
-/// As [`read_png`], of an image of up to `limit` bytes.
+/// Like [`read_png`], with a limit of `limit` bytes.
 pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
     let mut input = Cursor::new(bytes);
     let (mut reader, header) = open(&mut input, limit)?;
@@ -47,20 +48,20 @@ pub(crate) fn read_within(bytes: &[u8], limit: u64) -> Result<Image> {
     Ok(Image { header, pixels })
 }
 
-/// Everything before the pixels.
+/// Size and channels, without decoding the pixels.
 pub(crate) fn header(input: impl BufRead + Seek, limit: u64) -> Result<ImageHeader> {
     open(input, limit).map(|(_, header)| header)
 }
 
 fn open<R: BufRead + Seek>(input: R, limit: u64) -> Result<(Reader<R>, ImageHeader)> {
-    // Profiles and texts are packed, and nobody here reads them.
+    // Colour profiles and texts are compressed and not used.
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
     options.set_ignore_iccp_chunk(true);
     options.set_skip_ancillary_crc_failures(false);
     options.set_ignore_adler32(false);
     let mut decoder = Decoder::new_with_options(input, options);
-    // Of rows and chunks; the pixels are not counted.
+    // This limits rows and chunks; the decoder does not count the pixels.
     decoder.set_limits(Limits { bytes: usize::try_from(limit.max(MAX_BYTES)).unwrap_or(usize::MAX) });
     decoder.set_transformations(Transformations::EXPAND);
     let info = decoder.read_header_info().map_err(damaged)?;
@@ -78,7 +79,7 @@ fn open<R: BufRead + Seek>(input: R, limit: u64) -> Result<(Reader<R>, ImageHead
     if info.animation_control.is_some() {
         return Err(other_kind("one image", "an animation"));
     }
-    // The decoder takes any length, and panics where a colour ends early.
+    // The decoder accepts any length, and panics on an incomplete colour.
     if let Some(palette) = info.palette.as_deref().filter(|palette| palette.len() % 3 != 0) {
         let reason = format!("a palette of {} bytes, which are no whole colours", palette.len());
         return Err(Error::Damaged { format: Format::Png, reason });
@@ -109,10 +110,10 @@ fn damaged(error: DecodingError) -> Error {
     Error::Damaged { format: Format::Png, reason }
 }
 
-/// The image as a PNG file, grey or RGB of 8 bits; the same bytes for the same pixels.
+/// Encodes an image as a PNG file, grey or RGB of 8 bits. The same pixels give the same bytes.
 ///
 /// # Errors
-/// [`Error::Kind`] when `pixels` are not as many as the header says, or the channels neither 1 nor 3.
+/// [`Error::Kind`] if the number of `pixels` differs from that of the header, or the channels are neither 1 nor 3.
 pub fn write_png(image: &Image) -> Result<Vec<u8>> {
     let ImageHeader { width, height, channels } = image.header;
     let color = match channels {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_have_to_be_changed_is_refused_by_name() {
+    fn images_that_would_need_conversion_are_refused() {
         let plain = |color, depth| encoded(color, depth, |_| ());
         for (bytes, want) in [
             (
@@ -231,7 +232,7 @@ mod tests {
         assert!(message(&bytes[..bytes.len() - 20]).contains("cut short"), "{}", message(&bytes[..20]));
     }
 
-    /// A header with a right checksum, and no pixels.
+    /// A PNG whose header claims this size, with a valid checksum.
     fn claiming(width: u32, height: u32) -> Vec<u8> {
         let mut chunk = b"IHDR".to_vec();
         chunk.extend(width.to_be_bytes());
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_believed_only_as_far_as_the_file_goes() {
+    fn claimed_sizes_are_checked_against_the_file() {
         assert!(matches!(read_png(&claiming(8000, 8000)), Err(Error::Truncated { .. })));
         for (width, height) in [(70_000, 1), (1, u32::MAX), (0, 5)] {
             let error = message(&claiming(width, height));

@@ -1,10 +1,10 @@
-//! Files that ask for as much memory as they can with every byte, or with all of them.
+//! Hostile files that try to make a reader use as much memory as possible.
 
 use zip::CompressionMethod;
 
 use super::*;
 
-/// Such files of every kind, of about `n` bytes or less.
+/// Files of every kind, of about `n` bytes or less.
 pub(crate) fn greedy(n: usize) -> Vec<(&'static str, Vec<u8>)> {
     [pickles(n), tensors(n), others(n), archives(n)].concat()
 }
@@ -56,12 +56,12 @@ fn pickles(n: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A value that is read.
+/// A pickle whose `ema` entry, which is read, is this value.
 fn ema(value: &[u8]) -> Vec<u8> {
     pickle(&dict(&[("ema", value.to_vec())]))
 }
 
-/// A value in the place 0 of the memo, and a list of `items`.
+/// A pickle with a value at place 0 of the memo, and a list of `items`.
 fn again(value: &[u8], items: &[u8]) -> Vec<u8> {
     ema(&[value, b"q\x000](", items, b"e"].concat())
 }
@@ -129,7 +129,7 @@ fn archives(n: usize) -> Vec<(&'static str, Vec<u8>)> {
     };
     let npy = npy_of("False", 0, &[]);
     let zeros = |fortran: &str| npy_of(fortran, n, &vec![0; 2 * n]);
-    // Packed, this is a quarter of what the zeros are.
+    // Incompressible bytes: a quarter of the size of the zeros.
     let mut state = 1u32;
     let mut random = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -170,7 +170,7 @@ fn npy_of(fortran: &str, n: usize, data: &[u8]) -> Vec<u8> {
     [&start, header.as_bytes(), data].concat()
 }
 
-/// An archive that is hardly more than a directory, whose entries lie where they are told to.
+/// An archive that is mostly a directory, with entries at the positions of `place`.
 fn directory(n: usize, place: fn(usize) -> u32) -> Vec<u8> {
     let n_entries = (n / 52).min(0xfffe);
     let entry = |i: usize| {
@@ -181,7 +181,7 @@ fn directory(n: usize, place: fn(usize) -> u32) -> Vec<u8> {
         entry[42..].copy_from_slice(&place(i).to_le_bytes());
         [&entry[..], name.as_bytes()].concat()
     };
-    // A directory of more entries than bytes lie before it is not even begun.
+    // The reader refuses a directory that has more entries than there are bytes before it.
     let start = b"PK\x03\x04".repeat(n_entries / 4 + 1);
     let entries: Vec<u8> = (0..n_entries).flat_map(entry).collect();
     let mut end = [0; 22];

@@ -1,5 +1,5 @@
-//! Small model files, made opcode by opcode: each function gives the opcodes that push one value.
-#![allow(dead_code, clippy::unwrap_used)] // every test file uses its part of this
+//! Small model files, made opcode by opcode: each function returns the opcodes that push one value.
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses some of these functions
 
 pub(crate) mod greedy;
 
@@ -70,7 +70,7 @@ pub(crate) fn tensor(storage: Vec<u8>, offset: i64, shape: &[i64], strides: &[i6
     call(global("torch._utils", "_rebuild_tensor_v2"), &args)
 }
 
-/// A whole pickle of protocol 2.
+/// A complete pickle of protocol 2.
 pub(crate) fn pickle(value: &[u8]) -> Vec<u8> {
     [&[0x80, 2], value, b"."].concat()
 }
@@ -88,7 +88,7 @@ pub(crate) fn archive(entries: &[(&str, &[u8])], method: CompressionMethod) -> V
     archive.finish().unwrap().into_inner()
 }
 
-/// A torch archive of an object and the storages of its keys.
+/// A torch archive of an object and storages by key.
 pub(crate) fn torch_zip(object: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
     let names: Vec<String> = storages.iter().map(|(key, _)| format!("x/data/{key}")).collect();
     let data = pickle(object);
@@ -107,14 +107,14 @@ pub(crate) fn torch_legacy(object: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8>
     head.into_iter().chain(data).collect()
 }
 
-/// A storage of f32 within a pickle.
+/// A storage of f32 embedded in a pickle.
 pub(crate) fn inner_storage(values: &[f32]) -> Vec<u8> {
     let data = floats(values);
     let file = torch_legacy(&storage("7", values.len() as i64), &[("7", &data)]);
     call(global("torch.storage", "_load_from_bytes"), &[bytes(&file)])
 }
 
-/// A persistent class with parameters and modules, made with one keyword argument.
+/// A persistent class with parameters and submodules, whose constructor had one keyword argument.
 pub(crate) fn module(class: &str, parameters: &[(&str, Vec<u8>)], modules: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let state = dict(&[
         ("_parameters", dict(parameters)),
@@ -148,17 +148,17 @@ pub(crate) fn npz() -> Vec<u8> {
     file.into_inner()
 }
 
-/// The folder of files made by others.
+/// The folder of model files written by other programs.
 pub(crate) fn imports() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/import")
 }
 
-/// Images that another program made; see the README there.
+/// The folder of images written by other programs; see the README there.
 pub(crate) fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images")
 }
 
-/// Whole small files of every kind: all that torch, numpy and others made, and one of each made here.
+/// Small valid files of every kind: those written by torch, numpy and others, and one of each kind made here.
 pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
     let small = imports().join("small");
     let mut seeds: Vec<(String, Vec<u8>)> = std::fs::read_dir(small)
@@ -185,7 +185,7 @@ pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// Whole small images, archives and labels of them.
+/// Small valid images, archives of images, and labels.
 pub(crate) fn image_seeds() -> Vec<(String, Vec<u8>)> {
     let file = |name: &str| std::fs::read(images().join(name)).unwrap();
     let labels = br#"{"labels": [["0/a.png", 2], ["b.jpg", 0]], "n_classes": 3}"#;

@@ -1,7 +1,8 @@
-//! EDM's networks from their tensors' names and shapes, compared with what their pickles say of themselves.
+//! Derives the description of EDM's networks from the names and shapes of their tensors, and compares it with the options
+//! in the pickle.
 //!
-//! Names hold the resolutions (`enc.32x32_conv`), so all sizes show. A SongUNet ends in `aux_conv`, an ADM U-Net in
-//! `out_conv`. The preconditioner is the class of a pickle; a state dict does not show it.
+//! Names contain the resolutions (`enc.32x32_conv`), so the file determines all sizes. A SongUNet ends in `aux_conv`, an
+//! ADM U-Net in `out_conv`. A pickle's class is its preconditioner; a state dict does not contain it.
 
 mod options;
 mod preconditioner;
@@ -20,17 +21,17 @@ use crate::vote::most_common;
 
 /// Channels of an ADM attention head in EDM's code.
 const ADM_HEAD_CHANNELS: i64 = 64;
-/// EDM's word for random frequencies.
+/// EDM's name for the embedding with random frequencies.
 const FOURIER: &str = "fourier";
-/// What resolutions of names may be.
+/// Largest resolution accepted in a name.
 const LARGEST: i64 = 1 << 16;
 
-/// Sizes that both networks have.
+/// Sizes that a SongUNet and an ADM U-Net have in common.
 struct Sizes {
     image_channels: i64,
     /// From the full resolution down.
     resolutions: Vec<i64>,
-    /// Channels of each.
+    /// Channels at each resolution.
     widths: Vec<i64>,
     n_res_blocks: usize,
     attention_resolutions: Vec<i64>,
@@ -42,7 +43,7 @@ struct Sizes {
     augment_dim: i64,
 }
 
-/// The description, and what in the file's options was passed over.
+/// The description of the network, and notes on options of the file that were ignored.
 pub(crate) fn recognise(
     checkpoint: &Checkpoint,
     sources: &[Source<'_>],
@@ -53,15 +54,15 @@ pub(crate) fn recognise(
     let is_adm = shapes.has_below("model.out_conv.") || shapes.has_below("model.out_norm.");
     let filter = if is_adm { None } else { filter(sources, &sizes, hints)? };
     let preconditioner = preconditioner::find(checkpoint, shapes, hints)?;
-    let mut unsaid = Vec::new();
+    let mut missing = Vec::new();
     if preconditioner.is_none() {
-        unsaid.push(Unsaid::Preconditioner);
+        missing.push(Unsaid::Preconditioner);
     }
     if filter.is_none() && !is_adm {
-        unsaid.push(Unsaid::ResampleFilter);
+        missing.push(Unsaid::ResampleFilter);
     }
-    let (Some(preconditioner), true) = (preconditioner, unsaid.is_empty()) else {
-        return Err(Error::Unsaid { what: unsaid });
+    let (Some(preconditioner), true) = (preconditioner, missing.is_empty()) else {
+        return Err(Error::Unsaid { what: missing });
     };
     let network = if is_adm {
         Architecture::AdmUnet(AdmConfig {
@@ -90,7 +91,7 @@ pub(crate) fn recognise(
 fn song(
     shapes: &Shapes<'_>,
     sizes: &Sizes,
-    said_fourier: bool,
+    fourier_option: bool,
     resample_filter: Vec<f64>,
     preconditioner: fewstep_models::edm::Preconditioner,
 ) -> Result<Architecture> {
@@ -113,7 +114,7 @@ fn song(
         (false, true) => Encoder::Skip,
         (false, false) => Encoder::Standard,
     };
-    let embedding = match shapes.has_below("model.map_noise.") || said_fourier {
+    let embedding = match shapes.has_below("model.map_noise.") || fourier_option {
         true => NoiseEmbedding::Fourier,
         false => NoiseEmbedding::Positional,
     };
@@ -137,10 +138,11 @@ fn song(
 }
 
 impl Sizes {
-    /// Where a tensor that makes an option is missing, the file's own word is taken, so that it is missed by name.
+    /// The sizes, from the tensors. If the tensor of an optional layer is missing, its size comes from the file's options,
+    /// so that a later check reports the tensor by name.
     fn of(shapes: &Shapes<'_>, options: &Value) -> Result<Self> {
-        let said = |key: &str| options.get(key).and_then(Value::as_int).filter(|n| *n > 0);
-        let option = |tensor: &str, key: &str| shapes.dim(tensor, 1).or(said(key)).unwrap_or_default();
+        let stated = |key: &str| options.get(key).and_then(Value::as_int).filter(|n| *n > 0);
+        let option = |tensor: &str, key: &str| shapes.dim(tensor, 1).or(stated(key)).unwrap_or_default();
         let resolutions = resolutions(shapes)?;
         let full = resolutions[0];
         let image = shapes.dim(&format!("model.enc.{full}x{full}_conv.weight"), 1);
@@ -172,7 +174,7 @@ impl Sizes {
     }
 }
 
-/// What the encoder has at one resolution.
+/// The encoder at one resolution.
 struct Level {
     width: i64,
     n_blocks: usize,
@@ -215,7 +217,7 @@ fn multiple(name: &str, size: i64, unit: i64) -> Result<i64> {
     Err(Error::Structure { name: name.to_owned(), problem })
 }
 
-/// The resolutions in the encoder's names, the largest first, each half of the one before.
+/// The resolutions in the encoder's names, in descending order; each must be half the previous one.
 fn resolutions(shapes: &Shapes<'_>) -> Result<Vec<i64>> {
     let of = |name: &str| {
         let (height, rest) = name.split_once('x')?;
@@ -237,16 +239,16 @@ fn resolutions(shapes: &Shapes<'_>) -> Result<Vec<i64>> {
     }
 }
 
-/// The taps of the filter, from a buffer that holds `outer(f, f) / sum(f)^2`; none where there is no buffer and none is asked
-/// for.
+/// The taps `f` of the filter, from the hints or from a buffer that holds `outer(f, f) / sum(f)^2`; `None` if there is
+/// neither.
 fn filter(sources: &[Source<'_>], sizes: &Sizes, hints: &Hints) -> Result<Option<Vec<f64>>> {
     if let Some(asked) = &hints.resample_filter {
-        // Compared with the buffers when all tensors are.
+        // Compared with the buffers later, together with all other tensors.
         return Ok(Some(asked.clone()));
     }
     let buffer = sources.iter().find(|s| s.name.ends_with(".resample_filter"));
     let Some(buffer) = buffer else {
-        // One resolution has nothing to resample, so any taps are the same network.
+        // A network with one resolution never resamples, so any taps will do.
         return Ok((sizes.resolutions.len() == 1).then(|| vec![1.0, 1.0]));
     };
     let n = match buffer.shape[..] {
@@ -256,12 +258,12 @@ fn filter(sources: &[Source<'_>], sizes: &Sizes, hints: &Hints) -> Result<Option
             return Err(Error::Structure { name: buffer.origin(), problem });
         }
     };
-    // Row sums are f / sum(f).
+    // The sum of row i is f[i] / sum(f).
     let sums: Vec<f64> = buffer.values().chunks(n).map(|row| row.iter().sum()).collect();
     Ok(Some(simplest(&sums)))
 }
 
-/// The same ratios, in whole numbers where they are ratios to the smallest.
+/// Taps with the same ratios, divided by the smallest, and rounded if all are then close to whole numbers.
 fn simplest(taps: &[f64]) -> Vec<f64> {
     let least = taps.iter().map(|t| t.abs()).filter(|t| *t > 1e-6).fold(f64::INFINITY, f64::min);
     if !least.is_finite() {
@@ -274,8 +276,8 @@ fn simplest(taps: &[f64]) -> Vec<f64> {
 }
 
 fn check_hints(config: &ModelConfig, hints: &Hints) -> Result<()> {
-    let contradiction = |key: &str, said: String, found: String| {
-        Err(Error::Contradiction { key: key.to_owned(), said_by: "the request", said, found })
+    let contradiction = |key: &str, hint: String, found: String| {
+        Err(Error::Contradiction { key: key.to_owned(), said_by: "the request", said: hint, found })
     };
     let [_, resolution, _] = config.image_shape();
     match (hints.resolution, hints.heads, hints.prediction) {

@@ -1,15 +1,15 @@
-//! What a pickle says its network was made with, compared with the network that its tensors are.
+//! Compares the options in a pickle with the description derived from its tensors.
 
 use fewstep_formats::Value;
 use fewstep_models::edm::{Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
 use fewstep_models::{Architecture, ModelConfig};
 
 use crate::error::{Error, Result};
-use crate::shown_name;
+use crate::escaped_name;
 
-/// Arguments that change nothing in what the network computes when it is sampled: number formats, dropout, the range that its
-/// own sampler stays in, and what its buffers hold anyway.
-const PASSED_OVER: [&str; 9] = [
+/// Options that do not affect the output of the network in sampling: number formats, dropout, the range of its original
+/// sampler, and values that its buffers also hold.
+const IGNORED: [&str; 9] = [
     "use_fp16",
     "dropout",
     "label_dropout",
@@ -21,39 +21,41 @@ const PASSED_OVER: [&str; 9] = [
     "sigma_data",
 ];
 
-/// What the tensors say an argument should be.
+/// The value of an option that follows from the tensors.
 enum Found {
     Int(i64),
-    /// In any order; the file may list some that the network does not have.
+    /// In any order; the file may list resolutions that the network does not have.
     Resolutions(Vec<i64>),
     Ints(Vec<i64>),
     Float(f64),
-    /// Up to a factor.
+    /// Compared up to a common factor.
     Ratios(Vec<f64>),
     Text(&'static str),
 }
 
-/// Compares every argument; returns notes on those that are not known.
+/// Compares every option; returns notes on unknown options.
 ///
 /// # Errors
-/// An argument that says something else than the tensors.
+/// An option contradicts the tensors.
 pub(crate) fn check(options: &Value, config: &ModelConfig) -> Result<Vec<String>> {
     let Value::Map(pairs) = options else { return Ok(Vec::new()) };
     let expected = expected(config);
     let mut notes = Vec::new();
     for (key, value) in pairs {
-        if PASSED_OVER.contains(&key.as_str()) {
+        if IGNORED.contains(&key.as_str()) {
             continue;
         }
         match expected.iter().find(|(known, _)| known == key) {
-            None => notes.push(format!("the file's option `{}` is not known and not used", shown_name(key))),
+            None => {
+                notes.push(format!("the file's option `{}` is not known and not used", escaped_name(key)))
+            }
             Some((_, found)) if found.agrees(value, config) => {}
             Some((_, found)) => {
                 return Err(Error::Contradiction {
                     key: key.clone(),
                     said_by: "the file's own description",
-                    said: shown_name(&format!("{value:?}")),
-                    found: format!("its tensors have {}{}", found.shown(), shown_by(key, config)),
+                    said: escaped_name(&format!("{value:?}")),
+                    found: format!("its tensors have {}{}", found.describe(), see_tensor(key, config)),
                 });
             }
         }
@@ -61,8 +63,8 @@ pub(crate) fn check(options: &Value, config: &ModelConfig) -> Result<Vec<String>
     Ok(notes)
 }
 
-/// The tensor that alone shows what an argument is: if it is the one in the wrong, it is named.
-fn shown_by(key: &str, config: &ModelConfig) -> String {
+/// For an option that a single tensor determines: a reference to this tensor, because the tensor may be what is wrong.
+fn see_tensor(key: &str, config: &ModelConfig) -> String {
     let [_, resolution, _] = config.image_shape();
     let name = match key {
         "img_channels" | "in_channels" => format!("enc.{resolution}x{resolution}_conv.weight"),
@@ -103,7 +105,7 @@ fn expected(config: &ModelConfig) -> Vec<(&'static str, Found)> {
     };
     let heads = if matches!(preconditioner, Preconditioner::Iddpm {}) { 2 } else { 1 };
     all.push(("out_channels", Found::Int(heads * image_channels)));
-    // The forms of the preconditioners here have these numbers built in.
+    // This project's preconditioners have these numbers built in.
     all.extend([("beta_d", Found::Float(19.9)), ("beta_min", Found::Float(0.1)), ("M", Found::Int(1000))]);
     all
 }
@@ -153,13 +155,13 @@ impl Found {
             Self::Float(v) => value.as_float() == Some(*v),
             Self::Text(text) => value.as_text() == Some(text),
             Self::Ints(list) => {
-                let said: Option<Vec<i64>> =
+                let stated: Option<Vec<i64>> =
                     value.as_list().and_then(|items| items.iter().map(Value::as_int).collect());
-                said.as_ref() == Some(list)
+                stated.as_ref() == Some(list)
             }
             Self::Resolutions(list) => {
                 let [_, full, _] = config.image_shape();
-                // One that the network does not have is passed over by its own code too.
+                // EDM's code also ignores resolutions that the network does not have.
                 let levels = match &config.network {
                     Architecture::SongUnet(c) => c.channel_mult.len(),
                     Architecture::AdmUnet(c) => c.channel_mult.len(),
@@ -167,22 +169,22 @@ impl Found {
                     _ => return false,
                 };
                 let has = |r: &i64| (0..levels).any(|l| full >> l == *r);
-                let said: Option<Vec<i64>> =
+                let stated: Option<Vec<i64>> =
                     value.as_list().and_then(|items| items.iter().map(Value::as_int).collect());
-                said.is_some_and(|said| {
-                    let said: Vec<i64> = said.into_iter().filter(has).collect();
-                    said.iter().all(|r| list.contains(r)) && list.iter().all(|r| said.contains(r))
+                stated.is_some_and(|stated| {
+                    let stated: Vec<i64> = stated.into_iter().filter(has).collect();
+                    stated.iter().all(|r| list.contains(r)) && list.iter().all(|r| stated.contains(r))
                 })
             }
-            Self::Ratios(taps) => floats(value).is_some_and(|said| {
+            Self::Ratios(taps) => floats(value).is_some_and(|stated| {
                 let total = |taps: &[f64]| taps.iter().sum::<f64>();
-                said.len() == taps.len()
-                    && said.iter().zip(taps).all(|(a, b)| (a / total(&said) - b / total(taps)).abs() < 1e-5)
+                let near = |(a, b): (&f64, &f64)| (a / total(&stated) - b / total(taps)).abs() < 1e-5;
+                stated.len() == taps.len() && stated.iter().zip(taps).all(near)
             }),
         }
     }
 
-    fn shown(&self) -> String {
+    fn describe(&self) -> String {
         match self {
             Self::Int(n) => n.to_string(),
             Self::Float(v) => v.to_string(),

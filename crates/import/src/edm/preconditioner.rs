@@ -1,44 +1,44 @@
-//! Which preconditioner a network of EDM has.
+//! The preconditioner of an EDM network, from a pickle's class, a buffer or the hints.
 
 use fewstep_formats::Checkpoint;
 use fewstep_models::edm::Preconditioner;
 
 use crate::error::{Error, Result};
+use crate::escaped_name;
 use crate::evidence::Shapes;
 use crate::hints::Hints;
-use crate::shown_name;
 
-/// EDM's own where a pickle does not say otherwise.
+/// EDM's default, for pickles without this option.
 const SIGMA_DATA: f64 = 0.5;
-/// Classes of networks without a preconditioner.
+/// Classes of pickles that hold a network without a preconditioner.
 const BARE: [&str; 2] = ["SongUNet", "DhariwalUNet"];
 const KNOWN: &str = "EDMPrecond, VPPrecond, VEPrecond, iDDPMPrecond, SongUNet, DhariwalUNet";
 
-/// The file's or the one asked for; none if neither says it.
+/// The preconditioner in the file or in the hints; `None` if neither has one.
 pub(crate) fn find(
     checkpoint: &Checkpoint,
     shapes: &Shapes<'_>,
     hints: &Hints,
 ) -> Result<Option<Preconditioner>> {
     let sigma_data = checkpoint.options.get("sigma_data").and_then(fewstep_formats::Value::as_float);
-    let said = match checkpoint.class_name.as_deref() {
+    let found = match checkpoint.class_name.as_deref() {
         Some("EDMPrecond") => Some(Preconditioner::Edm { sigma_data: sigma_data.unwrap_or(SIGMA_DATA) }),
         Some("VPPrecond") => Some(Preconditioner::Vp {}),
         Some("VEPrecond") => Some(Preconditioner::Ve {}),
         Some("iDDPMPrecond") => Some(Preconditioner::Iddpm {}),
         Some(class) if !BARE.contains(&class) => {
-            return Err(Error::UnknownClass { class: shown_name(class), expected: KNOWN });
+            return Err(Error::UnknownClass { class: escaped_name(class), expected: KNOWN });
         }
-        // Its table of noise levels is a buffer.
+        // iDDPM's preconditioner has a buffer, its table of noise levels.
         _ => shapes.dim("u", 0).map(|_| Preconditioner::Iddpm {}),
     };
-    match (said, hints.preconditioner) {
-        (Some(said), Some(asked)) if said != asked => Err(Error::Contradiction {
+    match (found, hints.preconditioner) {
+        (Some(found), Some(asked)) if found != asked => Err(Error::Contradiction {
             key: "preconditioner".to_owned(),
             said_by: "the request",
             said: format!("{asked:?}"),
-            found: format!("the file has {said:?}"),
+            found: format!("the file has {found:?}"),
         }),
-        (said, asked) => Ok(said.or(asked)),
+        (found, asked) => Ok(found.or(asked)),
     }
 }

@@ -1,5 +1,5 @@
-//! Checkpoints made here, of networks and out of files.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // every test file uses its part of this
+//! Checkpoints for tests, made from networks and read from files.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test file uses some of these functions
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub fn golden(name: &str) -> Checkpoint {
 /// One file of each kind.
 pub const FILES: [&str; 3] = ["ddpm_unet_zip.pt", "ddpm_unet_flax.msgpack", "edm_ncsnpp.pkl"];
 
-/// All that the files do not say.
+/// The hints that the files of [`FILES`] need.
 pub fn hints(file: &str) -> Hints {
     let one = Hints { resolution: Some(16), prediction: Some(Prediction::X0), ..Hints::default() };
     match file {
@@ -49,7 +49,7 @@ pub fn hints(file: &str) -> Hints {
     }
 }
 
-/// The parameters, or the message of what stands against them.
+/// The number of parameters, or the error's message.
 pub fn import(checkpoint: &Checkpoint, hints: &Hints) -> Result<usize, String> {
     let found = recognise(checkpoint, hints).map_err(|e| e.to_string())?;
     let network = found.config.build().map_err(|e| e.to_string())?;

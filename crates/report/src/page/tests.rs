@@ -81,14 +81,14 @@ fn columns_of_numbers_are_flush_right() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn ragged_tables_and_other_formats_are_refused() {
     let mut ragged = table(&[["1", "2", "3"]]);
     ragged.rows.push(vec!["1".to_owned()]);
-    let told = Report { tables: vec![ragged], ..Report::default() }.to_html().unwrap_err().to_string();
-    assert!(told.contains("\"Results\"") && told.contains("1 in row 1"), "{told}");
+    let message = Report { tables: vec![ragged], ..Report::default() }.to_html().unwrap_err().to_string();
+    assert!(message.contains("\"Results\"") && message.contains("1 in row 1"), "{message}");
     let picture = Picture { caption: "photo".to_owned(), png: b"\xff\xd8 a JPEG, say".to_vec() };
-    let told = Report { pictures: vec![picture], ..Report::default() }.to_html().unwrap_err().to_string();
-    assert!(told.contains("\"photo\""), "{told}");
+    let message = Report { pictures: vec![picture], ..Report::default() }.to_html().unwrap_err().to_string();
+    assert!(message.contains("\"photo\""), "{message}");
 }
 
 #[test]
@@ -98,6 +98,6 @@ fn is_written_where_asked() {
     let report = Report::new("t");
     report.write(&path).unwrap();
     assert_eq!(fs_err::read_to_string(&path).unwrap(), report.to_html().unwrap());
-    let told = report.write(&folder.path().join("absent/report.html")).unwrap_err().to_string();
-    assert!(told.contains("absent"), "{told}");
+    let message = report.write(&folder.path().join("absent/report.html")).unwrap_err().to_string();
+    assert!(message.contains("absent"), "{message}");
 }

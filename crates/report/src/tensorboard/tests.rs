@@ -1,5 +1,5 @@
-//! Decodes what was written with a reader that shares nothing with the writer: bitwise checksum, general wire
-//! format.
+//! Decodes event files with a reader that shares no code with the writer: it computes checksums bit by bit and
+//! reads any protobuf message.
 
 use super::*;
 use crate::{GridLayout, Images};
@@ -128,6 +128,6 @@ fn a_resume_is_a_second_file_that_supersedes() {
     let events = events(second.path());
     assert_eq!(events[1][&2], Field::Varint(77));
     assert_eq!(inner(&events[1], 7), BTreeMap::from([(1, Field::Varint(1))]));
-    let told = EventWriter::create(&folder.path().join("absent"), None).unwrap_err().to_string();
-    assert!(told.contains("absent"), "{told}");
+    let message = EventWriter::create(&folder.path().join("absent"), None).unwrap_err().to_string();
+    assert!(message.contains("absent"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Building of a name table, entry by entry.
+//! The builder of a name table, entry by entry.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use super::{Init, Layout, ParamId, ParamSpec, Role};
 use crate::error::{Error, Result};
 use fewstep_random::name_key;
 
-/// The most elements of all parameters: 4 TiB of f32.
+/// Largest number of elements of a table: 4 TiB of f32.
 const MAX_TOTAL: usize = 1 << 40;
 
-/// Builds a [`Layout`]; hands out a handle for each entry.
+/// Builds a [`Layout`] and returns a handle for each entry.
 #[derive(Debug, Default)]
 pub struct LayoutBuilder {
     params: Vec<ParamSpec>,
@@ -47,7 +47,7 @@ impl LayoutBuilder {
         self.add(name, shape, init, Role::Trained)
     }
 
-    /// Adds an entry that is drawn once, or loaded, and never trained.
+    /// Adds a [`Role::Constant`] entry: drawn once or loaded, and never trained.
     ///
     /// # Errors
     /// The name is taken, or a dimension is not positive.
@@ -55,10 +55,10 @@ impl LayoutBuilder {
         self.add(name, shape, init, Role::Constant)
     }
 
-    /// Adds an entry whose values follow from the description.
+    /// Adds a [`Role::Computed`] entry with these values, in row-major order.
     ///
     /// # Errors
-    /// The name is taken, a dimension is not positive, or there are not as many values as the shape has elements.
+    /// The name is taken, a dimension is not positive, or the number of values is not the shape's number of elements.
     pub fn computed(&mut self, name: &str, shape: &[i64], values: Vec<f32>) -> Result<ParamId> {
         self.add(name, shape, Init::Values(values.into()), Role::Computed)
     }

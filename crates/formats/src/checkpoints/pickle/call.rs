@@ -1,10 +1,10 @@
-//! What calls of the listed globals leave on the stack. Nothing is called.
+//! Calls of the allowed globals: each pushes a node that describes the call. Nothing is called.
 
 use super::{Id, Node, Storage, global::Global, legacy, opcode, stack::Machine};
 use crate::error::Result;
 
 impl<'a> Machine<'_, 'a> {
-    /// A call with the values above the mark (protocol 0).
+    /// `INST`: a call with the values above the mark (protocol 0).
     pub(super) fn instance(&mut self, global: Global) -> Result<()> {
         let args = self.above_mark()?;
         self.collect(args, Node::Tuple)?;
@@ -13,21 +13,21 @@ impl<'a> Machine<'_, 'a> {
         self.call(global, args)
     }
 
-    /// A call with a tuple of arguments.
+    /// `REDUCE`: a call with a tuple of arguments.
     pub(super) fn reduce(&mut self) -> Result<()> {
         let (args, callable) = (self.pop()?, self.pop()?);
         let global = self.global(callable, Global::is_callable)?;
         self.call(global, args)
     }
 
-    /// An object of a class, allocated.
+    /// `NEWOBJ`: allocates an object of a class.
     pub(super) fn new_object(&mut self) -> Result<()> {
         let (args, class) = (self.pop()?, self.pop()?);
         let global = self.global(class, Global::is_class)?;
         self.call(global, args)
     }
 
-    /// What a call of a listed global leaves.
+    /// Pushes the result of calling an allowed global.
     fn call(&mut self, global: Global, args: Id) -> Result<()> {
         let Some(items) = self.pickle.tuple(args) else {
             return Err(self.wrong("a tuple of arguments", self.pickle.node(args).kind()));
@@ -65,7 +65,7 @@ impl<'a> Machine<'_, 'a> {
         let (Node::List(held) | Node::Tuple(held)) = self.pickle.node(pairs) else {
             return Err(self.wrong("a list of pairs", self.pickle.node(pairs).kind()));
         };
-        // The pairs are copied to one place and from there into the dictionary.
+        // The pairs are copied to a flat list, which becomes the dictionary's container.
         self.share_items(2 * self.pickle.items(held).len())?;
         let pairs = self.pickle.items(held);
         let mut flat = Vec::with_capacity(2 * pairs.len());
@@ -82,7 +82,7 @@ impl<'a> Machine<'_, 'a> {
         self.collect(flat, Node::Dict)
     }
 
-    /// A storage in bytes: a file of the old torch format within this one.
+    /// Pushes the storage in `bytes`, which are an embedded file of the old torch format.
     fn storage(&mut self, bytes: Id) -> Result<()> {
         let (Some(span), Some(bytes)) = (self.pickle.span(bytes), self.pickle.bytes(bytes)) else {
             return Err(self.wrong("the bytes of a storage", self.pickle.node(bytes).kind()));
@@ -93,20 +93,22 @@ impl<'a> Machine<'_, 'a> {
         self.share(bytes.len())?;
         let stream = self.stream.within(bytes, span.start);
         let storage = self.allowance.lend(|allowance| legacy::read_storage(stream, allowance))?;
-        // In a vector that may have just doubled.
+        // Twice, because the vector's capacity may have just doubled.
         self.allowance.spend_on::<Storage<'_>>(2)?;
         let place = self.place(self.pickle.storages.len())?;
         self.pickle.storages.push(storage);
         self.push(Node::Storage(place), 0)
     }
 
-    /// Gives the object below the top its state.
+    /// `BUILD`: sets the state of the object below the top.
     pub(super) fn build(&mut self) -> Result<()> {
-        let (given, object) = (self.pop()?, self.top()?);
-        let depth = self.depth(given) + 1;
+        let (new_state, object) = (self.pop()?, self.top()?);
+        let depth = self.depth(new_state) + 1;
         match &mut self.pickle.nodes[object.0 as usize] {
-            Node::Call { global, state: state @ None, .. } if global.takes_state() => *state = Some(given),
-            // Attributes of a dictionary: the module versions that torch notes beside a state dict.
+            Node::Call { global, state: state @ None, .. } if global.takes_state() => {
+                *state = Some(new_state)
+            }
+            // Attributes of a dictionary: torch stores module versions as an attribute of a state dict.
             Node::Dict(_) => return Ok(()),
             other => {
                 let got = other.kind();

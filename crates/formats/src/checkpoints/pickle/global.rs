@@ -1,8 +1,8 @@
-//! The globals that tensors need, and what each may be used for. Nothing else gets past the decoder.
+//! The list of globals that tensors need, and what each may be used for. The decoder refuses all others.
 
 use crate::tensor::DType;
 
-/// A global on the list.
+/// An allowed global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Global {
     /// A dictionary, called with nothing or with pairs.
@@ -17,17 +17,17 @@ pub(crate) enum Global {
     RebuildTensor,
     /// A view of a storage, with flags after it.
     RebuildTensorV2,
-    /// A tensor that was trained.
+    /// A trained tensor.
     RebuildParameter,
-    /// A storage that is a file of the old torch format, in bytes.
+    /// A storage, called with the bytes of a file of the old torch format.
     LoadFromBytes,
-    /// A persistent class: a dictionary with class name and state.
+    /// A persistent class, called with a dictionary of class name and state.
     Persistent,
-    /// torch's own dictionary of modules: an empty object that is given a state.
+    /// torch's dictionary of modules: an empty object whose state is set later.
     ModuleDict,
-    /// A number of numpy's: its type and its bytes.
+    /// A numpy number, called with its type and its bytes.
     NumpyScalar,
-    /// The type of such a number.
+    /// The type of a numpy number.
     NumpyDType,
     /// Bytes written as text (protocols below 3 have no opcode for bytes).
     Encode,
@@ -73,17 +73,17 @@ impl Global {
         LIST.iter().find(|(m, n, _)| *m == module && *n == name).map(|(_, _, global)| *global)
     }
 
-    /// Its name in the list, without the module.
+    /// The global's name, without the module.
     pub(crate) fn name(self) -> &'static str {
         LIST.iter().find(|(_, _, global)| *global == self).map_or("a global", |(_, name, _)| name)
     }
 
-    /// Whether its objects are made by allocation (`NEWOBJ`), with no arguments.
+    /// Whether objects of it may be allocated (`NEWOBJ`) without arguments.
     pub(crate) fn is_class(self) -> bool {
         matches!(self, Self::OrderedDict | Self::EasyDict | Self::ModuleDict)
     }
 
-    /// Whether its objects are given a state after they are made (`BUILD`).
+    /// Whether the state of its objects may be set (`BUILD`).
     pub(crate) fn takes_state(self) -> bool {
         matches!(self, Self::ModuleDict | Self::NumpyDType)
     }

@@ -1,12 +1,12 @@
-//! The old format of `torch.save`, which is also that of the storages within an EDM pickle:
+//! The old format of `torch.save`, which is also the format of the storages in an EDM pickle:
 //!
 //! ```text
 //! pickle  the magic number
 //! pickle  1001, the version
 //! pickle  a dictionary on the system that wrote the file
-//! pickle  the object, whose storages are references
+//! pickle  the object, which refers to its storages by key
 //! pickle  a list of the storages' keys
-//! i64 count, then the elements, of each storage in the list's order
+//! i64 count and elements of each storage, in the order of the keys
 //! ```
 
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -15,30 +15,30 @@ use super::{Node, Pickle, Storage, machine, reference::Reference};
 use crate::{
     allowance::Allowance,
     cursor::Cursor,
-    error::{Error, Result, shown_name},
+    error::{Error, Result, escaped_name},
     tensor::DType,
 };
 
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const VERSION: i64 = 1001;
-/// Nodes of a tree may be half empty.
+/// Memory factor of a `BTreeMap`, whose nodes may be half empty.
 const IN_A_TREE: usize = 2;
 
-/// Whether a pickle of the magic number comes first. Protocols differ in what stands before the number itself.
+/// Whether the bytes begin with a pickle of the magic number. The bytes before the number depend on the protocol.
 pub(crate) fn begins(bytes: &[u8]) -> bool {
     const FARTHEST: usize = 16;
     let start = &bytes[..bytes.len().min(FARTHEST + MAGIC.len())];
     start.first() == Some(&0x80) && start.windows(MAGIC.len()).any(|window| window == MAGIC)
 }
 
-/// A whole file.
+/// A file of the old format.
 pub(crate) struct Legacy<'a> {
     pub(crate) pickle: Pickle<'a>,
-    /// The whole storages, by key.
+    /// The storages by key.
     pub(crate) storages: BTreeMap<String, &'a [u8]>,
 }
 
-/// The file at the stream's place, which must be all there is.
+/// Reads a file, which must extend to the end of the stream. `within` is set for a storage embedded in another pickle.
 pub(crate) fn read<'a>(
     mut stream: Cursor<'a>,
     allowance: &mut Allowance,
@@ -65,7 +65,7 @@ pub(crate) fn read<'a>(
     Ok(Legacy { pickle, storages })
 }
 
-/// The storage that a whole file holds and nothing else, as EDM pickles have them.
+/// Reads a file that holds a single storage, as embedded in EDM pickles.
 pub(crate) fn read_storage<'a>(stream: Cursor<'a>, allowance: &mut Allowance) -> Result<Storage<'a>> {
     let (start, nothing) = (stream.offset(), stream.clone());
     let Legacy { pickle, storages } = read(stream, allowance, true)?;
@@ -77,7 +77,7 @@ pub(crate) fn read_storage<'a>(stream: Cursor<'a>, allowance: &mut Allowance) ->
     let data = storages.get(reference.key).ok_or_else(|| Error::MissingStorage {
         format: nothing.format,
         tensor: "(a storage)".to_owned(),
-        key: shown_name(reference.key),
+        key: escaped_name(reference.key),
     })?;
     reference.part(data).ok_or_else(|| wrong("a view past its end".to_owned()))
 }
@@ -97,7 +97,11 @@ fn read_storages<'a>(
         let at = stream.offset();
         let key = keys.text(key).ok_or_else(|| stream.malformed(at, "keys that are texts", "another"))?;
         let Some(&(dtype, expected)) = references.get(key) else {
-            return Err(stream.malformed(at, "keys of storages that the object refers to", shown_name(key)));
+            return Err(stream.malformed(
+                at,
+                "keys of storages that the object refers to",
+                escaped_name(key),
+            ));
         };
         let n = i64::from_le_bytes(stream.array("the length of a storage")?);
         if usize::try_from(n) != Ok(expected) {
@@ -108,13 +112,13 @@ fn read_storages<'a>(
         allowance.spend_on::<(String, &[u8])>(IN_A_TREE)?;
         allowance.spend(key.len() as u64)?;
         if storages.insert(key.to_owned(), data).is_some() {
-            return Err(stream.malformed(at, "every key once", format!("`{}` twice", shown_name(key))));
+            return Err(stream.malformed(at, "every key once", format!("`{}` twice", escaped_name(key))));
         }
     }
     Ok(storages)
 }
 
-/// Type and number of elements of all storages that an object refers to.
+/// Type and number of elements of every storage that the object refers to, by key.
 fn references<'p>(
     stream: &Cursor<'_>,
     pickle: &'p Pickle<'_>,
@@ -135,7 +139,7 @@ fn references<'p>(
             }
             Entry::Occupied(first) if *first.get() == claim => {}
             Entry::Occupied(_) => {
-                let got = format!("two for `{}`", shown_name(reference.key));
+                let got = format!("two for `{}`", escaped_name(reference.key));
                 return Err(stream.malformed(at, "one type and length for a storage", got));
             }
         }

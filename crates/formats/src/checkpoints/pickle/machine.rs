@@ -1,4 +1,4 @@
-//! The stack machine: opcodes in, nodes out.
+//! The stack machine, which turns opcodes into nodes.
 
 use super::{
     Node, Pickle,
@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{allowance::Allowance, cursor::Cursor, error::Result};
 
-/// The pickle at the stream's place, which is moved past it. Its nodes are paid for.
+/// Reads the pickle at the stream's position and moves the stream past it. Spends the nodes' memory from `allowance`.
 ///
-/// `within` is set for the pickles of a storage that lies in another pickle; those cannot hold storages in turn.
+/// `within` is set for the pickles of a storage embedded in another pickle, which may not embed storages themselves.
 ///
 /// # Errors
 /// [`Error::ForbiddenGlobal`] for a global that is not on the list, [`Error::Unfinished`] and [`Error::PastEnd`] for a
-/// stream that is cut short, [`Error::TooDeep`], [`Error::Unfolds`] for one with more values than its bytes may have, and
-/// [`Error::Malformed`] for anything that Python or torch would not have written.
+/// truncated stream, [`Error::TooDeep`], [`Error::Unfolds`] for more values than its size allows, and
+/// [`Error::Malformed`] for anything that Python and torch never write.
 ///
 /// [`Error::ForbiddenGlobal`]: crate::Error::ForbiddenGlobal
 /// [`Error::Unfinished`]: crate::Error::Unfinished

@@ -1,14 +1,14 @@
-//! A restricted pickle machine: protocols 0 to 5 as far as torch and numpy write them, read as data.
+//! A restricted pickle machine: reads protocols 0 to 5, as far as torch and numpy use them, as data.
 //!
-//! A pickle is a program for a stack machine, and Python's runs whatever callable it names. This one runs nothing. It
-//! has a list of the globals that tensors need ([`global`]); any other is refused by name at the opcode that names it.
-//! Calls of the listed ones leave a [`Node`] that says what was called with what, and [`walk`] reads those nodes: a
-//! tensor is a view of a storage, a module is a dictionary.
+//! A pickle is a program for a stack machine, and Python's machine calls whatever the pickle names. This machine calls
+//! nothing. It has a list of the globals that tensors need ([`global`]) and refuses any other global at the opcode that
+//! names it. A call of a listed global pushes a [`Node`] that records the global and its arguments. [`walk`] interprets
+//! these nodes: a tensor is a view of a storage, a module is a dictionary.
 //!
-//! Reading has two passes. The first ([`scan`]) only decodes, and finds a stream that is cut short, claims more than
-//! there is, or names a global in plain text (as protocols 0 to 3 do) before a single node exists. It also counts what
-//! the second will make, which is paid for before it begins: nodes of 16 bytes, in tables of the size that was counted.
-//! Texts and bytes stay in the file, and nesting is counted as it happens.
+//! Reading has two passes. The first ([`scan`]) only decodes. Before any node exists, it finds a stream that is truncated,
+//! claims more than there is, or names a forbidden global in plain text (as protocols 0 to 3 do). It also counts what the
+//! second pass will create, and this memory is spent from the allowance in advance: nodes of 16 bytes, in tables of the
+//! counted size. Texts and bytes stay in the file, and nesting is limited while it is built.
 
 mod call;
 mod global;
@@ -29,18 +29,18 @@ use std::{borrow::Cow, ops::Range};
 use self::global::Global;
 use crate::tensor::DType;
 
-/// The deepest nesting that is accepted. EDM's networks reach 40 levels; Python's own limit is near 300.
+/// Limit on nesting. EDM's networks have up to 40 levels; Python's own limit is about 300.
 pub(crate) const MAX_DEPTH: usize = 256;
 
-/// Where a node is.
+/// Index of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(u32);
 
-/// Where what a node holds is, in the table of its kind.
+/// Index of a node's contents in the table for its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(u32);
 
-/// What an opcode left.
+/// A value that an opcode created.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Node {
     None,
@@ -56,22 +56,22 @@ pub(crate) enum Node {
     Set(Place),
     Dict(Place),
     Global(Global),
-    /// What a listed global was called with, and the state it was given after.
+    /// A call of an allowed global with arguments, and the state that was set afterwards.
     Call {
         global: Global,
         args: Id,
         state: Option<Id>,
     },
-    /// A storage elsewhere in the file: the tuple that says which.
+    /// A storage elsewhere in the file, and the tuple that refers to it.
     Persistent(Id),
-    /// A storage that the pickle holds itself.
+    /// A storage embedded in the pickle.
     Storage(Place),
 }
 
-const _: () = assert!(size_of::<Node>() == 16, "a byte of a pickle can be a node");
+const _: () = assert!(size_of::<Node>() == 16, "a single byte of a pickle can create a node");
 
 impl Node {
-    /// What this is, for error messages.
+    /// The kind of value, for error messages.
     pub(crate) fn kind(&self) -> String {
         match self {
             Self::None => "None",
@@ -92,24 +92,24 @@ impl Node {
     }
 }
 
-/// Values of one type, as they lie in the file.
+/// The elements of a storage, as they are in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Storage<'a> {
     pub(crate) dtype: DType,
     pub(crate) data: &'a [u8],
 }
 
-/// What one pickle holds. Ids and places are made by the machine, for what it has just put into these tables.
+/// The contents of a pickle. Only the machine makes ids and places, for entries that it has just added to these tables.
 #[derive(Debug)]
 pub(crate) struct Pickle<'a> {
-    /// The bytes that the pickle is part of.
+    /// The bytes that contain the pickle.
     source: &'a [u8],
     nodes: Vec<Node>,
-    /// Owned where the file writes them with escapes.
+    /// Texts; owned if the file writes them with escapes.
     texts: Vec<Cow<'a, str>>,
-    /// Where in the source bytes and long whole numbers lie.
+    /// Ranges in `source` of bytes and long whole numbers.
     spans: Vec<Range<usize>>,
-    /// What lists, tuples and sets hold; of dictionaries, keys and values in turn.
+    /// Items of lists, tuples and sets; of dictionaries, alternating keys and values.
     containers: Vec<Vec<Id>>,
     storages: Vec<Storage<'a>>,
     pub(crate) root: Id,
@@ -131,7 +131,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Where in the source bytes are.
+    /// The range of bytes in `source`.
     fn span(&self, id: Id) -> Option<Range<usize>> {
         match self.node(id) {
             Node::Bytes(place) => Some(self.spans[place.0 as usize].clone()),
@@ -148,7 +148,7 @@ impl<'a> Pickle<'a> {
         self.source.get(self.spans[place.0 as usize].clone()).unwrap_or_default()
     }
 
-    /// What a list, tuple or set holds.
+    /// The items of a list, tuple or set.
     pub(crate) fn items(&self, place: Place) -> &[Id] {
         &self.containers[place.0 as usize]
     }
@@ -167,7 +167,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The keys of a dictionary with their values.
+    /// The key-value pairs of a dictionary.
     pub(crate) fn dict(&self, id: Id) -> Option<&[[Id; 2]]> {
         match self.node(id) {
             Node::Dict(place) => Some(self.pairs(place)),
@@ -183,7 +183,7 @@ impl<'a> Pickle<'a> {
         self.storages[place.0 as usize]
     }
 
-    /// A whole number that can count something.
+    /// A whole number that fits into a `usize`.
     pub(crate) fn count(&self, id: Id) -> Option<usize> {
         match self.node(id) {
             Node::Int(n) => usize::try_from(n).ok(),
@@ -191,7 +191,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The value of a text key of a dictionary; of the last, as in Python, if it was set twice.
+    /// The value of a text key in a dictionary. If a key occurs twice, the last one counts, as in Python.
     pub(crate) fn entry(&self, dict: Id, key: &str) -> Option<Id> {
         let pairs = self.dict(dict)?;
         pairs.iter().rev().find(|[name, _]| self.text(*name) == Some(key)).map(|[_, value]| *value)

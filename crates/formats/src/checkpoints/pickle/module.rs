@@ -3,21 +3,21 @@
 use super::{Id, Node, global::Global, walk::Walk};
 use crate::{error::Result, value::Value};
 
-/// A module's class, where the file names it, and its attributes.
+/// A module's class, if the file names it, and its attributes.
 struct Module<'w> {
     class_name: Option<&'w str>,
     state: Id,
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    /// Collects the arrays of a module as its `state_dict` would: parameters, buffers that are not marked as passing, then
-    /// those of the modules within, each by name.
+    /// Collects the arrays of a module in the order of its `state_dict`: parameters, persistent buffers, then the arrays of
+    /// its submodules.
     pub(super) fn module(&mut self, id: Id, depth: usize) -> Result<()> {
         let module = self.open(id)?;
         self.arrays_of(module.state, depth)
     }
 
-    /// As `Self::module`, for the network of a file: also its class, and the arguments it was made with.
+    /// Like [`Self::module`], for the network of a file. Returns its class and the arguments of its constructor.
     pub(crate) fn network(&mut self, id: Id) -> Result<(Option<String>, Value)> {
         let Module { class_name, state } = self.open(id)?;
         self.arrays_of(state, 0)?;
@@ -26,7 +26,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             Some(kwargs) => self.value(kwargs, 0)?.unwrap_or_default(),
             None => Value::Null,
         };
-        // EDM names all arguments; one that is not named must not go unseen.
+        // EDM passes all arguments by keyword; positional arguments are kept too, so that they are noticed.
         if let Some(args) = self.pickle.entry(state, "_init_args")
             && !self.pickle.tuple(args).is_some_and(<[Id]>::is_empty)
             && let Value::Map(pairs) = &mut options
@@ -37,7 +37,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         Ok((class_name.map(str::to_owned), options))
     }
 
-    /// Whether this is a module.
+    /// Whether the value is a module.
     pub(crate) fn is_module(&self, id: Id) -> bool {
         matches!(self.pickle.node(id), Node::Call { global: Global::Persistent | Global::ModuleDict, .. })
     }
@@ -72,12 +72,12 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Err(self.wrong("the attributes of a module", pickle.node(state).kind()));
         };
         self.visit(attributes.len())?;
-        let passing = self.passing(state)?;
+        let non_persistent = self.non_persistent(state)?;
         for (name, tensor) in self.members(state, "_parameters")? {
             self.below(name, |walk| walk.tensor(tensor))?;
         }
         for (name, tensor) in self.members(state, "_buffers")? {
-            if passing.binary_search(&name).is_err() {
+            if non_persistent.binary_search(&name).is_err() {
                 self.below(name, |walk| walk.tensor(tensor))?;
             }
         }
@@ -93,7 +93,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The names of buffers that are not part of the `state_dict`, sorted.
-    fn passing(&mut self, state: Id) -> Result<Vec<&'w str>> {
+    fn non_persistent(&mut self, state: Id) -> Result<Vec<&'w str>> {
         let pickle = self.pickle;
         let Some(set) = pickle.entry(state, "_non_persistent_buffers_set") else { return Ok(Vec::new()) };
         let Node::Set(names) = pickle.node(set) else {
@@ -102,13 +102,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         let names = pickle.items(names);
         self.visit(names.len())?;
         self.allowance.spend_on::<&str>(names.len())?;
-        let mut passing = Vec::with_capacity(names.len());
-        passing.extend(names.iter().filter_map(|name| pickle.text(*name)));
-        passing.sort_unstable();
-        Ok(passing)
+        let mut non_persistent = Vec::with_capacity(names.len());
+        non_persistent.extend(names.iter().filter_map(|name| pickle.text(*name)));
+        non_persistent.sort_unstable();
+        Ok(non_persistent)
     }
 
-    /// The members of a module that are not `None`, by name.
+    /// The parameters, buffers or submodules of a module that are not `None`, by name.
     fn members(&mut self, state: Id, kind: &str) -> Result<Vec<(&'w str, Id)>> {
         let pickle = self.pickle;
         let Some(pairs) = pickle.entry(state, kind).and_then(|members| pickle.dict(members)) else {
@@ -121,7 +121,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             let text = pickle.text(name);
             let name = text.ok_or_else(|| self.wrong("members with names", pickle.node(name).kind()))?;
             if !matches!(pickle.node(member), Node::None) {
-                self.spell(name)?;
+                self.spend_key(name)?;
                 members.push((name, member));
             }
         }

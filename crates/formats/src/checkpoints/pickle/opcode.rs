@@ -1,12 +1,12 @@
-//! The opcodes of a pickle, decoded one at a time. Globals written in plain text are looked up here, so that a stream
-//! that names another is refused before anything is made of it.
+//! The opcodes of a pickle, decoded one at a time. Globals in plain text are looked up here, so that a stream that names a
+//! forbidden one is refused before any value is created.
 
 use std::borrow::Cow;
 
 use super::global::Global;
 use crate::{
     cursor::Cursor,
-    error::{Error, Format, Result, shown, shown_name},
+    error::{Error, Format, Result, escaped, escaped_name},
 };
 
 /// A decoded opcode.
@@ -17,16 +17,16 @@ pub(super) enum Op<'a> {
     Int(i64),
     Long(&'a [u8]),
     Float(f64),
-    /// Owned if the file writes it with escapes.
+    /// A text; owned if the file writes it with escapes.
     Text(Cow<'a, str>),
     Bytes(&'a [u8]),
     EmptyList,
     EmptyTuple,
     EmptyDict,
     EmptySet,
-    /// The top one, two or three values.
+    /// A tuple of the top one, two or three values.
     TupleOf(usize),
-    /// The values above the mark, as are the next three.
+    /// A tuple of the values above the mark. The next three opcodes take these values too.
     Tuple,
     List,
     Dict,
@@ -44,7 +44,7 @@ pub(super) enum Op<'a> {
     Memoize,
     Get(u32),
     Global(Global),
-    /// Module and name are the top two values.
+    /// A global whose module and name are the top two values.
     StackGlobal,
     /// A call of a global with the values above the mark.
     Inst(Global),
@@ -52,17 +52,17 @@ pub(super) enum Op<'a> {
     Reduce,
     Build,
     PersistentId,
-    /// Protocol and frame: nothing to do.
+    /// Protocol or frame: nothing to do.
     Nothing,
     Stop,
 }
 
 /// The error for a global that is not on the list.
 pub(super) fn forbidden(format: Format, offset: u64, module: &str, name: &str) -> Error {
-    Error::ForbiddenGlobal { format, offset, global: shown_name(&format!("{module}.{name}")) }
+    Error::ForbiddenGlobal { format, offset, global: escaped_name(&format!("{module}.{name}")) }
 }
 
-/// The next opcode, and its position as error messages count.
+/// The next opcode, and its offset for error messages.
 pub(super) fn next<'a>(stream: &mut Cursor<'a>) -> Result<(u64, Op<'a>)> {
     let at = stream.offset();
     let code = stream.byte("the opcode that ends a pickle")?;
@@ -157,8 +157,8 @@ fn decode<'a>(stream: &mut Cursor<'a>, at: u64, code: u8) -> Result<Op<'a>> {
         b'R' => Op::Reduce,
         b'b' => Op::Build,
         b'Q' => Op::PersistentId,
-        // `OBJ`, the extension registry, text persistent ids, keyword arguments, out-of-band buffers: no writer of
-        // tensors uses them.
+        // `OBJ`, the extension registry, text persistent ids, keyword arguments and out-of-band buffers: no program that
+        // writes tensors uses them.
         _ => return Err(stream.malformed(at, "an opcode that tensors need", format!("{code:#04x}"))),
     })
 }
@@ -175,7 +175,7 @@ fn long(bytes: &[u8]) -> Op<'_> {
 
 fn number<T: std::str::FromStr>(stream: &Cursor<'_>, at: u64, digits: &[u8]) -> Result<T> {
     let parsed = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-    parsed.ok_or_else(|| stream.malformed(at, "a number", shown(digits)))
+    parsed.ok_or_else(|| stream.malformed(at, "a number", escaped(digits)))
 }
 
 fn line_number(stream: &mut Cursor<'_>, at: u64) -> Result<u32> {
@@ -185,10 +185,10 @@ fn line_number(stream: &mut Cursor<'_>, at: u64) -> Result<u32> {
 
 fn text<'a>(stream: &mut Cursor<'a>, at: u64, len: u64) -> Result<Op<'a>> {
     let raw = stream.claimed(len, "a text")?;
-    utf8(raw).map(Op::Text).ok_or_else(|| stream.malformed(at, "a text in UTF-8", shown(raw)))
+    utf8(raw).map(Op::Text).ok_or_else(|| stream.malformed(at, "a text in UTF-8", escaped(raw)))
 }
 
-/// A string of Python 2, which is text if it can be and bytes otherwise.
+/// A string of Python 2: text if it is UTF-8, else bytes.
 fn either<'a>(len: u64, stream: &mut Cursor<'a>) -> Result<Op<'a>> {
     let raw = stream.claimed(len, "a string")?;
     Ok(utf8(raw).map_or(Op::Bytes(raw), Op::Text))
@@ -198,19 +198,19 @@ fn bytes<'a>(len: u64, stream: &mut Cursor<'a>) -> Result<Op<'a>> {
     stream.claimed(len, "a string of bytes").map(Op::Bytes)
 }
 
-/// A line of text: protocol 0's, with escapes (`V`), or Python 2's, in quotes (`S`).
+/// A line of text: of protocol 0 with escapes (`V`), or of Python 2 in quotes (`S`).
 fn quoted<'a>(stream: &mut Cursor<'a>, at: u64, code: u8) -> Result<Op<'a>> {
     let line = stream.line("the end of a line of text")?;
     let raw = match (code, line) {
         (b'S', [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"']) => inner,
         (b'V', line) => line,
-        _ => return Err(stream.malformed(at, "a text in quotes", shown(line))),
+        _ => return Err(stream.malformed(at, "a text in quotes", escaped(line))),
     };
     if raw.is_ascii() && !raw.contains(&b'\\') {
-        return utf8(raw).map(Op::Text).ok_or_else(|| stream.malformed(at, "a text", shown(raw)));
+        return utf8(raw).map(Op::Text).ok_or_else(|| stream.malformed(at, "a text", escaped(raw)));
     }
     // Latin-1, with \xHH, \uHHHH and \UHHHHHHHH.
-    let wrong = || stream.malformed(at, "a text whose escapes are \\\\, \\x, \\u or \\U", shown(line));
+    let wrong = || stream.malformed(at, "a text whose escapes are \\\\, \\x, \\u or \\U", escaped(line));
     let n_wide = raw.iter().filter(|b| !b.is_ascii()).count();
     let mut unescaped = String::with_capacity(raw.len() + n_wide);
     let mut rest = raw;

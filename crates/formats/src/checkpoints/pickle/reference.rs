@@ -1,20 +1,20 @@
-//! References to storages: the tuples that torch's pickles name them with.
+//! References to storages: the tuples with which torch's pickles refer to them.
 
 use super::{Id, Node, Pickle, Storage, global::Global};
 use crate::tensor::DType;
 
-/// `("storage", type, key, location, n)`, in the old format with `None` or `(key, offset, n)` of a view after it.
+/// A tuple `("storage", type, key, location, n)`. In the old format, `None` or a view `(key, offset, n)` follows.
 pub(crate) struct Reference<'p> {
     pub(crate) dtype: DType,
     pub(crate) key: &'p str,
     /// Elements of the whole storage.
     n: usize,
-    /// First element and number of elements of the part that is meant.
+    /// First element and number of elements of the view.
     view: Option<(usize, usize)>,
 }
 
 impl<'p> Reference<'p> {
-    /// The reference in a tuple; nothing if it is another tuple, or no tuple.
+    /// The reference in a tuple; `None` if the value is not such a tuple.
     pub(crate) fn parse(pickle: &'p Pickle<'_>, tuple: Id) -> Option<Self> {
         let (&[kind, class, key, location, n], view) = pickle.tuple(tuple)?.split_first_chunk()?;
         let Node::Global(Global::Storage(dtype)) = pickle.node(class) else { return None };
@@ -35,7 +35,7 @@ impl<'p> Reference<'p> {
         Some(Self { dtype, key: pickle.text(key)?, n: pickle.count(n)?, view })
     }
 
-    /// Bytes of the whole storage (`u64::MAX` stands for any more than can be counted).
+    /// Bytes of the whole storage, saturating at `u64::MAX`.
     pub(crate) fn byte_len(&self) -> u64 {
         (self.n as u64).saturating_mul(self.dtype.size() as u64)
     }
@@ -45,7 +45,7 @@ impl<'p> Reference<'p> {
         self.n
     }
 
-    /// The part that is meant, of the whole storage in `data`; nothing if it reaches past the end.
+    /// The part of the whole storage `data` that is referred to; `None` if it reaches past the end.
     pub(crate) fn part<'d>(&self, data: &'d [u8]) -> Option<Storage<'d>> {
         let (first, n) = self.view.unwrap_or((0, self.n));
         let size = self.dtype.size();

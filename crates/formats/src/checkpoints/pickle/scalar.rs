@@ -1,16 +1,16 @@
-//! numpy's numbers: a call with a type and the bytes.
+//! numpy's numbers: a call with a type and bytes.
 
 use super::{Id, Node, Pickle, global::Global};
 use crate::value::Value;
 
-/// The number that a call of numpy's `scalar` stands for; nothing if it is of a type that no option has.
+/// The number that a call of numpy's `scalar` creates; `None` if options cannot have its type.
 pub(super) fn value(pickle: &Pickle<'_>, args: Id) -> Option<Value> {
     let &[dtype, bytes] = pickle.tuple(args)? else { return None };
     let Node::Call { global: Global::NumpyDType, args: dtype, state } = pickle.node(dtype) else {
         return None;
     };
     let name = pickle.text(*pickle.tuple(dtype)?.first()?)?;
-    // The state is (version, byte order, ...); without one the order is that of little-endian machines.
+    // The state is (version, byte order, ...); without a state the order is little-endian.
     let order = match state {
         Some(state) => pickle.text(*pickle.tuple(state)?.get(1)?)?,
         None => "<",
@@ -45,7 +45,7 @@ pub(super) fn value(pickle: &Pickle<'_>, args: Id) -> Option<Value> {
     })
 }
 
-/// The bytes of a number, which protocol 2 writes as a text in Latin-1.
+/// The bytes of a number, which protocol 2 writes as Latin-1 text.
 fn raw(pickle: &Pickle<'_>, id: Id) -> Option<Vec<u8>> {
     const LONGEST: usize = 16;
     if let Some(bytes) = pickle.bytes(id) {

@@ -1,4 +1,4 @@
-//! The first pass over a pickle: it only decodes, and counts what the second will make.
+//! The first pass over a pickle: it only decodes, and counts what the second pass will create.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -8,35 +8,35 @@ use super::{
 };
 use crate::{cursor::Cursor, error::Result};
 
-/// A network of ten thousand tensors with its optimizer is half a million values. Below this, a place of anything fits
-/// 32 bits.
+/// Limit on nodes, so that all indices fit into 32 bits. A network of ten thousand tensors with its optimizer has half a
+/// million.
 const MAX_NODES: usize = 1 << 24;
 
-/// What a value on the stack takes: its place there and then one in a container, each in a vector that may have just
-/// doubled.
+/// Bytes per value pushed on the stack: its id there and later in a container, each in a vector whose capacity may have
+/// just doubled.
 const PUSHED: usize = 4 * size_of::<Id>();
 
-/// The most that a pickle can need of everything.
+/// Upper bounds on what a pickle creates.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     pub(super) nodes: usize,
     pub(super) texts: usize,
     pub(super) spans: usize,
     pub(super) containers: usize,
-    /// Places of the memo, if every opcode names one that it may.
+    /// Places of the memo.
     pub(super) places: usize,
     pub(super) ops: usize,
     pushes: usize,
-    /// Bytes of texts that do not stay in the file.
+    /// Bytes of texts with escapes, which are copied.
     unescaped: usize,
 }
 
 impl Needs {
-    /// Those of the pickle at the stream's place.
+    /// The needs of the pickle at the stream's position.
     ///
     /// # Errors
-    /// For a stream that is cut short, claims more than there is, names in plain text a global that is not on the list,
-    /// or has more values than any model.
+    /// For a stream that is truncated, claims more than there is, names a forbidden global in plain text, or has more
+    /// values than any model.
     pub(super) fn of(mut stream: Cursor<'_>) -> Result<Self> {
         let (start, mut needs) = (stream.offset(), Self::default());
         loop {
@@ -71,9 +71,9 @@ impl Needs {
             Op::Global(_) | Op::StackGlobal | Op::PersistentId => (1, 0),
             Op::EmptyList | Op::EmptyTuple | Op::EmptyDict | Op::EmptySet => (1, 1),
             Op::TupleOf(_) | Op::Tuple | Op::List | Op::Dict | Op::FrozenSet => (1, 1),
-            // A call may leave a dictionary or a set.
+            // A call may create a dictionary or a set.
             Op::NewObj | Op::Reduce => (1, 1),
-            // And this one has its arguments made into a tuple.
+            // This call also creates a tuple of its arguments.
             Op::Inst(_) => (2, 2),
             Op::Dup | Op::Get(_) => {
                 self.pushes += 1;
@@ -95,7 +95,7 @@ impl Needs {
         self.pushes += nodes;
     }
 
-    /// Bytes of memory.
+    /// Bytes of memory needed.
     pub(super) fn bytes(&self) -> u64 {
         let sizes = [
             (self.nodes, size_of::<Node>() + size_of::<u16>()),

@@ -1,5 +1,5 @@
-//! The machine's stack, marks and memo, and the containers it fills. All of them are bounded by the number of opcodes
-//! and paid for; what a few opcodes could make large (nesting, copies) is counted.
+//! The machine's stack, marks and memo, and the containers it fills. All are bounded by the number of opcodes and spent
+//! from the allowance. Nesting and copies, which a few opcodes could make large, are counted.
 
 use std::borrow::Cow;
 
@@ -16,21 +16,21 @@ pub(super) struct Machine<'s, 'a> {
     /// Levels of nesting in each node.
     depths: Vec<u16>,
     pub(super) stack: Vec<Id>,
-    /// Heights of the stack.
+    /// Height of the stack at each mark.
     marks: Vec<usize>,
     memo: Vec<Option<Id>>,
     n_ops: usize,
-    /// What may still be read or copied again: items of sets and dictionaries made of lists, bytes of storages.
+    /// Remaining budget for repeated reads: items of lists copied into sets and dictionaries, bytes of storages.
     shared: usize,
     pub(super) allowance: &'s mut Allowance,
-    /// Whether this pickle lies within another.
+    /// Whether this pickle is embedded in another.
     pub(super) within: bool,
-    /// Position of the opcode at work.
+    /// Offset of the current opcode.
     pub(super) at: u64,
 }
 
 impl<'s, 'a> Machine<'s, 'a> {
-    /// A machine for a pickle that needs this much, which the allowance pays for.
+    /// A machine for a pickle with these needs, which are spent from the allowance.
     pub(super) fn new(
         stream: &'s mut Cursor<'a>,
         needs: &Needs,
@@ -92,21 +92,21 @@ impl<'s, 'a> Machine<'s, 'a> {
         self.push(Node::Text(place), 0)
     }
 
-    /// The bytes that the stream has just given, as a node.
+    /// Pushes a node for the last `len` bytes read from the stream.
     pub(super) fn push_span(&mut self, len: usize, node: fn(Place) -> Node) -> Result<()> {
         let (place, end) = (self.place(self.pickle.spans.len())?, self.stream.pos());
         self.pickle.spans.push(end - len..end);
         self.push(node(place), 0)
     }
 
-    /// One container of the values.
+    /// Pushes a container of the items.
     pub(super) fn collect(&mut self, items: Vec<Id>, node: fn(Place) -> Node) -> Result<()> {
         let (place, depth) = (self.place(self.pickle.containers.len())?, 1 + self.deepest(&items));
         self.pickle.containers.push(items);
         self.push(node(place), depth)
     }
 
-    /// The place after `len` others, which the count of values that are accepted keeps small.
+    /// The place with index `len`, which is small because the number of nodes is limited.
     pub(super) fn place(&self, len: usize) -> Result<Place> {
         u32::try_from(len).map(Place).map_err(|_| self.wrong("fewer than 2^32 values", "more"))
     }
@@ -123,7 +123,7 @@ impl<'s, 'a> Machine<'s, 'a> {
         top.copied().ok_or_else(|| self.underflow())
     }
 
-    /// The height below which the values belong to before the last mark.
+    /// The height of the stack at the last mark; values below it cannot be popped.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -141,7 +141,7 @@ impl<'s, 'a> Machine<'s, 'a> {
         Ok(())
     }
 
-    /// Takes a mark away if there is nothing above it.
+    /// Removes the last mark if there is nothing above it; returns whether it did.
     pub(super) fn unmark(&mut self) -> bool {
         self.marks.pop_if(|height| *height == self.stack.len()).is_some()
     }
@@ -154,7 +154,7 @@ impl<'s, 'a> Machine<'s, 'a> {
     pub(super) fn put(&mut self, place: Option<u32>) -> Result<()> {
         let id = self.top()?;
         let place = place.map_or(self.memo.len(), |place| place as usize);
-        // All who write pickles number the places in turn, from 0 or 1.
+        // All programs that write pickles number the places consecutively from 0 or 1.
         if place > self.n_ops {
             return Err(self.wrong("a place of the memo below the number of opcodes", place.to_string()));
         }
@@ -189,14 +189,14 @@ impl<'s, 'a> Machine<'s, 'a> {
         }
     }
 
-    /// Adds to what a container holds.
+    /// Adds items to a container.
     fn hold(&mut self, container: Id, held: Place, items: &[Id]) -> Result<()> {
         let depth = 1 + self.deepest(items);
         self.pickle.containers[held.0 as usize].extend_from_slice(items);
         self.deepen(container, depth)
     }
 
-    /// Notes that `id` has `depth` levels below it.
+    /// Records that `id` has at least `depth` levels of nesting.
     pub(super) fn deepen(&mut self, id: Id, depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(self.too_deep());
@@ -218,7 +218,7 @@ impl<'s, 'a> Machine<'s, 'a> {
         Error::TooDeep { format: self.stream.format, offset: self.at, limit: MAX_DEPTH }
     }
 
-    /// Pays for reading something a second time.
+    /// Counts `n` items or bytes that are read a second time.
     pub(super) fn share(&mut self, n: usize) -> Result<()> {
         let limit = self.stream.bytes().len() as u64;
         let unfolds = Error::Unfolds { format: self.stream.format, limit };
@@ -226,7 +226,7 @@ impl<'s, 'a> Machine<'s, 'a> {
         Ok(())
     }
 
-    /// Pays for copying items out of one container into another.
+    /// Counts and spends `n` items that are copied from one container to another.
     pub(super) fn share_items(&mut self, n: usize) -> Result<()> {
         self.allowance.spend_on::<[Id; 2]>(n)?;
         self.share(n)

@@ -1,28 +1,28 @@
-//! From nodes to named arrays: dictionaries and lists are walked, their keys joined by dots; tensors become arrays and
-//! everything else becomes options.
+//! Converts nodes to named arrays and options: walks dictionaries and lists and joins their keys by dots. Tensors become
+//! arrays; everything else becomes options.
 //!
-//! Parts of a pickle can be shared, so a walk can be far longer than the pickle. Visits are counted and arrays are paid
-//! for before they are made.
+//! A pickle can share its parts, so a walk can be far longer than the pickle. Visits are therefore counted, and arrays are
+//! spent from the allowance before they are made.
 
 use std::borrow::Cow;
 
 use super::{Id, MAX_DEPTH, Node, Pickle, Storage, global::Global, reference::Reference, scalar};
 use crate::{
     allowance::Allowance,
-    error::{Error, Format, Result, shown_name},
+    error::{Error, Format, Result, escaped_name},
     strided::Strided,
     tensor::{NamedArray, push_key},
     value::Value,
 };
 
-/// torch's own limit.
+/// torch's limit on dimensions.
 const MAX_DIMS: usize = 64;
 
-/// Where the storages are that the pickle only refers to.
+/// The storages that the pickle refers to but does not embed.
 pub(crate) struct Storages<'w> {
-    /// The bytes of a key's storage.
+    /// The bytes of the storage with a key.
     pub(crate) find: &'w dyn Fn(&str) -> Option<&'w [u8]>,
-    /// Whether their elements are big-endian.
+    /// Whether the elements are big-endian.
     pub(crate) big_endian: bool,
 }
 
@@ -32,32 +32,32 @@ pub(crate) struct Walk<'w, 'a> {
     storages: Storages<'w>,
     pub(super) allowance: Allowance,
     visits: usize,
-    /// The keys that lead to the present place.
+    /// The keys of the current value, joined by dots.
     path: String,
     pub(crate) arrays: Vec<NamedArray>,
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    /// A walk over a pickle, with what is left of the file's allowance.
+    /// A walk over a pickle, with the rest of the file's allowance.
     pub(crate) fn new(
         format: Format,
         pickle: &'w Pickle<'a>,
         storages: Storages<'w>,
         allowance: Allowance,
     ) -> Self {
-        // Every value takes at least a byte, and is visited once if nothing is shared.
+        // Every value takes at least one byte, and is visited once if nothing is shared.
         let visits = pickle.source.len() + 1024;
         Self { pickle, format, storages, allowance, visits, path: String::new(), arrays: Vec::new() }
     }
 
-    /// Pays for `n` visits.
+    /// Counts `n` visits.
     pub(super) fn visit(&mut self, n: usize) -> Result<()> {
         let limit = self.pickle.source.len() as u64;
         self.visits = self.visits.checked_sub(n).ok_or(Error::Unfolds { format: self.format, limit })?;
         Ok(())
     }
 
-    /// Collects the arrays in a value; what is left of it without them is an option. The visit has been paid for.
+    /// Collects the arrays in a value, and returns the rest of the value as an option. The caller has counted the visit.
     pub(crate) fn value(&mut self, id: Id, depth: usize) -> Result<Option<Value>> {
         if depth > MAX_DEPTH {
             let offset = self.pickle.source.len() as u64;
@@ -91,14 +91,14 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.tensor(id)?;
                 None
             }
-            // Bytes, storages without a tensor, types: nothing that an option could be.
+            // Bytes, storages without a tensor and types cannot be options.
             Node::Bytes(_) | Node::Global(_) | Node::Call { .. } | Node::Persistent(_) | Node::Storage(_) => {
                 None
             }
         })
     }
 
-    /// A whole number that no option holds, in hexadecimal.
+    /// A whole number that is too large for an option, as hexadecimal text.
     fn long(&mut self, bytes: &[u8]) -> Result<Value> {
         let len = 2 + 2 * bytes.len();
         self.allowance.spend(len as u64)?;
@@ -115,7 +115,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let mut options = Vec::with_capacity(pairs.len());
         for &[key, value] in pairs {
             let key = self.key(key)?;
-            self.spell(&key)?;
+            self.spend_key(&key)?;
             if let Some(value) = self.below(&key, |walk| walk.value(value, depth + 1))? {
                 options.push((key.into_owned(), value));
             }
@@ -133,13 +133,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         Ok((items.is_empty() || !options.is_empty()).then_some(Value::List(options)))
     }
 
-    /// Pays for copying a key, to an option and to the path, which may have just doubled. The file may spell it once and
-    /// use it often.
-    pub(super) fn spell(&mut self, key: &str) -> Result<()> {
+    /// Spends the copies of a key: one for an option and one for the path, whose capacity may have just doubled. The file may
+    /// contain the key once and use it often.
+    pub(super) fn spend_key(&mut self, key: &str) -> Result<()> {
         self.allowance.spend_on::<[u8; 3]>(key.len())
     }
 
-    /// Walks on with a key added to the path.
+    /// Runs `walk` with a key added to the path.
     pub(super) fn below<T>(&mut self, key: &str, walk: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let len = push_key(&mut self.path, key);
         let result = walk(self);
@@ -155,14 +155,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// The array of a tensor or parameter.
+    /// Adds the array of a tensor or parameter.
     pub(super) fn tensor(&mut self, id: Id) -> Result<()> {
         let Node::Call { global, args, .. } = self.pickle.node(id) else {
             return Err(self.wrong("a tensor", self.pickle.node(id).kind()));
         };
         let pickle = self.pickle;
         match (global, pickle.tuple(args)) {
-            // An argument is older than the call, so this ends.
+            // An argument was created before the call, so the recursion ends.
             (Global::RebuildParameter, Some([tensor, _, _])) => self.tensor(*tensor),
             (Global::RebuildTensor, Some(&[storage, offset, shape, strides]))
             | (Global::RebuildTensorV2, Some(&[storage, offset, shape, strides, _, _]))
@@ -217,12 +217,14 @@ impl<'w, 'a> Walk<'w, 'a> {
         };
         let data = (self.storages.find)(reference.key).ok_or_else(|| Error::MissingStorage {
             format: self.format,
-            tensor: shown_name(&self.name()),
-            key: shown_name(reference.key),
+            tensor: escaped_name(&self.name()),
+            key: escaped_name(reference.key),
         })?;
         if data.len() as u64 != reference.byte_len() {
             let expected = format!("a storage of {} bytes", reference.byte_len());
-            return Err(self.wrong(&expected, format!("{}, in `{}`", data.len(), shown_name(reference.key))));
+            return Err(
+                self.wrong(&expected, format!("{}, in `{}`", data.len(), escaped_name(reference.key)))
+            );
         }
         reference.part(data).ok_or_else(|| self.wrong("a view within its storage", "one past its end"))
     }
@@ -242,7 +244,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     pub(super) fn wrong(&self, expected: &str, got: impl Into<String>) -> Error {
         Error::Part {
             format: self.format,
-            part: shown_name(&self.name()),
+            part: escaped_name(&self.name()),
             expected: expected.to_owned(),
             got: got.into(),
         }

@@ -1,4 +1,4 @@
-//! Every opcode with an operand, whole and cut short.
+//! Opcodes with operands, complete and truncated.
 
 use super::*;
 
