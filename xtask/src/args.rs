@@ -17,7 +17,7 @@ use crate::setup::{Flavour, Request};
 
 pub(crate) const HELP: &str = include_str!("help.txt");
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "setup",
     "fetch",
     "train",
@@ -30,6 +30,7 @@ const NAMES: [&str; 16] = [
     "test",
     "bench",
     "reproduce",
+    "examples",
     "layers",
     "tidy",
     "ci",
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     BenchEval(eval::Request),
     Reproduce(reproduce::Request),
     Ci,
+    Examples,
     Layers,
     Tidy,
     /// Hidden: load these libraries, for `setup`.
@@ -89,6 +91,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
     }
     let command = match name.as_str() {
         "ci" => Command::Ci,
+        "examples" => Command::Examples,
         "layers" => Command::Layers,
         "tidy" => Command::Tidy,
         "help" => Command::Help,

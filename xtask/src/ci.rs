@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::checkout::Checkout;
-use crate::{layers, process, scalars, setup, test, tidy};
+use crate::{examples, layers, process, scalars, setup, test, tidy};
 
 pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     let cargo = |args: &[&str]| {
@@ -42,6 +42,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
         let mut command = test::command(checkout, &libtorch, &args)?;
         process::run(command.env("ATEN_CPU_CAPABILITY", "default").env("ONEDNN_MAX_CPU_ISA", "SSE41"))
     })?;
+    step("examples", || examples::run(checkout))?;
     // The tests come last and nothing is said after them: the log ends with cargo's own verdict and times. One failing
     // test does not hide the others.
     eprintln!("==> test");

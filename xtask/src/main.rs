@@ -8,6 +8,7 @@ mod bench;
 mod chain;
 mod checkout;
 mod ci;
+mod examples;
 mod fetch;
 mod layers;
 mod metadata;
@@ -51,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchEval(request) => bench::eval::run(&checkout, &request),
         Command::Reproduce(request) => reproduce::run(&checkout, &request),
         Command::Ci => ci::run(&checkout),
+        Command::Examples => examples::run(&checkout),
         Command::Layers => layers::run(&checkout),
         Command::Tidy => {
             tidy::run(&checkout)?;

@@ -55,7 +55,7 @@ impl Batch {
     pub fn slice(&self, range: Range<usize>) -> Result<Self> {
         self.expect("samples", self.draws.len())?;
         if range.end > self.len() || range.start > range.end {
-            return Err(Error::Count { what: "positions", expected: self.len(), got: range.end });
+            return Err(Error::Range { start: range.start, end: range.end, images: self.len() });
         }
         let cut = |t: &Tensor| t.f_narrow(0, range.start as i64, range.len() as i64);
         Ok(Self {

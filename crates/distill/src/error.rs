@@ -22,6 +22,16 @@ pub enum Error {
         /// Draws given.
         got: usize,
     },
+    /// A part of a batch that it does not have.
+    #[error("images {start} to {end} of a batch of {images}")]
+    Range {
+        /// First position.
+        start: usize,
+        /// The position behind the last.
+        end: usize,
+        /// Images in the batch.
+        images: usize,
+    },
     /// A transition of BTD that is not two steps long.
     #[error("BTD takes two teacher steps at once, but a transition has one")]
     NotTwoSteps,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use fewstep_torch::{Kind, Layout, Role, Tensor};
+use fewstep_torch::{Kind, Layout, ParamRole, Tensor};
 
 use crate::error::{Error, Result};
 use crate::source::Source;
@@ -22,7 +22,7 @@ pub(crate) fn flat(
     for param in layout.params() {
         let Some(source) = by_name.get(param.name.as_str()) else {
             // Computed entries may be missing from the file.
-            if param.role != Role::Computed {
+            if param.role != ParamRole::Computed {
                 let name = foreign(&param.name);
                 problems.push(format!("`{name}` is missing, expected shape {:?}", param.shape));
             }

@@ -13,7 +13,7 @@ use crate::prediction::Prediction;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomConfig {
-    /// What the network calls itself: its type.
+    /// What the network calls itself.
     pub name: String,
     /// Shape `[C, H, W]` of the images.
     pub image_shape: [i64; 3],

@@ -41,11 +41,17 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// Shapes that do not fit, or a label out of range.
     fn denoise(&self, params: &Params, x_t: &Tensor, at: &Levels, cond: Conditions<'_>) -> Result<Tensor>;
 
+    /// What a model file calls a network outside these crates. The default is the name of its type, which changes when the
+    /// type moves: give a name of your own to files that are to last.
+    fn name(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
+
     /// The description that a model file keeps of it: the `[model]` table of a config. A network outside these crates is
-    /// kept by the name of its type, and whoever loads the file brings the network.
+    /// kept by its name, and whoever loads the file brings the network.
     fn describe(&self) -> Value {
         let custom = json!({
-            "name": std::any::type_name::<Self>(),
+            "name": self.name(),
             "image_shape": self.image_shape(),
             "n_classes": self.n_classes(),
         });

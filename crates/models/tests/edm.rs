@@ -54,7 +54,8 @@ fn all() -> Vec<(Arc<dyn Network>, Params)> {
             let mut params = Params::frozen(network.layout().clone(), &flat).unwrap().to_named();
             let moved = Params::frozen(network.layout().clone(), &(flat + wave)).unwrap().to_named();
             // Constants stay what they are.
-            for p in network.layout().params().iter().filter(|p| p.role == fewstep_torch::Role::Trained) {
+            for p in network.layout().params().iter().filter(|p| p.role == fewstep_torch::ParamRole::Trained)
+            {
                 params.insert(p.name.clone(), moved[&p.name].shallow_clone());
             }
             let flat = network.layout().gather("moved", &params, Kind::Float).unwrap();
@@ -182,7 +183,7 @@ fn constants_are_saved_with_the_model_and_get_no_gradient() {
     let grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
     for spec in network.layout().params() {
         let part = grad.narrow(0, spec.offset as i64, spec.len() as i64);
-        let trained = spec.role == fewstep_torch::Role::Trained;
+        let trained = spec.role == fewstep_torch::ParamRole::Trained;
         // Nothing is said about class or augmentation here.
         let told = !spec.name.contains("map_label.weight") && !spec.name.contains("map_augment");
         assert_eq!(max_abs(&part) > 0.0, trained && told, "{}", spec.name);

@@ -41,7 +41,7 @@ pub enum Init {
 
 /// Where the values of an entry come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
+pub enum ParamRole {
     /// A parameter: drawn or loaded, then trained.
     Trained,
     /// Drawn once or loaded, and never trained (random Fourier frequencies).
@@ -81,7 +81,7 @@ pub struct ParamSpec {
     /// Initial values.
     pub init: Init,
     /// Where the values come from.
-    pub role: Role,
+    pub role: ParamRole,
 }
 
 impl ParamSpec {
@@ -121,7 +121,9 @@ impl ParamSpec {
         kind: Kind,
     ) -> Result<std::result::Result<Tensor, String>> {
         let computed = match (&self.init, self.role) {
-            (Init::Values(values), Role::Computed) => Some(Tensor::f_from_slice(values)?.f_to_kind(kind)?),
+            (Init::Values(values), ParamRole::Computed) => {
+                Some(Tensor::f_from_slice(values)?.f_to_kind(kind)?)
+            }
             _ => None,
         };
         let name = &self.name;
@@ -164,7 +166,7 @@ impl Layout {
 
     /// Elements that are trained: the number of parameters in the usual sense.
     pub fn n_trained(&self) -> usize {
-        self.params.iter().filter(|p| p.role == Role::Trained).map(ParamSpec::len).sum()
+        self.params.iter().filter(|p| p.role == ParamRole::Trained).map(ParamSpec::len).sum()
     }
 
     /// Sizes of the entries in order.

@@ -44,7 +44,7 @@ pub use compute::Compute;
 pub use device::{DeviceSpec, prepare};
 pub use ema::Ema;
 pub use error::{Error, Result};
-pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamSpec, Role};
+pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamRole, ParamSpec};
 pub use parallel::in_order;
 pub use params::Params;
 pub use scalar::{Number, ScalarOps, counted};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::layout::{Layout, ParamId, Role};
+use crate::layout::{Layout, ParamId, ParamRole};
 
 /// One network's parameters: a flat tensor of the kind the network computes in, and one view per entry of the layout.
 ///
@@ -49,7 +49,7 @@ impl Params {
             .zip(layout.params())
             .map(|(part, spec)| {
                 let view = part.f_view(&spec.shape[..])?;
-                if spec.role == Role::Trained { Ok(view) } else { view.f_detach() }
+                if spec.role == ParamRole::Trained { Ok(view) } else { view.f_detach() }
             })
             .collect::<std::result::Result<Vec<_>, tch::TchError>>()?;
         Ok(Self { layout, flat, views })

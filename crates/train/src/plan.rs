@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// How a stage takes over from the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageStart {
-    /// Parameters as they are (fresh or loaded); new Adam, new averages.
+    /// Parameters, Adam and averages as a run begins with them. The first stage only.
     Fresh,
     /// The inference average becomes the teacher; the student starts as a copy of it; new Adam, new averages.
     FromTeacher,
@@ -128,7 +128,8 @@ impl Plan {
         if self.stages.is_empty() {
             return bad("stages", "nothing to train");
         }
-        self.stages.iter().try_for_each(Stage::validate)
+        self.stages.iter().try_for_each(Stage::validate)?;
+        self.stages.windows(2).try_for_each(|pair| pair[1].follows(&pair[0]))
     }
 
     /// Samples of stage `index`.
@@ -154,6 +155,25 @@ impl Plan {
 }
 
 impl Stage {
+    /// Passes when this stage can take over from the one before.
+    fn follows(&self, before: &Self) -> Result<()> {
+        let bad = |key, problem: &str| {
+            let problem = format!("stage `{}` {problem} stage `{}`", self.name, before.name);
+            Err(Error::Plan { key, problem })
+        };
+        let same = |a: &Arc<dyn Network>, b: &Arc<dyn Network>| a.layout() == b.layout();
+        match self.start {
+            StageStart::Fresh => bad("start", "would forget what was made by"),
+            _ if !same(&self.teacher, &before.network) => {
+                bad("teacher", "is taught by another network than that of")
+            }
+            StageStart::FromTeacher | StageStart::CarryOn if !same(&self.network, &before.network) => {
+                bad("network", "goes on in another network than that of")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn validate(&self) -> Result<()> {
         let bad = |key, problem: String| Err(Error::Plan { key, problem });
         let name = &self.name;

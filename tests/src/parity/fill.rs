@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
-use fewstep_torch::{Compute, Layout, Role, Tensor};
+use fewstep_torch::{Compute, Layout, ParamRole, Tensor};
 
 /// Weights by the rule.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Fill<'_> {
         let mut tensors = HashMap::new();
         for (k, p) in specs.into_iter().enumerate() {
             if self.kept.iter().any(|end| p.name.ends_with(end)) {
-                ensure!(p.role == Role::Computed, "`{}` has no constructed value to keep", p.name);
+                ensure!(p.role == ParamRole::Computed, "`{}` has no constructed value to keep", p.name);
                 continue;
             }
             let values = self.tensor(k, &p.name, &p.shape);

@@ -4,7 +4,7 @@
 //! are read, so a folder or a zip may be larger than memory. An npz is read into memory as a whole.
 
 mod archive;
-mod common;
+mod common_header;
 mod folder;
 mod layout;
 mod npz;

@@ -5,7 +5,7 @@ use std::path::Path;
 use fewstep_formats::{ImageHeader, Limits};
 use rayon::prelude::*;
 
-use super::{ImageSource, OnBad, Skipped, common::most_frequent};
+use super::{ImageSource, OnBad, Skipped, common_header::most_frequent};
 use crate::{
     dataset::{Dataset, ImageShape},
     error::{Error, Result},

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Init, Layout, ParamId, ParamSpec, Role};
+use super::{Init, Layout, ParamId, ParamRole, ParamSpec};
 use crate::error::{Error, Result};
 use fewstep_random::name_key;
 
@@ -44,26 +44,26 @@ impl LayoutBuilder {
     /// # Errors
     /// The name is taken, or a dimension is not positive.
     pub fn param(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
-        self.add(name, shape, init, Role::Trained)
+        self.add(name, shape, init, ParamRole::Trained)
     }
 
-    /// Adds a [`Role::Constant`] entry: drawn once or loaded, and never trained.
+    /// Adds a [`ParamRole::Constant`] entry: drawn once or loaded, and never trained.
     ///
     /// # Errors
     /// The name is taken, or a dimension is not positive.
     pub fn constant(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
-        self.add(name, shape, init, Role::Constant)
+        self.add(name, shape, init, ParamRole::Constant)
     }
 
-    /// Adds a [`Role::Computed`] entry with these values, in row-major order.
+    /// Adds a [`ParamRole::Computed`] entry with these values, in row-major order.
     ///
     /// # Errors
     /// The name is taken, a dimension is not positive, or the number of values is not the shape's number of elements.
     pub fn computed(&mut self, name: &str, shape: &[i64], values: Vec<f32>) -> Result<ParamId> {
-        self.add(name, shape, Init::Values(values.into()), Role::Computed)
+        self.add(name, shape, Init::Values(values.into()), ParamRole::Computed)
     }
 
-    fn add(&mut self, name: &str, shape: &[i64], init: Init, role: Role) -> Result<ParamId> {
+    fn add(&mut self, name: &str, shape: &[i64], init: Init, role: ParamRole) -> Result<ParamId> {
         let full = self.prefix.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
         if shape.iter().any(|&d| d <= 0) {
             return Err(Error::Parameter { name: full, problem: "has a dimension that is not positive" });
