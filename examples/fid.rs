@@ -1,4 +1,5 @@
 //! The Frechet distance of two folders of images. `cargo run --release --example fid -- IMAGES REFERENCE [pytorch-fid]`
+#![allow(clippy::print_stdout)]
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     anyhow::ensure!(args.len() >= 2, "expected two folders, zips or npz archives, and a feature space");

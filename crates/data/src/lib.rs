@@ -1,16 +1,14 @@
 //! Image data sets: where they come from, in which order a run shows them, and how they are written.
 //!
-//! A training batch is a pure function of `(data set, seed, stage, sample numbers)`: the sample number determines the
-//! image, whether it is mirrored, and its noise ([`make_batch`]), whatever the order of the calls or the number of threads.
-//! [`Prefetch`] makes the same batches ahead of time in the background; starting it at any sample number continues a run
-//! exactly.
+//! A [`Dataset`] is a fixed number of labelled 8-bit images of one shape; yours is a type that implements it. [`Order`]
+//! says which image sample number `n` of a run shows: each epoch shows every image once, in an order that is a function of
+//! the seed alone. Published sets are opened from a [`DatasetSpec`], which is what a config holds; [`digits`] needs no file.
 //!
-//! An [`ImageSource`] reads images in a folder, a zip or an npz. If they have one size, [`open_images`] makes them a data
-//! set; [`Shaping`] brings images of several sizes to one. An [`ImageSink`] writes images in any of these forms.
+//! An [`ImageSource`] reads images from a folder, a zip or an npz. If they are of one size, [`open_images`] makes a data set
+//! of them; if not, [`Shaping`] makes them so. An [`ImageSink`] writes images in any of these forms.
 //!
-//! A [`DatasetSpec`] describes a data set in a config and opens it; [`digits`] needs no file. `fewstep-formats` parses
-//! files, draws come from `fewstep_torch::keyed`, and tensors appear only in a [`Batch`]. The crate knows no networks and
-//! no schedules.
+//! Files are parsed by `fewstep-formats`, draws come from `fewstep-random`. The crate knows no tensors, no networks and no
+//! schedules: `fewstep-train` makes batches of its images.
 //!
 //! ```
 //! use fewstep_data::{Dataset, Order, digits};

@@ -39,7 +39,7 @@ impl Default for Budget {
     }
 }
 
-/// Images per forward and backward pass: a number of its own, so that results do not depend on the machine's cores.
+/// The most images per forward and backward pass: a fixed number, so that results do not depend on the machine's cores.
 const MICRO_BATCH: usize = 64;
 
 /// Makes an objective of a phase, which is phase `index` of its plan, counted from 0.
@@ -118,7 +118,8 @@ pub fn sample(model: &Model, seeds: Range<u64>) -> Result<Tensor> {
 }
 
 /// The Frechet distance of the images at one path (a folder, a zip or an npz) from those at another: FID in Inception's
-/// feature spaces. The record says everything that the number depends on.
+/// feature spaces, where the channel of grey images is taken three times. The record says everything that the number
+/// depends on.
 ///
 /// # Errors
 /// Images that cannot be read or are not of one size; Inception's weights are needed and not there.

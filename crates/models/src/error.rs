@@ -24,7 +24,7 @@ pub enum Error {
         what: &'static str,
         /// What was expected.
         expected: String,
-        /// Shape that was cond.
+        /// Shape that was given.
         got: Vec<i64>,
     },
     /// A class that the network does not have.

@@ -1,7 +1,7 @@
 //! The output of a run for people: the metrics log, TensorBoard events, image grids and the report page.
 //!
 //! This crate knows neither libtorch nor diffusion: it takes numbers, bytes and text, and writes files. Files
-//! are written atomically ([`write_atomically`]), except for the two logs, which are appended to.
+//! are written atomically (by `fewstep-files`), except for the two logs, which are appended to.
 //!
 //! ```
 //! use fewstep_report::{Chart, GridLayout, Images, Picture, Report, Series};

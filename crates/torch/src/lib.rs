@@ -1,6 +1,6 @@
 //! The safe interface to libtorch: every failure is an error, and no state is global.
 //!
-//! The crate provides tensors, flat parameter buffers with a name table, an Adam whose state can be saved, keyed noise,
+//! The crate provides tensors, flat parameter buffers with a name table, an Adam whose state can be saved, ordered parallel work
 //! and safetensors files. No panic of the tch wrapper, no C++ exception and no global generator reaches the crates above
 //! it. It knows nothing about networks or diffusion.
 //!

@@ -31,7 +31,7 @@ impl Prefetch {
     /// batches wait in the channel while the next is being made.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an empty data set, [`Error::Thread`] if no thread can be started. [`Prefetch::next_batch`]
+    /// [`Error::Data`] for an empty data set, [`Error::Thread`] if no thread can be started. [`Prefetch::next_batch`]
     /// returns the errors of batches.
     pub fn start(
         dataset: Arc<dyn Dataset>,

@@ -182,3 +182,20 @@ fn what_an_objective_of_the_user_does_wrong_is_named() {
     let e = plan.validate().unwrap_err().to_string();
     assert!(e.contains("start") && e.contains("phase 1"), "{e}");
 }
+
+#[test]
+fn stages_that_cannot_follow_each_other_are_refused_before_anything_is_trained() {
+    const STEPS: [usize; 3] = [16, 4, 1];
+    let (s, other) = (Setting::new(8, 4), Setting::new(16, 4));
+    let teacher = || stage("teacher", &s.network, Arc::clone(&s.denoising), StageStart::Fresh, 2);
+    let of = |network, k: usize, start| stage("phase", network, phase("tract", &STEPS, k), start, 2);
+    let refused = |second| plan(vec![teacher(), second]).validate().unwrap_err().to_string();
+    assert!(refused(of(&other.network, 0, StageStart::FromTeacher)).starts_with("teacher: stage `phase`"));
+    let mut wider = of(&other.network, 0, StageStart::CarryOn);
+    wider.teacher = Arc::clone(&s.network);
+    assert!(refused(wider.clone()).starts_with("network: stage `phase`"));
+    wider.start = StageStart::NewStudent { from_teacher: true };
+    plan(vec![teacher(), wider]).validate().unwrap();
+    let again = stage("again", &s.network, Arc::clone(&s.denoising), StageStart::Fresh, 2);
+    assert!(refused(again).contains("forget"));
+}
