@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::level::NoiseLevel;
-use crate::plan::{Phase, Transition};
+use crate::plan::{Phase, PhasePlan, Transition};
 use crate::schedule::NoiseGrid;
 
 /// A phase whose places are noise levels. The grid is asked here and nowhere later, so objectives see levels only, and a
@@ -11,6 +11,16 @@ use crate::schedule::NoiseGrid;
 pub struct PhaseLevels {
     phase: Phase,
     grid: NoiseGrid,
+}
+
+impl PhasePlan {
+    /// The phases on the grid that their indices count in.
+    ///
+    /// # Errors
+    /// A grid of another number of steps than the plan begins with.
+    pub fn on(&self, grid: &NoiseGrid) -> Result<Vec<PhaseLevels>> {
+        self.phases().iter().map(|phase| PhaseLevels::new(phase.clone(), grid.clone())).collect()
+    }
 }
 
 impl PhaseLevels {

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::level::NoiseLevel;
-use crate::phase_levels::PhaseLevels;
-use crate::schedule::{MAX_STEPS, NoiseGrid};
+use crate::schedule::MAX_STEPS;
 
 /// One entry of a plan: the steps that are left after a phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,14 +205,6 @@ impl PhasePlan {
     /// Steps of the final student.
     pub fn final_steps(&self) -> usize {
         self.phases.last().map_or(self.steps, Phase::student_steps)
-    }
-
-    /// The phases on the grid that their indices count in.
-    ///
-    /// # Errors
-    /// A grid of another number of steps than the plan begins with.
-    pub fn on(&self, grid: &NoiseGrid) -> Result<Vec<PhaseLevels>> {
-        self.phases.iter().map(|phase| PhaseLevels::new(phase.clone(), grid.clone())).collect()
     }
 }
 
