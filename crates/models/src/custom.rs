@@ -10,10 +10,10 @@ use crate::network::Network;
 use crate::prediction::Prediction;
 
 /// What a model file keeps of a network outside these crates. It cannot be built from that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomConfig {
-    /// What the network calls itself: its type.
+    /// The network calls itself this: its type.
     pub name: String,
     /// Shape `[C, H, W]` of the images.
     pub image_shape: [i64; 3],
