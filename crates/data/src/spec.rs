@@ -25,20 +25,20 @@ use crate::{
 /// let folder = FolderSpec { path: Some("data/mnist".into()), split: Split::Test, verify: true };
 /// assert_eq!(spec, DatasetSpec::Mnist(folder));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DatasetSpec {
-    /// The embedded digits, 1,797 of 8 x 8.
+    /// The handwritten digits that the program carries: 1,797 images, 1 x 8 x 8.
     // With braces: for a unit variant, serde accepts unknown keys next to the tag.
     Digits {},
-    /// MNIST, 28 x 28.
+    /// MNIST: 1 x 28 x 28.
     Mnist(FolderSpec),
-    /// Fashion-MNIST, 28 x 28.
+    /// Fashion-MNIST: 1 x 28 x 28.
     FashionMnist(FolderSpec),
-    /// CIFAR-10, 3 x 32 x 32.
+    /// CIFAR-10: 3 x 32 x 32.
     #[serde(rename = "cifar10")]
     Cifar10(FolderSpec),
-    /// Images in a folder, a `.zip` or a `.npz`.
+    /// Images of your own, in a folder, a `.zip` or a `.npz`.
     Images {
         /// Path of the folder or archive.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum DatasetSpec {
 }
 
 /// A published data set in a folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderSpec {
     /// The folder; by default, the folder in the cache with the name of the data set.

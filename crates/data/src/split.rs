@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One of the two published splits of a data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// The training split, which is the larger one.

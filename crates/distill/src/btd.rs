@@ -24,17 +24,18 @@ use crate::target::{Reduction, Target};
 use crate::tract::{Tract, TractConfig, TractStates, mask};
 
 /// Options of BTD; the defaults are those of the reference code.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BtdConfig {
-    /// Clipping of the teacher's `x0_hat` in both half steps.
+    /// Clipping of the clean image that the teacher answers with, in both half steps.
     pub clip: X0Clip,
-    /// Weight of the squared error in `x0`.
+    /// Weight of the squared error in the clean image `x0`.
     pub weighting: Weighting,
-    /// Reduction over an image.
+    /// How the squared error of one image becomes one number.
     pub reduction: Reduction,
-    /// The target of the step that ends at `s = 0`.
+    /// Target of the step that ends at the clean end of the grid.
     #[serde(skip_serializing_if = "LastStep::is_default")] // added later: old runs keep their identity
+    #[schemars(!skip_serializing_if)]
     pub last_step: LastStep,
 }
 
@@ -66,7 +67,7 @@ impl PhaseObjective for BtdConfig {
 }
 
 /// The target of BTD's step to `s = 0`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LastStep {
     /// The teacher's `x0` of its second half step (the reference code).

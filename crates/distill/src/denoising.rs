@@ -14,7 +14,7 @@ use crate::objective::{Asks, Objective, Teachers};
 use crate::target::{Reduction, Target};
 
 /// At which noise a teacher is trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoiseDraw {
     /// Time uniform in `(0, 1]` on the schedule.
@@ -23,21 +23,23 @@ pub enum NoiseDraw {
     /// Variance exploding noise with `ln sigma ~ N(mean, std^2)` (EDM, arXiv 2206.00364: -1.2 and 1.2).
     LogNormal {
         /// Mean of `ln sigma`.
+        #[schemars(range(min = -50, max = 50))]
         mean: f64,
         /// Standard deviation of `ln sigma`.
+        #[schemars(range(min = 0, max = 10))]
         std: f64,
     },
 }
 
 /// Options of the denoising objective.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenoisingConfig {
-    /// At which noise.
+    /// At which noise the teacher is trained.
     pub noise: NoiseDraw,
-    /// Weight of the squared error in `x0`.
+    /// Weight of the squared error in the clean image `x0`.
     pub weighting: Weighting,
-    /// Reduction over an image.
+    /// How the squared error of one image becomes one number.
     pub reduction: Reduction,
 }
 

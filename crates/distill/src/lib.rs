@@ -55,8 +55,8 @@ pub use tract::{Tract, TractConfig, TractStates};
 
 // The objectives that a phase in a config can name. One joins by its file and its lines here.
 registry::objectives! {
-    /// Transitive closure time-distillation.
+    /// Transitive closure time-distillation (arXiv 2303.04248).
     Tract(TractConfig) = "tract",
-    /// Binary time distillation, for schedules of halvings.
+    /// Binary time distillation (progressive distillation, arXiv 2202.00512). A phase that does not halve the steps is refused.
     Btd(BtdConfig) = "btd",
 }

@@ -4,7 +4,7 @@
 macro_rules! objectives {
     ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal,)*) => {
         /// The objective of a phase, as a config describes it: by its `kind`, with its options beside.
-        #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(tag = "kind")]
         pub enum ObjectiveConfig {
             $($(#[$doc])* #[serde(rename = $name)] $variant($config),)*

@@ -25,19 +25,21 @@ use crate::target::{Reduction, Target};
 
 /// Options of TRACT; the defaults are those of the code that gave the published VP numbers, [`TractConfig::edm`] has those
 /// for EDM teachers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TractConfig {
-    /// The teacher's step in the first phase: DDIM, or Heun's method for EDM teachers. The student's is DDIM, and so is
-    /// that of the later phases' teachers, which were students: [`TractConfig::of_phase`].
+    /// Method of the teacher's step in the first phase. The student's is DDIM, and so is that of the later phases' teachers, which
+    /// were students. For EDM's networks the default is `heun`.
+    // The later phases: see `TractConfig::of_phase`.
     pub solver: Solver,
-    /// Clipping of the teacher's `x0_hat`.
+    /// Clipping of the clean image that the teacher answers with. For EDM's networks the default is `off`.
     pub clip_teacher: X0Clip,
-    /// Clipping of the self-teacher's `x0_hat`.
+    /// Clipping of the clean image that the self-teacher answers with.
     pub clip_self_teacher: X0Clip,
-    /// Weight of the squared error in `x0`. The paper's text has the plain SNR, its code truncates it at 1.
+    /// Weight of the squared error in the clean image `x0`. The paper's text has the plain SNR, its code truncates it at 1. For EDM's
+    /// networks the default is `edm`.
     pub weighting: Weighting,
-    /// Reduction over an image.
+    /// How the squared error of one image becomes one number. For EDM's networks the default is `mean`.
     pub reduction: Reduction,
 }
 

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 /// How a value between two 8-bit levels is rounded. The two rules differ only at ties, up to rounding errors, but a
 /// score records the rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Quantisation {

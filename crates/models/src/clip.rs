@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::levels::Levels;
 
 /// Whether `x0_hat` is brought back to the range of images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum X0Clip {
-    /// Left as it is.
+    /// The clean image is left as it is.
     Off,
-    /// Clamped to `[-1, 1]`.
+    /// The clean image is clamped to `[-1, 1]`.
     #[default]
     UnitRange,
 }

@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::prediction::Prediction;
 
 /// What a model file keeps of a network outside these crates. It cannot be built from that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomConfig {
     /// What the network calls itself.

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::levels::Levels;
 
 /// Meaning of a network's output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Prediction {
     /// The clean image.

@@ -15,7 +15,7 @@ use crate::prediction::Prediction;
 macro_rules! networks {
     ($($(#[$doc:meta])* $variant:ident($config:ty) = $kind:literal,)*) => {
         /// Description of a network's architecture: one of those that a config can name, by its `kind`.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(tag = "kind")]
         #[non_exhaustive]
         pub enum Architecture {
@@ -37,21 +37,22 @@ macro_rules! networks {
 
 // A network joins by its line here, and its folder.
 networks! {
-    /// [`crate::ddpm`]; what it predicts is the model's `prediction`.
+    /// The U-Net of DDPM (arXiv 2006.11239), which TRACT's published VP numbers were made with; what it predicts is the model's
+    /// `prediction`.
     DdpmUnet(DdpmConfig) = "ddpm_unet",
-    /// [`crate::edm`]: NCSN++ and DDPM++, with a preconditioner.
+    /// EDM's SongUNet: NCSN++, DDPM++ and what lies between, with a preconditioner.
     SongUnet(SongConfig) = "song_unet",
-    /// [`crate::edm`]: ADM, with a preconditioner.
+    /// EDM's ADM U-Net, with a preconditioner.
     AdmUnet(AdmConfig) = "adm_unet",
-    /// A network outside these crates, of which a model file keeps the name.
+    /// A network outside these crates, of which a model file keeps the name. A run cannot build it: it is refused.
     Custom(CustomConfig) = "custom",
 }
 
 /// Description of a model: architecture and prediction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The network.
+    /// The network's architecture.
     pub network: Architecture,
     /// What a DDPM network predicts. EDM's networks have a preconditioner instead, behind which they answer with the clean
     /// image: any other prediction is refused for them.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::step::Step;
 
 /// Integrator of the probability-flow ODE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Solver {
     /// DDIM (arXiv 2010.02502), which is Euler's method in variance exploding scale: order 1, one evaluation.

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, check};
 
 /// How the decay of an EMA is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
-    /// This decay, in `[0, 1)`.
+    /// The decay per step, at least 0 and below 1, as in `{ fixed = 0.9999 }`.
     Fixed(f64),
-    /// `mu = forget^(1 / steps)`: the average at the phase's start has the weight `forget` at the phase's end.
+    /// The decay per step is `forget^(1 / steps)`: the average at the start of the teacher's training or of a phase has the weight
+    /// `forget` at its end, between 0 and 1, both excluded, as in `{ forget = 0.001 }`.
     Forget(f64),
 }
 

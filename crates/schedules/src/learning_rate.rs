@@ -5,23 +5,24 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, check};
 
 /// What the rate does after its warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LearningRateDecay {
-    /// Stays at the full rate.
+    /// The rate stays at `base`.
     #[default]
     Constant,
-    /// Falls to 0 at the stage's end, along half a cosine.
+    /// The rate falls to 0 at the end of the teacher's training or of a phase, along half a cosine.
     Cosine,
 }
 
 /// A learning rate: linear warm-up from 0 over the first `warmup` samples, then constant or falling.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LearningRate {
-    /// The full rate.
+    /// The full rate, after the warm-up.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub base: f64,
-    /// Number of samples over which the rate rises from 0.
+    /// Samples over which the rate rises linearly from 0.
     #[serde(default)]
     pub warmup: u64,
     /// What the rate does after the warm-up.

@@ -12,12 +12,12 @@ use crate::level::NoiseLevel;
 use crate::schedule::MAX_STEPS;
 
 /// One entry of a plan: the steps that are left after a phase.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum PhaseSteps {
-    /// This many steps of equal size.
+    /// A number of steps of equal size.
     Equal(usize),
-    /// Exactly these indices of the first grid, ascending, from 0 to `T`.
+    /// A list of exactly these indices of the first grid, ascending, from 0 to `T`, each an index that the teacher visits.
     Boundaries(Vec<usize>),
 }
 

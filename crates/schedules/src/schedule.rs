@@ -6,7 +6,7 @@ use crate::error::{Error, Result, check};
 use crate::level::NoiseLevel;
 
 /// A noise schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// VP, cosine in log-SNR: `log_snr(t) = -2 ln tan(a t + b)`, so `alpha = cos(a t + b)`, `sigma = sin(a t + b)`
@@ -16,33 +16,36 @@ pub enum Schedule {
     /// the reference code. The reference rounds both arctangents to f32, which moves log-SNR by up to 1.1e-3 near the
     /// ends. This code does not: no published number depends on it.
     CosineLogSnr {
-        /// Log-SNR at `t = 1`.
+        /// Log-SNR at `t = 1`, the noise end (natural logarithm).
         #[serde(default = "log_snr_min")]
         log_snr_min: f64,
-        /// Log-SNR at `t = 0`.
+        /// Log-SNR at `t = 0`, the clean end; not above `log_snr_min` is refused.
         #[serde(default = "log_snr_max")]
         log_snr_max: f64,
     },
     /// VP, beta linear in time: `ln gamma(t) = -(beta_min t + (beta_max - beta_min) t^2 / 2)` (arXiv 2011.13456).
     LinearBeta {
-        /// Beta at `t = 0`.
+        /// Beta at `t = 0`, the clean end.
         #[serde(default = "beta_min")]
+        #[schemars(range(min = 0))]
         beta_min: f64,
-        /// Beta at `t = 1`.
+        /// Beta at `t = 1`, the noise end; not above `beta_min` is refused.
         #[serde(default = "beta_max")]
         beta_max: f64,
     },
     /// VE, Karras: `sigma = (s_min^(1/rho) + u (s_max^(1/rho) - s_min^(1/rho)))^rho`, with `u` from 0 to 1
     /// (arXiv 2206.00364, equation 5). In a grid, index 0 is noise free and index 1 has `sigma_min`.
     Karras {
-        /// Noise at index 1.
+        /// Standard deviation of the noise at index 1.
         #[serde(default = "sigma_min")]
+        #[schemars(extend("exclusiveMinimum" = 0))]
         sigma_min: f64,
-        /// Noise at the last index.
+        /// Standard deviation of the noise at the last index; not above `sigma_min` is refused.
         #[serde(default = "sigma_max")]
         sigma_max: f64,
         /// Exponent that concentrates the levels near `sigma_min`; 7 in EDM.
         #[serde(default = "rho")]
+        #[schemars(extend("exclusiveMinimum" = 0))]
         rho: f64,
     },
 }

@@ -6,7 +6,7 @@ use crate::error::{Result, check};
 use crate::level::NoiseLevel;
 
 /// Weight on `|x0_hat - x0|^2`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Weighting {
     /// 1: the error in `x0` itself.
@@ -21,7 +21,8 @@ pub enum Weighting {
     /// `(sigma^2 + sigma_data^2) / (sigma sigma_data)^2` (EDM, arXiv 2206.00364, table 1), at the level's variance
     /// exploding noise `sigma / alpha`.
     Edm {
-        /// Standard deviation of the data.
+        /// Standard deviation of the data, whose values are in `[-1, 1]`.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         sigma_data: f64,
     },
 }

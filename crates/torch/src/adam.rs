@@ -8,15 +8,18 @@ use crate::no_grad;
 use crate::scalar::ScalarOps;
 use crate::shim::{self, AdamRates};
 
-/// Adam's constants. The learning rate is an argument of each step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Constants of Adam (arXiv 1412.6980), without its learning rate, which changes from step to step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamConfig {
-    /// Decay of the first moment.
+    /// Decay of the first moment, per step.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Decay of the second moment, per step.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Number added to the root of the second moment.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
 }
 
@@ -49,20 +52,22 @@ impl Default for AdamConfig {
 }
 
 /// What is done to a gradient before Adam uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum GradientRule {
-    /// Scaled so that its global L2 norm is at most `max_norm`.
+    /// The gradient is scaled so that its L2 norm over all parameters is at most `max_norm`.
     ClipNorm {
         /// The largest norm allowed.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         max_norm: f64,
     },
     /// Not-a-number becomes 0, infinities become plus or minus `limit` (EDM's training code).
     ReplaceNonFinite {
-        /// The value that replaces infinity.
+        /// The value that replaces infinity; minus infinity becomes minus this.
+        #[schemars(extend("exclusiveMinimum" = 0))]
         limit: f64,
     },
-    /// Unchanged.
+    /// The gradient is used as it is.
     Keep,
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 ///
 /// States, schedules, targets and losses are always f64. `F64` is for comparisons: two machines agree to 1e-12 in f64
 /// where they differ by 1e-5 in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
     /// 32 bits.

@@ -64,6 +64,20 @@ impl fmt::Display for DeviceSpec {
     }
 }
 
+impl schemars::JsonSchema for DeviceSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DeviceSpec".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "`auto`, `cpu`, `cuda` or `cuda:N` with the number of the device.",
+            "type": "string",
+            "pattern": "^(auto|cpu|cuda(:[0-9]+)?)$",
+        })
+    }
+}
+
 static CUDA: OnceLock<std::result::Result<(), String>> = OnceLock::new();
 
 /// Prepares libtorch for this process; call it first in `main`.

@@ -19,13 +19,13 @@ pub use source::ImageSource;
 pub(crate) use source::header_of;
 
 /// What to do with an image that cannot be used: it is damaged, has another size than the rest, or has no label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBad {
-    /// Return an error for the first such image.
+    /// Fail at the first such image.
     #[default]
     Refuse,
-    /// Leave such images out, and list them as [`Skipped`].
+    /// Leave such images out, and list them with what is wrong.
     Skip,
 }
 

@@ -1,82 +1,89 @@
 //! The description of a run: every key, its default, and where values come from.
 
+mod evaluation;
 mod identity;
 mod layers;
 mod objective;
+#[cfg(test)]
+mod reference;
 mod teacher;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
 use fewstep_data::DatasetSpec;
 use fewstep_distill::{DenoisingConfig, ObjectiveConfig, TeacherSteps};
-use fewstep_eval::Quantisation;
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
 use fewstep_torch::{AdamConfig, Compute, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Features, LabelChoice, MetricChoice};
-
+pub use evaluation::EvaluationConfig;
 pub use layers::{Layers, load, read};
 pub(crate) use teacher::TEACHER_FROM;
 
 /// A run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Name of the run's folder.
+    /// The run is called this, and so is its folder. Refused: an empty name, one with `/` or `\`, one that starts with a dot.
+    #[schemars(length(min = 1))]
     pub name: String,
-    /// Seed of every draw.
+    /// Every random draw of the run depends on this seed.
     #[serde(default)]
     pub seed: u64,
-    /// auto, cpu, cuda or cuda:N.
+    /// The run computes on this device: `auto` is the first CUDA device, or the CPU where there is none; `cuda` is `cuda:0`. It may
+    /// change when a run is continued. A CUDA device that is not there is refused.
     #[serde(default)]
     pub device: DeviceSpec,
-    /// Kind that the networks compute in: f32, or f64 for comparisons.
+    /// The networks compute in this kind; `f64` is for comparisons.
     #[serde(default, skip_serializing_if = "Compute::is_f32")]
+    #[schemars(!skip_serializing_if)]
     pub compute: Compute,
-    /// Where the images come from.
+    /// The images that teacher and student learn from, and that generated images are compared with.
     #[serde(default)]
     pub data: DatasetSpec,
-    /// The network. Left out, it is that of `teacher.from`.
+    /// The network and what it predicts. Left out, both are those of `teacher.from`; without `teacher.from` it must be given. A network
+    /// that does not take images of the data's shape is refused.
     pub model: ModelConfig,
-    /// The student, where it is another network than the teacher.
+    /// The student's network, where it is another than the teacher's, such as a smaller one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub student: Option<StudentConfig>,
-    /// Noise levels. Left out, they are those of `teacher.from`, or the cosine schedule.
+    /// The noise levels. Left out, they are those of `teacher.from`; else the Karras schedule for EDM's networks and the cosine schedule
+    /// for others.
     #[serde(default)]
     pub schedule: Schedule,
-    /// What all stages share.
+    /// What the teacher's training and all phases of the distillation share.
     pub training: TrainingConfig,
-    /// The teacher.
+    /// The teacher: trained here, or read from a model file.
     pub teacher: TeacherConfig,
-    /// The distillation.
+    /// The distillation: its phases, and how each is trained.
     pub distill: DistillConfig,
-    /// What is measured.
+    /// What is measured, when training is done and on the way. It may be changed without training again.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
 }
 
 /// A student of another network, such as a smaller one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StudentConfig {
-    /// The network; it takes the images that the teacher takes.
+    /// The student's network. It must take the images that the teacher takes.
     pub network: Architecture,
-    /// What it predicts (a DDPM network only).
+    /// What a DDPM network predicts. For EDM's networks, all but `x0` is refused.
     #[serde(default)]
     pub prediction: Prediction,
-    /// What it starts from.
+    /// The student's parameters come from here when it takes over.
     #[serde(default)]
     pub start: StudentStart,
-    /// The phase in which it takes over, counted from 1; before it the student is of the teacher's network.
+    /// The phase in which this network takes over, counted from 1; in phases before it the student has the teacher's network. More than
+    /// the number of phases is refused.
     #[serde(default = "first", skip_serializing_if = "is_first")]
+    #[schemars(!skip_serializing_if, range(min = 1))]
     pub phase: usize,
 }
 
 /// Where the parameters of a student of another network come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StudentStart {
     /// From the teacher where names and shapes agree, the rest drawn afresh.
@@ -87,63 +94,70 @@ pub enum StudentStart {
 }
 
 /// What all stages share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Images a step.
+    /// Images per training step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
-    /// Images a forward and backward pass (default: 64).
+    /// Images per forward and backward pass: a step's batch is cut into passes of this size.
+    #[schemars(range(min = 1))]
     #[serde(default = "default_micro_batch")]
     pub micro_batch: usize,
-    /// Mirror images at random.
+    /// Training images are mirrored left to right, each with probability 1/2.
     #[serde(default)]
     pub flip: bool,
-    /// Adam's constants.
+    /// The constants of Adam.
     #[serde(default)]
     pub adam: AdamConfig,
-    /// What happens to gradients.
+    /// What is done to the gradient before Adam uses it. For EDM's networks the default is `kind = "replace_non_finite"`.
     #[serde(default)]
     pub gradient: GradientRule,
-    /// Samples between checkpoints.
+    /// Training samples between two checkpoints.
+    #[schemars(range(min = 1))]
     pub checkpoint_every: u64,
-    /// Checkpoints kept.
+    /// Checkpoints that are kept, the newest ones; 0 counts as 1.
     #[serde(default = "default_keep")]
     pub keep_checkpoints: usize,
-    /// Steps between two lines of metrics.
+    /// Training steps between two lines of the metrics log; 0 counts as 1.
     #[serde(default = "default_log_every")]
     pub log_every: u64,
 }
 
 /// The teacher: trained here, or read from a model file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherConfig {
-    /// A model file; without it the teacher is trained.
+    /// Path of the teacher's model file, which `fewstep train` or `fewstep import` wrote; left out, the teacher is trained. A file with
+    /// another network than `[model]` is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
-    /// Take a teacher that was trained on another schedule: a network answers at any noise level, whatever grid it stands on,
-    /// as long as it has seen such noise.
+    /// A teacher that was trained on another schedule than `[schedule]` is taken; otherwise it is refused, unless it was imported. A
+    /// network answers at any noise level as long as it has seen such noise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(!skip_serializing_if)]
     pub any_schedule: bool,
-    /// Samples of its training.
+    /// Training samples of the teacher, rounded up to whole steps. Without `from`, 0 is refused.
     #[serde(default)]
     pub samples: u64,
-    /// Learning rate by samples.
+    /// The learning rate, as a function of the samples seen.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: LearningRate,
-    /// Decay of the inference average, mu_I.
+    /// How the decay mu_I of the average of the teacher's parameters is chosen; the average is what is sampled and teaches.
     #[serde(default)]
     pub inference_decay: Decay,
-    /// At which noise it is trained, and with which weight.
+    /// At which noise the teacher is trained, and how its errors count. For EDM's networks the default is that of EDM's code: log-normal
+    /// noise (mean -1.2, std 1.2), `edm` weighting, `mean` reduction.
     #[serde(default)]
     pub objective: DenoisingConfig,
-    /// Probability that a value inside the network is dropped in training.
+    /// Probability that a value inside the teacher's network is dropped in training.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(!skip_serializing_if, range(min = 0), extend("exclusiveMaximum" = 1))]
     pub dropout: f64,
 }
 
 /// What a phase takes over from the one before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseChange {
     /// Student, averages and Adam carry on (the reference code).
@@ -154,22 +168,26 @@ pub enum PhaseChange {
 }
 
 /// The distillation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DistillConfig {
-    /// The objective of all phases, or one per phase. Configs may also give names, and options under the objective's name.
+    /// The objective of all phases, or a list with one per phase. Configs may also give names, and options under the objective's name.
     pub objective: Vec<ObjectiveConfig>,
-    /// `T, ..., 1`: numbers of equal steps, or lists of boundaries.
+    /// The steps that are left after each phase, the first teacher's steps `T` first, as in `[1024, 32, 1]`. An entry is a number of equal
+    /// steps, or a list of boundaries. Refused: fewer than two entries; entries that grow; a number that does not divide the one before
+    /// it; `T` above 1048576 (2^20).
     pub schedule: Vec<PhaseSteps>,
-    /// Samples of all phases together, shared equally.
+    /// Training samples of all phases together, shared equally and rounded up to whole steps.
+    #[schemars(range(min = 1))]
     pub samples: u64,
-    /// Learning rate by samples.
+    /// The learning rate, as a function of the samples seen.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: LearningRate,
-    /// mu_S.
+    /// The decay mu_S of the self-teacher, an average of the student's parameters, per step.
     #[serde(default = "default_self_teacher_decay")]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub self_teacher_decay: f64,
-    /// mu_I.
+    /// How the decay mu_I of the average of the student's parameters is chosen; the average is what is sampled and teaches the next phase.
     #[serde(default)]
     pub inference_decay: Decay,
     /// What a phase takes over from the one before.
@@ -177,6 +195,7 @@ pub struct DistillConfig {
     pub phase_change: PhaseChange,
     /// Probability that a value inside the student is dropped in training (the reference code: 0).
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(!skip_serializing_if, range(min = 0), extend("exclusiveMaximum" = 1))]
     pub dropout: f64,
 }
 
@@ -189,91 +208,6 @@ impl DistillConfig {
     /// How the first teacher is asked: clipping and solver of its steps, in training and when it is sampled.
     pub fn teacher_steps(&self) -> TeacherSteps {
         self.objective_of(0).teacher_steps()
-    }
-}
-
-/// What is measured, when training is done and on the way. It may be changed without training again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvaluationConfig {
-    /// pixels, pytorch-fid or tf.
-    pub features: Features,
-    /// frechet, frechet-interval, frechet-infinity, kernel, precision-recall.
-    pub metrics: Vec<MetricChoice>,
-    /// Images generated for each number.
-    pub samples: u64,
-    /// Images a batch.
-    pub batch: usize,
-    /// Seed of the first image.
-    pub first_seed: u64,
-    /// Classes of the images of a conditional model: in the proportions of the data, or all alike.
-    #[serde(skip_serializing_if = "LabelChoice::is_usual")]
-    pub labels: LabelChoice,
-    /// Numbers of sampling steps that the student is measured at beside its own.
-    pub student_steps: Vec<usize>,
-    /// Numbers of sampling steps that the teacher is measured at (default: those of its own grid).
-    pub teacher_steps: Vec<usize>,
-    /// How samples become 8-bit images.
-    pub quantisation: Quantisation,
-    /// Images in a grid.
-    pub grid: u64,
-    /// Training samples between two measurements on the way, of whatever is being trained: the teacher at its steps, then the
-    /// student at its own; 0: none.
-    pub every: u64,
-    /// Images generated for each number on the way.
-    pub every_samples: u64,
-}
-
-impl Default for EvaluationConfig {
-    fn default() -> Self {
-        Self {
-            features: Features::Pixels,
-            metrics: vec![MetricChoice::Frechet],
-            samples: 2000,
-            batch: 64,
-            first_seed: 0,
-            labels: LabelChoice::Data,
-            student_steps: Vec::new(),
-            teacher_steps: Vec::new(),
-            quantisation: Quantisation::HalfToEven,
-            grid: 100,
-            every: 0,
-            every_samples: 1000,
-        }
-    }
-}
-
-impl EvaluationConfig {
-    /// Numbers of steps that a student is measured at beside its `own`.
-    pub fn other_student_steps(&self, own: usize) -> impl Iterator<Item = usize> {
-        self.student_steps.iter().copied().filter(move |&n| n != own)
-    }
-
-    /// Numbers of steps that a teacher is measured at, ascending; none: its own.
-    pub fn ascending_teacher_steps(&self) -> Vec<usize> {
-        let mut steps = self.teacher_steps.clone();
-        steps.sort_unstable();
-        steps.dedup();
-        steps
-    }
-
-    /// Checks what no type can say.
-    pub fn validate(&self) -> Result<()> {
-        let on_the_way = if self.every > 0 { self.every_samples } else { 2 };
-        for (key, got, least) in [
-            ("samples", self.samples, 2),
-            ("batch", self.batch as u64, 1),
-            ("grid", self.grid, 1),
-            ("every_samples", on_the_way, 2),
-        ] {
-            if got < least {
-                bail!("evaluation.{key}: must be at least {least}, is {got}");
-            }
-        }
-        if self.metrics.is_empty() {
-            bail!("evaluation.metrics: must name at least one metric");
-        }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use fewstep_torch::Device;
 use serde::{Deserialize, Serialize};
 
 /// Feature spaces that images can be compared in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Features {
     /// The pixels themselves, for small data. Its Frechet distance is not FID.
     #[default]

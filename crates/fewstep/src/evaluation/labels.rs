@@ -10,7 +10,7 @@ use fewstep_samplers::{LabelRule, ModelCard};
 use serde::{Deserialize, Serialize};
 
 /// How classes are chosen where nobody asks for one, by the name that configs and flags have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelChoice {
     /// In the proportions of the data: what a distance from the data asks for.

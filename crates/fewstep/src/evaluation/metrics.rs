@@ -16,7 +16,9 @@ use super::reference::ReferenceSet;
 const NEIGHBOURS: u32 = 3;
 
 /// A metric, by the name that configs and flags have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetricChoice {
     /// Frechet distance: FID in Inception's space.

@@ -6,17 +6,17 @@ use crate::error::{Error, Result};
 use crate::pyramid::{Pyramid, at_least_one};
 
 /// How attention splits its channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Heads {
-    /// This many heads at every resolution.
+    /// This many heads at every resolution, as in `{ count = 1 }`. It must divide the channels where there is attention.
     Count(i64),
-    /// As many heads as it takes for each to have this many channels.
+    /// So many channels per head, as in `{ width = 64 }`. It must divide the channels where there is attention.
     Width(i64),
 }
 
 /// How resolutions change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resampling {
     /// Inside a residual block: 2x2 average down, nearest up (BigGAN's, arXiv 1809.11096).
@@ -27,35 +27,42 @@ pub enum Resampling {
 }
 
 /// A DDPM U-Net.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DdpmConfig {
-    /// Channels of the images.
+    /// Channels per image.
+    #[schemars(range(min = 1))]
     #[serde(default = "three")]
     pub image_channels: i64,
-    /// Height and width of the images.
+    /// Height and width of the images, in pixels. It must be divisible by 2 once per level after the first.
+    #[schemars(range(min = 1))]
     pub resolution: i64,
-    /// Channels of the first level, before the multipliers; also the width of the time embedding's sinusoids.
+    /// Channels before the multipliers; also the width of the time embedding's sinusoids.
+    #[schemars(range(min = 4), extend("multipleOf" = 2))]
     pub channels: i64,
-    /// Multiplier of every level, from the full resolution down.
+    /// Multiplier of `channels` at each level, from the full resolution down; each level halves the resolution. All must be at least 1.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
     pub channel_mult: Vec<i64>,
-    /// Residual blocks a level.
+    /// Residual blocks per level.
+    #[schemars(range(min = 1))]
     pub n_res_blocks: usize,
-    /// Resolutions with attention.
+    /// Resolutions that have attention, in pixels. One that is no level's resolution is refused.
     #[serde(default)]
     pub attention_resolutions: Vec<i64>,
-    /// Attention heads.
+    /// How attention splits its channels.
     #[serde(default = "one_head")]
     pub heads: Heads,
-    /// Width of the time embedding.
+    /// Channels of the time embedding.
+    #[schemars(range(min = 1))]
     pub embedding_channels: i64,
-    /// Time scales and shifts after the second norm (else it is added before it).
+    /// Whether time scales and shifts the values after a block's second norm; otherwise it is added before that norm.
     #[serde(default = "yes")]
     pub affine_time: bool,
-    /// How resolutions change.
+    /// How the resolution changes between levels.
     #[serde(default)]
     pub resampling: Resampling,
-    /// Number of classes; 0: unconditional.
+    /// Number of classes, as many as the data has; 0: unconditional. 1 is refused.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub n_classes: i64,
 }

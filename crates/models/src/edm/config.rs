@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::pyramid::{Pyramid, at_least_one};
 
 /// How the noise level enters a SongUNet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseEmbedding {
     /// Sinusoids of geometrically spaced frequencies (DDPM++).
@@ -18,7 +18,7 @@ pub enum NoiseEmbedding {
 }
 
 /// What a SongUNet's encoder does with the input image besides the blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoder {
     /// Nothing (DDPM++).
@@ -31,7 +31,7 @@ pub enum Encoder {
 }
 
 /// Where a SongUNet's output image comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoder {
     /// From the full resolution.
@@ -42,45 +42,55 @@ pub enum Decoder {
 }
 
 /// A SongUNet: DDPM++, NCSN++ and what lies between.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SongConfig {
-    /// Channels of the images.
+    /// Channels per image.
+    #[schemars(range(min = 1))]
     #[serde(default = "three")]
     pub image_channels: i64,
-    /// Height and width of the images.
+    /// Height and width of the images, in pixels. It must be divisible by 2 once per level after the first.
+    #[schemars(range(min = 1))]
     pub resolution: i64,
     /// Channels before the multipliers.
+    #[schemars(range(min = 1))]
     pub channels: i64,
-    /// Multiplier of every level, from the full resolution down.
+    /// Multiplier of `channels` at each level, from the full resolution down; each level halves the resolution. All must be at least 1.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
     pub channel_mult: Vec<i64>,
-    /// Residual blocks a level.
+    /// Residual blocks per level.
+    #[schemars(range(min = 1))]
     pub n_res_blocks: usize,
-    /// Resolutions with attention.
+    /// Resolutions that have attention, in pixels. One that is no level's resolution is refused.
     #[serde(default)]
     pub attention_resolutions: Vec<i64>,
-    /// Width of the embedding, in units of `channels`.
+    /// Width of the noise level's embedding, in units of `channels`.
+    #[schemars(range(min = 1))]
     #[serde(default = "four")]
     pub channel_mult_emb: i64,
-    /// Width of the noise level's sinusoids, in units of `channels`.
+    /// Width of the noise level's sinusoids, in units of `channels`. The width must be even and at least 4.
+    #[schemars(range(min = 1))]
     #[serde(default = "one")]
     pub channel_mult_noise: i64,
-    /// How the noise level enters.
+    /// How the noise level enters the network.
     #[serde(default)]
     pub embedding: NoiseEmbedding,
-    /// What the encoder does with the input image.
+    /// What the encoder does with the input image besides the blocks.
     #[serde(default)]
     pub encoder: Encoder,
-    /// Where the output image comes from.
+    /// Where the network's output image comes from.
     #[serde(default)]
     pub decoder: Decoder,
-    /// Taps of the resampling filter, an even number of them.
+    /// Taps of the filter that changes the resolution. An odd number of taps, or taps whose sum is 0, is refused.
+    #[schemars(length(min = 2))]
     #[serde(default = "box_filter")]
     pub resample_filter: Vec<f64>,
-    /// Number of classes; 0: unconditional.
+    /// Number of classes, as many as the data has; 0: unconditional.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub n_classes: i64,
-    /// Numbers that describe an image's augmentation; 0: none.
+    /// Numbers per image that describe its augmentation, as published checkpoints take them; 0: none.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub augment_dim: i64,
     /// How the network's output becomes an image.
@@ -89,33 +99,42 @@ pub struct SongConfig {
 }
 
 /// The U-Net of ADM.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdmConfig {
-    /// Channels of the images.
+    /// Channels per image.
+    #[schemars(range(min = 1))]
     #[serde(default = "three")]
     pub image_channels: i64,
-    /// Height and width of the images.
+    /// Height and width of the images, in pixels. It must be divisible by 2 once per level after the first.
+    #[schemars(range(min = 1))]
     pub resolution: i64,
     /// Channels before the multipliers; also the width of the noise level's sinusoids.
+    #[schemars(range(min = 4), extend("multipleOf" = 2))]
     pub channels: i64,
-    /// Multiplier of every level, from the full resolution down.
+    /// Multiplier of `channels` at each level, from the full resolution down; each level halves the resolution. All must be at least 1.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
     pub channel_mult: Vec<i64>,
-    /// Residual blocks a level.
+    /// Residual blocks per level.
+    #[schemars(range(min = 1))]
     pub n_res_blocks: usize,
-    /// Resolutions with attention.
+    /// Resolutions that have attention, in pixels. One that is no level's resolution is refused.
     #[serde(default)]
     pub attention_resolutions: Vec<i64>,
-    /// Channels of an attention head: `C / head_channels` heads, rounded down.
+    /// Channels per attention head: `C` channels have `C / head_channels` heads, rounded down.
+    #[schemars(range(min = 1))]
     #[serde(default = "sixty_four")]
     pub head_channels: i64,
-    /// Width of the embedding, in units of `channels`.
+    /// Width of the noise level's embedding, in units of `channels`.
+    #[schemars(range(min = 1))]
     #[serde(default = "four")]
     pub channel_mult_emb: i64,
-    /// Number of classes; 0: unconditional.
+    /// Number of classes, as many as the data has; 0: unconditional.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub n_classes: i64,
-    /// Numbers that describe an image's augmentation; 0: none.
+    /// Numbers per image that describe its augmentation, as published checkpoints take them; 0: none.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub augment_dim: i64,
     /// How the network's output becomes an image.

@@ -10,15 +10,16 @@ use crate::description::Family;
 use crate::error::{Error, Result};
 use crate::levels::Levels;
 
-/// Which of table 1's columns turns the network's output into a denoised image.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Which column of EDM's table 1 (arXiv 2206.00364) turns the network's output into a denoised image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 // The empty braces make serde refuse unknown keys, which it would let pass for unit variants.
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Preconditioner {
     /// EDM's own: unit variance of the network's inputs and targets.
     Edm {
-        /// Standard deviation of the data.
+        /// Standard deviation of the data, whose values are in `[-1, 1]`.
         #[serde(default = "half")]
+        #[schemars(extend("exclusiveMinimum" = 0))]
         sigma_data: f64,
     },
     /// Variance preserving score networks (arXiv 2011.13456): the network predicts minus the noise at one of 1000 times.
