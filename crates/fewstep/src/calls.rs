@@ -1,4 +1,4 @@
-//! The calls for whoever has a network, or images, and no config.
+//! The calls for whoever has a network, or images, and no config. Each prepares libtorch first.
 
 use std::ops::Range;
 use std::path::Path;
@@ -106,6 +106,7 @@ pub fn distil(
 /// The network fails.
 pub fn sample(model: &Model, seeds: Range<u64>) -> Result<Tensor> {
     const BATCH: usize = 256;
+    fewstep_torch::prepare()?;
     if seeds.is_empty() {
         bail!("sample: no seeds");
     }
@@ -124,6 +125,7 @@ pub fn sample(model: &Model, seeds: Range<u64>) -> Result<Tensor> {
 /// # Errors
 /// Images that cannot be read or are not of one size; Inception's weights are needed and not there.
 pub fn measure(images: impl AsRef<Path>, against: impl AsRef<Path>, features: Features) -> Result<Record> {
+    fewstep_torch::prepare()?;
     let open = |path: &Path| -> Result<Arc<dyn Dataset>> {
         let images = open_images(path, OnBad::Refuse).with_context(|| path.display().to_string())?;
         Ok(Arc::new(images))
@@ -188,6 +190,7 @@ fn plan(stages: Vec<Stage>, budget: &Budget) -> Plan {
 
 /// Follows a plan that is never interrupted; returns the inference average.
 fn follow(plan: Plan, state: TrainState, data: &Arc<dyn Dataset>) -> Result<Tensor> {
+    fewstep_torch::prepare()?;
     let folder = tempfile::tempdir().context("a temporary folder for checkpoints")?;
     let store = CheckpointStore::open(folder.path(), "one call", 1)?;
     let trainer = Trainer { plan: &plan, store: &store, device: Device::Cpu };

@@ -38,6 +38,7 @@ impl Run {
     /// Training or measuring fails, the folder cannot be written or holds another run, or the session is stopped: the same
     /// call then goes on.
     pub fn execute(&self, runs: &Path, session: &Session) -> Result<Results> {
+        fewstep_torch::prepare()?;
         let device = self.setup.config.device.resolve()?;
         self.setup.config.compute.check(device)?;
         let folder = RunFolder::open(runs, &self.setup.config)?;
