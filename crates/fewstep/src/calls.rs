@@ -11,7 +11,9 @@ use fewstep_distill::{Denoising, DenoisingConfig, Objective};
 use fewstep_eval::{Grey, Record};
 use fewstep_models::{Network, X0Clip};
 use fewstep_samplers::{LabelRule, Model, Sampler};
-use fewstep_schedules::{Decay, LearningRate, LearningRateDecay, NoiseSchedule, PhaseLevels, PhasePlan};
+use fewstep_schedules::{
+    Decay, LearningRate, LearningRateDecay, NoiseGrid, NoiseSchedule, PhaseLevels, PhasePlan,
+};
 use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Tensor};
 use fewstep_train::{CheckpointStore, Outcome, Plan, Product, Stage, StageStart, TrainState, Trainer};
 
@@ -64,8 +66,7 @@ pub fn train_teacher(
     let stage = stage(&network, ("teacher".to_owned(), StageStart::Fresh), makes, objective, &budget, 1)?;
     let state =
         TrainState::fresh(network.as_ref(), budget.seed, AdamConfig::default(), Compute::F32, Device::Cpu)?;
-    let flat = follow(plan(vec![stage], &budget), state, data)?;
-    Ok(Model { network, flat, grid, clip: X0Clip::UnitRange, sampler: Sampler::default() })
+    follow(plan(vec![stage], &budget), state, &grid, data)
 }
 
 /// Distils a teacher down to the last of `steps`, one phase per entry: from 64 steps, `&[8, 1]` goes to 8 and then to 1.
@@ -85,19 +86,15 @@ pub fn distil(
     let schedule: Vec<usize> = std::iter::once(teacher.grid.steps()).chain(steps.iter().copied()).collect();
     let phases = PhasePlan::equal(&schedule)?;
     let mut stages = Vec::new();
-    let mut grid = teacher.grid.clone();
     for (k, levels) in phases.on(&teacher.grid)?.into_iter().enumerate() {
         let start = if k == 0 { StageStart::FromTeacher } else { StageStart::CarryOn };
         let name = format!("{} -> {} steps", schedule[k], schedule[k + 1]);
-        grid = levels.student_grid()?;
         let makes = Product::student(levels.phase().student_indices());
         let objective = objective(levels, k)?;
         stages.push(stage(&teacher.network, (name, start), makes, objective, &budget, steps.len())?);
     }
     let state = TrainState::from_student(teacher.flat.copy(), AdamConfig::default())?;
-    let flat = follow(plan(stages, &budget), state, data)?;
-    let network = Arc::clone(&teacher.network);
-    Ok(Model { network, flat, grid, clip: X0Clip::UnitRange, sampler: Sampler::default() })
+    follow(plan(stages, &budget), state, &teacher.grid, data)
 }
 
 /// Images of these seeds, f64 `[n, C, H, W]`, nominally in `[-1, 1]`. A seed gives the same image every time.
@@ -188,14 +185,17 @@ fn plan(stages: Vec<Stage>, budget: &Budget) -> Plan {
     }
 }
 
-/// Follows a plan that is never interrupted; returns the inference average.
-fn follow(plan: Plan, state: TrainState, data: &Arc<dyn Dataset>) -> Result<Tensor> {
+/// Follows a plan on `grid` that is never interrupted; returns what its last stage makes.
+fn follow(plan: Plan, state: TrainState, grid: &NoiseGrid, data: &Arc<dyn Dataset>) -> Result<Model> {
     fewstep_torch::prepare()?;
     let folder = tempfile::tempdir().context("a temporary folder for checkpoints")?;
     let store = CheckpointStore::open(folder.path(), "one call", 1)?;
     let trainer = Trainer { plan: &plan, store: &store, device: Device::Cpu };
-    match trainer.run(state, data, &AtomicBool::new(false), &mut ())? {
-        Outcome::Finished(state) => Ok(state.inference.flat),
+    let flat = match trainer.run(state, data, &AtomicBool::new(false), &mut ())? {
+        Outcome::Finished(state) => state.inference.flat,
         Outcome::Stopped(path) => bail!("stopped at {}", path.display()),
-    }
+    };
+    let Stage { network, makes, .. } = plan.stages.last().context("nothing to train")?;
+    let (grid, clip) = (grid.visited(&makes.visits)?, makes.clip);
+    Ok(Model { network: Arc::clone(network), flat, grid, clip, sampler: makes.sampler })
 }

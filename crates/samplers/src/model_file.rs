@@ -152,14 +152,8 @@ impl ModelFile {
     /// # Errors
     /// A number of steps that it cannot take, or libtorch cannot allocate.
     pub fn model(&self, steps: Option<usize>, device: Device, compute: Compute) -> Result<Model> {
-        let ModelCard { clip, sampler, .. } = self.card;
-        Ok(Model {
-            network: Arc::clone(&self.network),
-            flat: self.flat.f_to_device(device)?.f_to_kind(compute.kind())?,
-            grid: self.card.levels(steps)?,
-            clip,
-            sampler,
-        })
+        let flat = self.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
+        self.card.model(Arc::clone(&self.network), flat, steps)
     }
 
     fn gather(path: &Path, file: Stored, card: ModelCard, network: Arc<dyn Network>) -> Result<Self> {
@@ -194,6 +188,16 @@ impl ModelCard {
             }
             _ => Ok(grid.visited(&self.visits)?),
         }
+    }
+
+    /// The network over `flat`, `[total]`, to be sampled as this card says, in `steps` steps or in those that the model was
+    /// made for.
+    ///
+    /// # Errors
+    /// A number of steps that the model cannot take.
+    pub fn model(&self, network: Arc<dyn Network>, flat: Tensor, steps: Option<usize>) -> Result<Model> {
+        let Self { clip, sampler, .. } = *self;
+        Ok(Model { network, flat, grid: self.levels(steps)?, clip, sampler })
     }
 
     /// Number of steps that the model was made for.

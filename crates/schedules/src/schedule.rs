@@ -84,11 +84,6 @@ impl Schedule {
         Self::Karras { sigma_min: sigma_min(), sigma_max: sigma_max(), rho: rho() }
     }
 
-    /// Whether states keep unit variance (`alpha^2 + sigma^2 = 1`).
-    pub fn is_variance_preserving(&self) -> bool {
-        !matches!(self, Self::Karras { .. })
-    }
-
     /// Checks the parameters.
     ///
     /// # Errors

@@ -98,8 +98,8 @@ fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Re
         }
     }
     let starts = (0..n).step_by(s.micro_batch);
-    let jobs = starts.map(|from| MicroBatch::new(state, batch.slice(from..n.min(from + s.micro_batch))?));
-    let jobs = jobs.collect::<Result<Vec<_>>>()?;
+    let job = |from| Ok(MicroBatch::new(state, batch.slice(from..n.min(from + s.micro_batch))?));
+    let jobs = starts.map(job).collect::<Result<Vec<_>>>()?;
     let at_once = JOBS_PER_THREAD * rayon::current_num_threads();
     let mut sum: Option<Tensor> = None;
     let mut losses = Vec::with_capacity(n);
@@ -125,13 +125,13 @@ struct MicroBatch {
 }
 
 impl MicroBatch {
-    fn new(state: &TrainState, batch: Batch) -> Result<Self> {
-        Ok(Self {
+    fn new(state: &TrainState, batch: Batch) -> Self {
+        Self {
             student: state.student.shallow_clone(),
             teacher: state.teacher.as_ref().map(Tensor::shallow_clone),
             self_teacher: state.self_teacher.as_ref().map(|ema| ema.flat.shallow_clone()),
             batch,
-        })
+        }
     }
 
     /// Its share of the gradient of the mean over `total` images, and its losses.

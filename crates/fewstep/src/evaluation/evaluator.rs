@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use fewstep_data::Dataset;
 use fewstep_eval::{Extractor, Generated, Program, Quantisation, Record, Reference, Score, Seeds};
-use fewstep_samplers::{LabelRule, Model};
+use fewstep_samplers::LabelRule;
 use fewstep_torch::{Compute, Device, Tensor};
 
 use super::evenly::Sample;
@@ -58,13 +58,7 @@ impl<'a> Evaluator<'a> {
         show: u64,
     ) -> Result<Outcome> {
         let Subject { card, network, flat, .. } = subject;
-        let model = Model {
-            network: Arc::clone(network),
-            flat: flat.shallow_clone(),
-            grid: card.levels(steps)?,
-            clip: card.clip,
-            sampler: card.sampler,
-        };
+        let model = card.model(Arc::clone(network), flat.shallow_clone(), steps)?;
         let steps = model.grid.steps();
         let mut collected = self.nothing_yet()?;
         let mut shown: Vec<Tensor> = Vec::new();
