@@ -9,7 +9,7 @@
 use crate::error::{Error, Result};
 use crate::features::FeatureSpace;
 use crate::making::{Labels, Making};
-use crate::metric::Statistic;
+use crate::metric_name::Statistic;
 use crate::record::{Generated, Record, Weights};
 use std::fmt;
 

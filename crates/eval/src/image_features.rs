@@ -5,7 +5,7 @@ use crate::error::{During, Error, Result};
 use crate::features::{Extractor, FeatureSpace, same_space};
 use crate::image_moments::ImageMoments;
 use crate::kernel::{KernelSubsets, kernel_distance_subsets};
-use crate::metric::Statistic;
+use crate::metric_name::Statistic;
 use crate::moments::Moments;
 use crate::neighbours::precision_recall;
 use crate::record::Reference;

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FeatureSpace, same_space};
 use crate::frechet::frechet_distance;
-use crate::metric::Statistic;
+use crate::metric_name::Statistic;
 use crate::moments::Moments;
 use crate::score::{Estimate, Images, ReferenceCount, Score};
 use tch::{Device, Tensor};

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::features::FeatureSpace;
-use crate::metric::{Metric, Statistic};
+use crate::metric_name::{MetricName, Statistic};
 use serde::{Deserialize, Serialize};
 
 /// How a number was estimated from the rows.
@@ -62,7 +62,7 @@ pub struct Score(Stored);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    metric: Metric,
+    metric: MetricName,
     value: f64,
     estimate: Estimate,
     n_generated: u64,
@@ -103,7 +103,7 @@ impl Score {
     ) -> Result<Self> {
         const OPERATION: &str = "Score";
         let stored = Stored {
-            metric: Metric::new(statistic, space.clone()),
+            metric: MetricName::new(statistic, space.clone()),
             value,
             estimate,
             n_generated: generated.count,
@@ -119,7 +119,7 @@ impl Score {
 
     /// The metric.
     #[must_use]
-    pub fn metric(&self) -> &Metric {
+    pub fn metric(&self) -> &MetricName {
         &self.0.metric
     }
 

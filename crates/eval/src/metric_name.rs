@@ -1,6 +1,6 @@
 //! The name of a metric, which follows from the statistic and the feature space.
 //!
-//! Only this crate makes a [`Metric`], from a statistic and the feature space of its rows. "FID" is the Frechet
+//! Only this crate makes a [`MetricName`], from a statistic and the feature space of its rows. "FID" is the Frechet
 //! distance in pool3 of the Inception network of 2015-12-05, and "KID" the kernel distance in the same space. In any
 //! other space, the name contains the space.
 
@@ -34,12 +34,12 @@ pub enum Statistic {
 /// A statistic in a feature space, which together determine the metric's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Named", into = "Named")]
-pub struct Metric {
+pub struct MetricName {
     statistic: Statistic,
     space: FeatureSpace,
 }
 
-impl Metric {
+impl MetricName {
     pub(crate) fn new(statistic: Statistic, space: FeatureSpace) -> Self {
         Self { statistic, space }
     }
@@ -86,7 +86,7 @@ impl Metric {
     }
 }
 
-impl fmt::Display for Metric {
+impl fmt::Display for MetricName {
     /// The name, and the protocol if the space has one: `FID (tf)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.space {
@@ -105,13 +105,13 @@ struct Named {
     space: FeatureSpace,
 }
 
-impl From<Metric> for Named {
-    fn from(metric: Metric) -> Self {
+impl From<MetricName> for Named {
+    fn from(metric: MetricName) -> Self {
         Self { name: metric.name().to_owned(), statistic: metric.statistic, space: metric.space }
     }
 }
 
-impl TryFrom<Named> for Metric {
+impl TryFrom<Named> for MetricName {
     type Error = String;
 
     fn try_from(named: Named) -> Result<Self, String> {
@@ -141,15 +141,15 @@ mod tests {
     #[test]
     fn the_stored_name_must_be_the_true_one() {
         let space = FeatureSpace::Pixels(ImageShape { channels: 1, height: 8, width: 8 });
-        let metric = Metric::new(Statistic::Frechet, space);
+        let metric = MetricName::new(Statistic::Frechet, space);
         let json = serde_json::to_string(&metric).unwrap();
         let space = r#"{"pixels":{"channels":1,"height":8,"width":8}}"#;
         assert_eq!(json, format!(r#"{{"name":"frechet[pixels]","statistic":"frechet","space":{space}}}"#));
-        assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), metric);
+        assert_eq!(serde_json::from_str::<MetricName>(&json).unwrap(), metric);
         let lie = json.replace("frechet[pixels]", "FID");
-        let message = serde_json::from_str::<Metric>(&lie).unwrap_err().to_string();
+        let message = serde_json::from_str::<MetricName>(&lie).unwrap_err().to_string();
         assert!(message.contains("is called frechet[pixels], not FID"), "{message}");
-        assert!(serde_json::from_str::<Metric>(r#"{"statistic":"frechet","space":"fid"}"#).is_err());
+        assert!(serde_json::from_str::<MetricName>(r#"{"statistic":"frechet","space":"fid"}"#).is_err());
     }
 
     #[test]
@@ -158,14 +158,14 @@ mod tests {
         let other = PoolThree { weights: Digest::of(b"other"), ..fid.clone() };
         let pixels = FeatureSpace::Pixels(ImageShape { channels: 3, height: 1, width: 1 });
         let spaces = [FeatureSpace::PoolThree(fid), FeatureSpace::PoolThree(other), pixels];
-        let metrics = spaces.iter().flat_map(|s| STATISTICS.map(|t| Metric::new(t, s.clone())));
-        let metrics: Vec<Metric> = metrics.collect();
-        let mut names: Vec<&str> = metrics.iter().map(Metric::name).collect();
+        let metrics = spaces.iter().flat_map(|s| STATISTICS.map(|t| MetricName::new(t, s.clone())));
+        let metrics: Vec<MetricName> = metrics.collect();
+        let mut names: Vec<&str> = metrics.iter().map(MetricName::name).collect();
         assert_eq!(names[..3], ["FID", "FID-infinity", "KID"]);
         assert_eq!(metrics[0].to_string(), "FID (tf)");
         for metric in &metrics {
             let json = serde_json::to_string(metric).unwrap();
-            assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), *metric, "{json}");
+            assert_eq!(serde_json::from_str::<MetricName>(&json).unwrap(), *metric, "{json}");
         }
         names.sort_unstable();
         names.dedup();
