@@ -7,10 +7,9 @@
 //! differences are notes: seeds, versions, devices, and values that one record does not have.
 
 use crate::error::{Error, Result};
-use crate::features::FeatureSpace;
 use crate::making::{Labels, Making};
-use crate::metric_name::Statistic;
 use crate::record::{Generated, Record, Weights};
+use crate::spaces::FeatureSpace;
 use std::fmt;
 
 /// What a difference means.
@@ -119,19 +118,16 @@ fn scores(a: &Record, b: &Record, found: &mut Found) {
     use Meaning::{Forbids, Note};
     let (sa, sb) = (&a.score, &b.score);
     found.texts("metric", Forbids, sa.metric().name(), sb.metric().name());
-    let neighbours = |s: Statistic| match s {
-        Statistic::Precision { neighbours } | Statistic::Recall { neighbours } => Some(neighbours),
-        _ => None,
-    };
-    let (ka, kb) = (sa.metric().statistic(), sb.metric().statistic());
-    found.add("neighbours", Forbids, &neighbours(ka), &neighbours(kb));
-    match (sa.metric().space(), sb.metric().space()) {
-        (FeatureSpace::PoolThree(a), FeatureSpace::PoolThree(b)) => {
-            found.texts("protocol", Forbids, a.protocol, b.protocol);
-            found.texts("feature weights", Forbids, &a.weights, &b.weights);
-        }
-        (a, b) => found.texts("feature space", Forbids, a, b),
+    let (oa, ob) = (sa.metric().statistic().options(), sb.metric().statistic().options());
+    let value =
+        |options: &[(&str, u64)], name: &str| options.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+    for (name, _) in &oa {
+        found.add(name, Forbids, &value(&oa, name), &value(&ob, name));
     }
+    for (name, _) in ob.iter().filter(|(name, _)| value(&oa, name).is_none()) {
+        found.add(name, Forbids, &None, &value(&ob, name));
+    }
+    spaces(sa.metric().space(), sb.metric().space(), found);
     found.texts("reference", Forbids, &a.reference.digest, &b.reference.digest);
     found.add("generated images", Forbids, &sa.n_generated(), &sb.n_generated());
     // If the references are equal, so are their counts, whether or not both records have one.
@@ -146,6 +142,18 @@ fn scores(a: &Record, b: &Record, found: &mut Found) {
     found.texts("description of the reference", Note, &a.reference.description, &b.reference.description);
     found.texts("version", Note, &a.program.version, &b.program.version);
     found.texts("device", Note, &a.program.device, &b.program.device);
+}
+
+/// Differences between two feature spaces: part by part for two of one kind.
+fn spaces(a: &FeatureSpace, b: &FeatureSpace, found: &mut Found) {
+    let names = |parts: &[(&'static str, String)]| parts.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let (pa, pb) = (a.description().parts(), b.description().parts());
+    if names(&pa) != names(&pb) {
+        return found.texts("feature space", Meaning::Forbids, a, b);
+    }
+    for ((name, a), (_, b)) in pa.into_iter().zip(pb) {
+        found.strings(name, Meaning::Forbids, a, b);
+    }
 }
 
 fn images(a: &Record, b: &Record, found: &mut Found) {

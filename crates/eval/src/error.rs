@@ -74,6 +74,14 @@ pub enum Error {
         /// What this record has.
         got: String,
     },
+    /// A metric that reads feature rows which nobody kept.
+    #[error("this metric needs every feature row of the {of}, and there are none: does its `{asks}` say so?")]
+    NoRows {
+        /// Of which images.
+        of: &'static str,
+        /// What a metric asks for rows by.
+        asks: &'static str,
+    },
     /// Two numbers that may not be compared.
     #[error("the numbers may not be compared: {reasons}")]
     NotComparable {
@@ -99,6 +107,9 @@ pub enum Error {
         /// What the file has.
         got: String,
     },
+    /// Files of the cache are needed, and no environment variable says where it is.
+    #[error("no HOME: set FEWSTEP_CACHE to a folder")]
+    NoCache,
     /// A file that cannot be read or written.
     #[error("{}: {source} ({what})", path.display())]
     File {
@@ -134,6 +145,23 @@ pub enum Error {
         #[source]
         source: TchError,
     },
+    /// An error of a metric or of a feature space outside these crates.
+    #[error("{0}")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The error of a metric or of a feature space outside these crates.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<TchError> for Error {
+    /// The error of a metric or of a feature space that calls libtorch itself.
+    fn from(source: TchError) -> Self {
+        Self::Torch { operation: "libtorch", source }
+    }
 }
 
 /// Adds the name of the operation to an error of libtorch.

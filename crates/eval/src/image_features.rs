@@ -2,17 +2,15 @@
 //! can be saved in a file of half a gigabyte.
 
 use crate::error::{During, Error, Result};
-use crate::features::{Extractor, FeatureSpace, same_space};
+use crate::extractor::Extractor;
 use crate::image_moments::ImageMoments;
-use crate::kernel::{KernelSubsets, kernel_distance_subsets};
-use crate::metric_name::Statistic;
+use crate::metrics::Statistic;
 use crate::moments::Moments;
-use crate::neighbours::precision_recall;
 use crate::record::Reference;
-use crate::reference::ReferenceStats;
-use crate::resample::{Bootstrap, Extrapolation, frechet_infinity, frechet_interval};
 use crate::rows::{all_finite, values_f64};
 use crate::score::{Estimate, Images, ReferenceCount, Score};
+use crate::space::same_space;
+use crate::spaces::FeatureSpace;
 use fewstep_files::Hasher;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -137,64 +135,19 @@ impl ImageFeatures {
         Ok(Reference { digest, description })
     }
 
-    /// Kernel distance of these (generated) images from a reference; called KID in Inception's pool3.
-    ///
-    /// # Errors
-    /// When the spaces differ or either side has fewer images than a subset.
-    pub fn kernel(&self, reference: &Self, subsets: &KernelSubsets) -> Result<Score> {
-        same_space("ImageFeatures::kernel", &self.space, &reference.space)?;
-        let found = kernel_distance_subsets(&self.rows()?, &reference.rows()?, subsets)?;
-        let KernelSubsets { count, size, seed } = *subsets;
-        let estimate = Estimate::Subsets { count, size, seed, deviation: found.deviation };
-        self.score(Statistic::Kernel, found.mean, estimate, ReferenceCount::Measured(reference.count()))
+    /// Which images, in short.
+    pub(crate) fn images(&self) -> Images {
+        self.images
     }
 
-    /// Precision and recall of these (generated) images against a reference.
-    ///
-    /// # Errors
-    /// When the spaces differ or either side has too few images.
-    pub fn precision_recall(&self, reference: &Self, neighbours: u32) -> Result<(Score, Score)> {
-        same_space("ImageFeatures::precision_recall", &self.space, &reference.space)?;
-        let found = precision_recall(&self.rows()?, &reference.rows()?, neighbours)?;
-        let score = |statistic, value| {
-            self.score(statistic, value, Estimate::Whole, ReferenceCount::Measured(reference.count()))
-        };
-        let precision = score(Statistic::Precision { neighbours }, found.precision)?;
-        Ok((precision, score(Statistic::Recall { neighbours }, found.recall)?))
-    }
-
-    /// Frechet distance of these (generated) images from a reference, with a bootstrap interval.
-    ///
-    /// # Errors
-    /// When the spaces differ, or as [`frechet_interval`].
-    pub fn frechet_interval(&self, reference: &ReferenceStats, settings: &Bootstrap) -> Result<Score> {
-        reference.require_space("ImageFeatures::frechet_interval", &self.space)?;
-        let found = frechet_interval(&self.rows()?, reference.gaussian(), settings)?;
-        let estimate = Estimate::Bootstrap {
-            resamples: settings.resamples,
-            seed: settings.seed,
-            level: settings.level,
-            low: found.low,
-            high: found.high,
-            deviation: found.deviation,
-        };
-        self.score(Statistic::Frechet, found.value, estimate, reference.count())
-    }
-
-    /// Frechet distance of these (generated) images from a reference, extrapolated to infinitely many.
-    ///
-    /// # Errors
-    /// When the spaces differ, or as [`frechet_infinity`].
-    pub fn frechet_infinity(&self, reference: &ReferenceStats, settings: &Extrapolation) -> Result<Score> {
-        reference.require_space("ImageFeatures::frechet_infinity", &self.space)?;
-        let line = frechet_infinity(&self.rows()?, reference.gaussian(), settings)?;
-        let Extrapolation { points, smallest, seed } = *settings;
-        let (slope, residual) = (line.slope, line.residual);
-        let estimate = Estimate::Extrapolated { points, smallest, seed, slope, residual };
-        self.score(Statistic::FrechetInfinity, line.intercept, estimate, reference.count())
-    }
-
-    fn score(&self, statistic: Statistic, value: f64, how: Estimate, m: ReferenceCount) -> Result<Score> {
+    /// A number of these images.
+    pub(crate) fn score(
+        &self,
+        statistic: Statistic,
+        value: f64,
+        how: Estimate,
+        m: ReferenceCount,
+    ) -> Result<Score> {
         Score::new(statistic, &self.space, (value, how), self.images, m)
     }
 

@@ -2,11 +2,11 @@
 //! are not kept: only their count, mean and covariance are.
 
 use crate::error::{Error, Result};
-use crate::features::{Extractor, FeatureSpace, same_space};
-use crate::frechet::frechet_distance;
-use crate::metric_name::Statistic;
+use crate::extractor::Extractor;
 use crate::moments::Moments;
-use crate::score::{Estimate, Images, ReferenceCount, Score};
+use crate::score::Images;
+use crate::space::same_space;
+use crate::spaces::FeatureSpace;
 use tch::{Device, Tensor};
 
 /// Moments of a stream of 8-bit images in one feature space.
@@ -86,28 +86,18 @@ impl ImageMoments {
         Err(Error::TooFew { operation: "images to score", expected: asked, got })
     }
 
-    /// Frechet distance of these (generated) images from a reference.
-    ///
-    /// # Errors
-    /// When the spaces differ or either side has fewer than two images.
-    pub fn frechet(&self, reference: &Self) -> Result<Score> {
-        same_space("ImageMoments::frechet", &self.space, &reference.space)?;
-        let value = frechet_distance(&self.moments.gaussian()?, &reference.moments.gaussian()?)?;
-        self.score(value, ReferenceCount::Measured(reference.moments.count()))
-    }
-
-    /// The score for a Frechet distance of these images.
-    pub(crate) fn score(&self, value: f64, n_reference: ReferenceCount) -> Result<Score> {
-        let images = Images { count: self.moments.count(), n_grey: self.n_grey };
-        Score::new(Statistic::Frechet, &self.space, (value, Estimate::Whole), images, n_reference)
+    /// Which images, in short.
+    pub(crate) fn images(&self) -> Images {
+        Images { count: self.moments.count(), n_grey: self.n_grey }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::ImageShape;
     use crate::reference::ReferenceStats;
+    use crate::score::ReferenceCount;
+    use crate::spaces::ImageShape;
     use tch::Kind;
 
     fn square(side: u32) -> Extractor {

@@ -10,6 +10,9 @@
 //! - [`ImageFeatures`] keep every row, for KID, precision and recall, the bootstrap interval of a FID and its
 //!   extrapolation to infinitely many images.
 //!
+//! What a config can name is in [`MetricChoice`] and [`Features`]. A metric of yours is a type that implements [`Metric`],
+//! a feature space one that implements [`Space`] and [`ExtractFeatures`]; their numbers have names of their own.
+//!
 //! A [`Record`] describes how a number was computed, and [`compare`] decides whether two numbers may be compared.
 //! The functions on plain rows are public too: [`frechet_distance`], [`kernel_distance`], [`precision_recall`].
 //!
@@ -37,42 +40,54 @@
 
 mod compare;
 mod error;
-mod features;
+mod extractor;
 mod frechet;
 mod gaussian;
 mod image_features;
 mod image_moments;
-mod inception;
-mod kernel;
 mod making;
+mod metric;
 mod metric_name;
+mod metrics;
 mod moments;
-mod neighbours;
+mod name;
 mod quantise;
 mod record;
 mod reference;
+mod registry;
 mod resample;
 mod rows;
 mod score;
+mod sides;
+mod space;
+mod spaces;
+mod statistic;
 #[cfg(test)]
 mod test_data;
 mod workers;
 
 pub use compare::{Comparison, Difference, Meaning, compare};
 pub use error::{Error, Result};
-pub use features::{Extractor, FeatureSpace, ImageShape, Pixels};
+pub use extractor::Extractor;
 pub use frechet::{frechet_distance, frechet_from_features};
 pub use gaussian::Gaussian;
 pub use image_features::ImageFeatures;
 pub use image_moments::ImageMoments;
-pub use inception::{Grey, Inception, PoolThree, Protocol};
-pub use kernel::{KernelSubsets, SubsetMean, kernel_distance, kernel_distance_subsets};
 pub use making::{Labels, Making};
-pub use metric_name::{MetricName, Statistic};
+pub use metric::Metric;
+pub use metric_name::MetricName;
+pub use metrics::kernel::{KernelSubsets, SubsetMean, kernel_distance, kernel_distance_subsets};
+pub use metrics::precision_recall::{PrecisionRecall, precision_recall};
+pub use metrics::{MetricChoice, Statistic};
 pub use moments::Moments;
-pub use neighbours::{PrecisionRecall, precision_recall};
+pub use name::Name;
 pub use quantise::Quantisation;
 pub use record::{Generated, Program, Record, Reference, Seeds, Weights};
 pub use reference::{Claim, ReferenceStats};
 pub use resample::{Bootstrap, Extrapolation, Interval, Line, frechet_infinity, frechet_interval};
 pub use score::{Estimate, ReferenceCount, Score};
+pub use sides::{GeneratedSide, ReferenceSide};
+pub use space::{ExtractFeatures, FeatureOptions, NamedSpace, Space};
+pub use spaces::inception::{Grey, Inception, PoolThree, Protocol};
+pub use spaces::pixels::Pixels;
+pub use spaces::{FeatureSpace, Features, ImageShape};

@@ -1,82 +1,41 @@
 //! The name of a metric, which follows from the statistic and the feature space.
 //!
 //! Only this crate makes a [`MetricName`], from a statistic and the feature space of its rows. "FID" is the Frechet
-//! distance in pool3 of the Inception network of 2015-12-05, and "KID" the kernel distance in the same space. In any
-//! other space, the name contains the space.
+//! distance in pool3 of the Inception network of 2015-12-05, and "KID" the kernel distance in the same space. Every other
+//! name contains the space.
 
-use crate::features::FeatureSpace;
+use crate::metrics::Statistic;
+use crate::spaces::FeatureSpace;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What is computed from two sets of features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Statistic {
-    /// Squared Frechet distance between fitted Gaussians.
-    Frechet,
-    /// Squared Frechet distance, extrapolated to infinitely many generated images.
-    FrechetInfinity,
-    /// Kernel distance, unbiased.
-    Kernel,
-    /// Share of generated images inside the reference's manifold.
-    Precision {
-        /// Each ball of a manifold reaches to this nearest neighbour of its centre.
-        neighbours: u32,
-    },
-    /// Share of reference images inside the generated images' manifold.
-    Recall {
-        /// Each ball of a manifold reaches to this nearest neighbour of its centre.
-        neighbours: u32,
-    },
-}
-
 /// A statistic in a feature space, which together determine the metric's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Named", into = "Named")]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct MetricName {
+    name: String,
     statistic: Statistic,
     space: FeatureSpace,
 }
 
 impl MetricName {
     pub(crate) fn new(statistic: Statistic, space: FeatureSpace) -> Self {
-        Self { statistic, space }
+        let described = space.description();
+        let own = statistic.rules().in_fids_space.filter(|_| described.makes_fid());
+        let name = own.map_or_else(|| format!("{}[{}]", statistic.name(), described.label()), str::to_owned);
+        Self { name, statistic, space }
     }
 
     /// The name: `FID`, `precision[pool3]`, `frechet[pixels]`.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        use Statistic::{Frechet, FrechetInfinity, Kernel, Precision, Recall};
-        match (&self.space, self.statistic) {
-            (FeatureSpace::Pixels(_), statistic) => match statistic {
-                Frechet => "frechet[pixels]",
-                FrechetInfinity => "frechet-infinity[pixels]",
-                Kernel => "kernel[pixels]",
-                Precision { .. } => "precision[pixels]",
-                Recall { .. } => "recall[pixels]",
-            },
-            (FeatureSpace::PoolThree(space), statistic) if space.is_fid() => match statistic {
-                Frechet => "FID",
-                FrechetInfinity => "FID-infinity",
-                Kernel => "KID",
-                Precision { .. } => "precision[pool3]",
-                Recall { .. } => "recall[pool3]",
-            },
-            (FeatureSpace::PoolThree(_), statistic) => match statistic {
-                Frechet => "frechet[other pool3]",
-                FrechetInfinity => "frechet-infinity[other pool3]",
-                Kernel => "kernel[other pool3]",
-                Precision { .. } => "precision[other pool3]",
-                Recall { .. } => "recall[other pool3]",
-            },
-        }
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The statistic.
     #[must_use]
-    pub fn statistic(&self) -> Statistic {
-        self.statistic
+    pub fn statistic(&self) -> &Statistic {
+        &self.statistic
     }
 
     /// The feature space.
@@ -89,9 +48,9 @@ impl MetricName {
 impl fmt::Display for MetricName {
     /// The name, and the protocol if the space has one: `FID (tf)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.space {
-            FeatureSpace::PoolThree(space) => write!(f, "{} ({})", self.name(), space.protocol),
-            FeatureSpace::Pixels(_) => f.write_str(self.name()),
+        match self.space.description().variant() {
+            Some(variant) => write!(f, "{} ({variant})", self.name),
+            None => f.write_str(&self.name),
         }
     }
 }
@@ -99,35 +58,37 @@ impl fmt::Display for MetricName {
 /// The stored form. It includes the name for people who read the file; a reader checks that it is the right name.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct Stored {
     name: String,
     statistic: Statistic,
     space: FeatureSpace,
 }
 
-impl From<MetricName> for Named {
-    fn from(metric: MetricName) -> Self {
-        Self { name: metric.name().to_owned(), statistic: metric.statistic, space: metric.space }
+impl From<MetricName> for Stored {
+    fn from(MetricName { name, statistic, space }: MetricName) -> Self {
+        Self { name, statistic, space }
     }
 }
 
-impl TryFrom<Named> for MetricName {
+impl TryFrom<Stored> for MetricName {
     type Error = String;
 
-    fn try_from(named: Named) -> Result<Self, String> {
-        let metric = Self::new(named.statistic, named.space);
-        if named.name == metric.name() {
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        let metric = Self::new(stored.statistic, stored.space);
+        if stored.name == metric.name {
             return Ok(metric);
         }
-        Err(format!("this metric in {} is called {}, not {}", metric.space, metric.name(), named.name))
+        Err(format!("this metric in {} is called {}, not {}", metric.space, metric.name, stored.name))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::ImageShape;
-    use crate::inception::{PoolThree, Protocol};
+    use crate::name::Name;
+    use crate::space::NamedSpace;
+    use crate::spaces::ImageShape;
+    use crate::spaces::inception::{PoolThree, Protocol};
     use fewstep_files::Digest;
 
     const STATISTICS: [Statistic; 5] = [
@@ -170,5 +131,32 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), metrics.len(), "no two share a name");
+    }
+
+    #[test]
+    fn what_is_from_outside_is_called_what_it_calls_itself_and_never_fid() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let own =
+            FeatureSpace::Named(NamedSpace { name: name("made-up"), digest: Digest::of(b"1"), width: 1 });
+        let fid = FeatureSpace::PoolThree(PoolThree::fid(Protocol::Tf));
+        let shift = Statistic::Named(name("mine"));
+        for (statistic, space, called) in [
+            (Statistic::Frechet, own.clone(), "frechet[made-up]"),
+            (shift.clone(), own, "mine[made-up]"),
+            (shift, fid, "mine[pool3]"),
+        ] {
+            let metric = MetricName::new(statistic, space);
+            assert_eq!(metric.name(), called);
+            let json = serde_json::to_string(&metric).unwrap();
+            assert_eq!(serde_json::from_str::<MetricName>(&json).unwrap(), metric);
+            for lie in ["FID", "KID", "frechet[pool3]"] {
+                let lie = json.replace(&format!(r#""name":"{called}""#), &format!(r#""name":"{lie}""#));
+                assert!(serde_json::from_str::<MetricName>(&lie).is_err(), "{lie}");
+            }
+        }
+        let json = r#"{"name":"kid[pixels]","statistic":{"named":"kid"},"space":{"pixels":{"channels":1,"height":1,"width":1}}}"#;
+        assert!(serde_json::from_str::<MetricName>(json).unwrap_err().to_string().contains("`kid`"));
+        let fair = json.replace("kid", "mine");
+        assert_eq!(serde_json::from_str::<MetricName>(&fair).unwrap().name(), "mine[pixels]");
     }
 }

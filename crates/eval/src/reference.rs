@@ -5,12 +5,12 @@
 //! protocol, so [`ReferenceStats::import`] takes the user's [`Claim`] and marks it as stated.
 
 use crate::error::{Error, Result};
-use crate::features::{FeatureSpace, same_space};
-use crate::frechet::frechet_distance;
 use crate::gaussian::Gaussian;
 use crate::image_moments::ImageMoments;
 use crate::record::Reference;
-use crate::score::{ReferenceCount, Score};
+use crate::score::ReferenceCount;
+use crate::space::same_space;
+use crate::spaces::FeatureSpace;
 use fewstep_files::{AtomicFile, Digest, Hasher};
 use fewstep_formats::{Checkpoint, DType, NamedArray, read_npz, write_npz};
 use ndarray::{Array1, Array2};
@@ -242,18 +242,6 @@ fn gaussian(path: &Path, file: &Checkpoint) -> Result<Gaussian> {
     let covariance = Array2::from_shape_vec((h, w), sigma.to_f64());
     let covariance = covariance.map_err(|e| wrong(format!("mu [{d}], sigma [{h}, {w}]: {e}")))?;
     Gaussian::new(Array1::from_vec(mu.to_f64()), covariance)
-}
-
-impl ImageMoments {
-    /// Frechet distance of these (generated) images from a stored reference.
-    ///
-    /// # Errors
-    /// When the reference has another feature space, or there are fewer than two images.
-    pub fn frechet_against(&self, reference: &ReferenceStats) -> Result<Score> {
-        reference.require_space("ImageMoments::frechet_against", self.space())?;
-        let value = frechet_distance(&self.moments().gaussian()?, reference.gaussian())?;
-        self.score(value, reference.count())
-    }
 }
 
 #[cfg(test)]

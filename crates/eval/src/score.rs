@@ -1,8 +1,9 @@
 //! A score: a number with its metric, the counts of images, and how it was estimated.
 
 use crate::error::{Error, Result};
-use crate::features::FeatureSpace;
-use crate::metric_name::{MetricName, Statistic};
+use crate::metric_name::MetricName;
+use crate::metrics::Statistic;
+use crate::spaces::FeatureSpace;
 use serde::{Deserialize, Serialize};
 
 /// How a number was estimated from the rows.
@@ -54,7 +55,7 @@ pub enum Estimate {
 }
 
 /// A finite number with its metric and the counts of images. Made only by [`crate::ImageMoments`] and
-/// [`crate::ImageFeatures`], or read from a file.
+/// [`crate::ImageFeatures`]; by [`crate::GeneratedSide::score`] under a name of its own; or read from a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Score(Stored);
@@ -164,32 +165,17 @@ pub(crate) struct Images {
 impl Stored {
     /// Checks that the fields do not contradict each other; the error says which do.
     fn check(&self) -> std::result::Result<(), String> {
-        let estimate = &self.estimate;
-        let fits = match self.metric.statistic() {
-            Statistic::Frechet => matches!(estimate, Estimate::Whole | Estimate::Bootstrap { .. }),
-            Statistic::FrechetInfinity => matches!(estimate, Estimate::Extrapolated { .. }),
-            Statistic::Kernel => matches!(estimate, Estimate::Whole | Estimate::Subsets { .. }),
-            Statistic::Precision { .. } | Statistic::Recall { .. } => matches!(estimate, Estimate::Whole),
-        };
-        if !fits {
+        let rules = self.metric.statistic().rules();
+        if !(rules.estimates)(&self.estimate) {
             return Err(format!("{} taken as {:?}", self.metric, self.estimate));
         }
-        let least = match self.metric.statistic() {
-            Statistic::Precision { neighbours } | Statistic::Recall { neighbours } => {
-                u64::from(neighbours) + 1
-            }
-            _ => 2,
-        };
+        let least = (rules.fewest)(self.metric.statistic());
         let few = |n: u64| n < least;
         if few(self.n_generated) || self.n_reference.number().is_some_and(few) {
             let (g, r) = (self.n_generated, &self.n_reference);
             return Err(format!("{} of {g} images against {r:?}", self.metric));
         }
-        let below = match self.metric.statistic() {
-            Statistic::Frechet | Statistic::Precision { .. } | Statistic::Recall { .. } => self.value < 0.0,
-            Statistic::FrechetInfinity | Statistic::Kernel => false,
-        };
-        if below || !self.value.is_finite() {
+        if (self.value < 0.0 && !rules.signed) || !self.value.is_finite() {
             return Err(format!("{} of {}", self.metric, self.value));
         }
         if self.n_grey > self.n_generated {
@@ -217,7 +203,7 @@ impl From<Score> for Stored {
 mod tests {
     use super::ReferenceCount::Measured;
     use super::*;
-    use crate::inception::{PoolThree, Protocol};
+    use crate::spaces::inception::{PoolThree, Protocol};
 
     fn score(statistic: Statistic, value: f64, estimate: Estimate, n: u64, m: u64) -> Result<Score> {
         let space = FeatureSpace::PoolThree(PoolThree::fid(Protocol::PytorchFid));
@@ -257,8 +243,8 @@ mod tests {
         assert!(score(Statistic::Frechet, 1.0, line, 9, 9).is_err());
         assert!(score(Statistic::Kernel, -1e-4, Estimate::Whole, 9, 9).is_ok());
         let precision = Statistic::Precision { neighbours: 3 };
-        assert!(score(precision, 0.5, Estimate::Whole, 4, 4).is_ok());
-        assert!(score(precision, 0.5, Estimate::Whole, 3, 4).is_err());
+        assert!(score(precision.clone(), 0.5, Estimate::Whole, 4, 4).is_ok());
+        assert!(score(precision.clone(), 0.5, Estimate::Whole, 3, 4).is_err());
         assert!(score(precision, f64::NAN, Estimate::Whole, 4, 4).is_err());
     }
 }

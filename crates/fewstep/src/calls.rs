@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, OnBad, open_images};
 use fewstep_distill::{Denoising, DenoisingConfig, Objective};
-use fewstep_eval::{Grey, Record};
+use fewstep_eval::{FeatureOptions, Features, Grey, MetricChoice, Record};
 use fewstep_models::{Network, X0Clip};
 use fewstep_samplers::{LabelRule, Model, Sampler};
 use fewstep_schedules::{
@@ -17,9 +17,7 @@ use fewstep_schedules::{
 use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Tensor};
 use fewstep_train::{CheckpointStore, Outcome, Plan, Product, Stage, StageStart, TrainState, Trainer};
 
-use crate::evaluation::{
-    Evaluator, FeatureOptions, Features, MetricChoice, ReferenceSet, ReferenceSpec, Sample, Yardstick,
-};
+use crate::evaluation::{Evaluator, ReferenceSet, ReferenceSpec, Sample, Yardstick, extractor};
 use crate::session::Session;
 
 /// How much a network is trained.
@@ -128,16 +126,16 @@ pub fn measure(images: impl AsRef<Path>, against: impl AsRef<Path>, features: Fe
         Ok(Arc::new(images))
     };
     let (images, reference) = (open(images.as_ref())?, open(against.as_ref())?);
+    let n = images.len();
     let device = Device::Cpu;
     let options = FeatureOptions { weights: None, grey: Grey::Replicate, device };
-    let extractor = features.extractor(images.shape(), &options)?;
+    let extractor = extractor(features.space(), images.shape(), &options)?;
     let session = Session::quiet();
-    let spec = ReferenceSpec { features, extractor: &extractor, rows: false };
+    let spec = ReferenceSpec { extractor: &extractor, rows: false };
     let reference = ReferenceSet::of_dataset(reference.as_ref(), spec, &session)?;
     let yardstick = Yardstick { extractor, reference };
-    let metrics = [MetricChoice::Frechet];
+    let metrics = [MetricChoice::Frechet.metric()];
     let evaluator = Evaluator { yardstick: Some(&yardstick), metrics: &metrics, ..Evaluator::new(&session) };
-    let n = images.len();
     let records = evaluator.images(&Sample::of(images, n), 0, device)?;
     records.into_iter().next().context("no number came out")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fewstep_data::DatasetSpec;
 use fewstep_fetch::{Cache, Fetcher, Listener, Transfer, find};
-use fewstep_files::published::INCEPTION;
+use fewstep_files::published::PublishedSet;
 use indicatif::MultiProgress;
 
 use crate::evaluation::Features;
@@ -35,9 +35,10 @@ pub fn ensure(
 /// The names of what is not in the cache.
 fn missing(cache: &Path, spec: Option<&DatasetSpec>, features: Option<Features>) -> Vec<&'static str> {
     let data = spec.filter(|spec| spec.is_missing(cache)).map(DatasetSpec::name);
-    let weights =
-        features.filter(|features| features.need_weights() && !Features::weights_in(cache).exists());
-    data.into_iter().chain(weights.map(|_| INCEPTION.name)).collect()
+    let files = features.and_then(|features| features.space().published());
+    let is_missing =
+        |set: &&PublishedSet| set.files.iter().any(|f| !cache.join(set.name).join(f.name).exists());
+    data.into_iter().chain(files.filter(is_missing).map(|set| set.name)).collect()
 }
 
 /// Hears of a fetch, and puts it into the log and onto the bars.
@@ -85,7 +86,7 @@ mod tests {
         }
         std::fs::create_dir(cache.path().join("cifar10")).unwrap();
         assert_eq!(missing(&cifar, tf), ["inception"]);
-        let weights = Features::weights_in(cache.path());
+        let weights = fewstep_eval::Inception::weights_in(cache.path());
         std::fs::create_dir(weights.parent().unwrap()).unwrap();
         std::fs::write(weights, "").unwrap();
         assert_eq!(missing(&cifar, tf), [""; 0]);

@@ -7,6 +7,7 @@ pub use fewstep_distill::{
     Asks, Batch, Btd, BtdConfig, Denoising, DenoisingConfig, Objective, ObjectiveConfig, Reduction, Target,
     Teachers, Tract, TractConfig,
 };
+pub use fewstep_eval::{ExtractFeatures, Features, Metric, MetricChoice, Space};
 pub use fewstep_models::edm::SongConfig;
 pub use fewstep_models::nn::Linear;
 pub use fewstep_models::{
@@ -17,5 +18,4 @@ pub use fewstep_samplers::{Model, ModelFile, Sampler, Solver, ddim, diffuse};
 pub use fewstep_schedules::{NoiseGrid, NoiseLevel, NoiseSchedule, PhaseLevels, PhasePlan, Schedule};
 pub use fewstep_torch::{Device, Init, Kind, Layout, LayoutBuilder, Params, ScalarOps, Tensor, no_grad};
 
-pub use crate::evaluation::Features;
 pub use crate::{Budget, distil, measure, sample, train_teacher};

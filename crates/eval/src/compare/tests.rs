@@ -1,10 +1,11 @@
 use super::*;
-use crate::inception::{PoolThree, Protocol};
 use crate::making::{Labels, Making};
+use crate::metrics::Statistic;
 use crate::quantise::Quantisation;
 use crate::record::{Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
 use crate::score::{Estimate, Images, ReferenceCount, Score};
+use crate::spaces::inception::{PoolThree, Protocol};
 use fewstep_files::Digest;
 use fewstep_torch::Compute;
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use fewstep_data::Dataset;
-use fewstep_eval::{Extractor, Generated, Program, Quantisation, Record, Reference, Score, Seeds};
+use fewstep_eval::{
+    Extractor, Generated, GeneratedSide, Metric, Program, Quantisation, Record, Reference, Score, Seeds,
+};
 use fewstep_samplers::LabelRule;
 use fewstep_torch::{Compute, Device, Tensor};
 
 use super::evenly::Sample;
 use super::generate::{Request, generate};
-use super::metrics::{Collected, MetricChoice};
 use super::reference::{ReferenceSet, Yardstick, real_images};
 use super::subject::Subject;
 use crate::session::Session;
@@ -20,7 +21,7 @@ pub struct Evaluator<'a> {
     /// Without it nothing is measured, and images are only made.
     pub yardstick: Option<&'a Yardstick>,
     /// What can be computed from so many images.
-    pub metrics: &'a [MetricChoice],
+    pub metrics: &'a [&'a dyn Metric],
     /// How samples become 8-bit images.
     pub quantisation: Quantisation,
     /// Images a batch.
@@ -110,8 +111,8 @@ impl<'a> Evaluator<'a> {
         else {
             return Ok(None);
         };
-        let collected = Collected::new(extractor, self.metrics)?;
-        Ok(Some(Collecting { extractor, reference, collected }))
+        let generated = GeneratedSide::new(extractor, self.metrics)?;
+        Ok(Some(Collecting { extractor, reference, generated }))
     }
 
     fn records(
@@ -120,7 +121,7 @@ impl<'a> Evaluator<'a> {
         generated: &Generated,
         device: Device,
     ) -> Result<Vec<Record>> {
-        let Some(Collecting { reference, collected, .. }) = collected else { return Ok(Vec::new()) };
+        let Some(Collecting { reference, generated: side, .. }) = collected else { return Ok(Vec::new()) };
         let program = Program {
             version: env!("CARGO_PKG_VERSION").into(),
             device: format!("{device:?}").to_lowercase(),
@@ -131,7 +132,7 @@ impl<'a> Evaluator<'a> {
             generated: generated.clone(),
             program: program.clone(),
         };
-        Ok(collected.scores(self.metrics, reference)?.into_iter().map(record).collect())
+        Ok(side.scores(self.metrics, &reference.side()?)?.into_iter().map(record).collect())
     }
 }
 
@@ -139,11 +140,11 @@ impl<'a> Evaluator<'a> {
 struct Collecting<'a> {
     extractor: &'a Extractor,
     reference: &'a ReferenceSet,
-    collected: Collected,
+    generated: GeneratedSide,
 }
 
 impl Collecting<'_> {
     fn push(&mut self, images: &Tensor) -> Result<()> {
-        self.collected.push(self.extractor, images)
+        Ok(self.generated.push(self.extractor, images)?)
     }
 }

@@ -11,12 +11,14 @@ mod reference;
 mod results;
 mod subject;
 
+pub use fewstep_eval::{FeatureOptions, Features, MetricChoice};
+
 pub use evaluator::{Evaluator, Outcome};
 pub use evenly::Sample;
-pub use features::{FeatureOptions, Features};
+pub use features::extractor;
 pub use generate::{Request, generate};
 pub use labels::{LabelChoice, LabelRequest, class_counts, labels};
-pub use metrics::{MetricChoice, NotMeasured, feasible};
+pub use metrics::{NotMeasured, feasible, lacking};
 pub use records::{add_records, compare_all, read_records, write_records};
 pub use reference::{ReferenceSet, ReferenceSpec, Yardstick, real_images};
 pub use results::{Measured, Results, line};

@@ -59,7 +59,9 @@ fn same_question(a: &Record, b: &Record) -> bool {
 /// # Errors
 /// When a pair may not be compared, or none was found; the text of all pairs is in the error then.
 pub fn compare_all(ours: &[Record], theirs: &[Record]) -> Result<String> {
-    let statistic = |r: &Record| -> Statistic { r.score.metric().statistic() };
+    fn statistic(r: &Record) -> &Statistic {
+        r.score.metric().statistic()
+    }
     let mut text = String::new();
     let (mut pairs, mut refused) = (0, 0);
     for a in ours {

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::Dataset;
-use fewstep_eval::{Claim, Extractor, FeatureSpace, ImageFeatures, ImageMoments, ReferenceStats};
+use fewstep_eval::{Claim, Extractor, ImageFeatures, ImageMoments, ReferenceSide, ReferenceStats};
 use fewstep_files::cache_folder;
 use fewstep_torch::{Device, Tensor};
 
-use super::features::Features;
 use crate::progress::duration;
 use crate::session::Session;
 
@@ -21,9 +20,7 @@ const TIMED: usize = 2 * BATCH;
 /// What a reference must hold.
 #[derive(Clone, Copy)]
 pub struct ReferenceSpec<'a> {
-    /// The feature space.
-    pub features: Features,
-    /// Its extractor.
+    /// Of the feature space.
     pub extractor: &'a Extractor,
     /// Every feature row, not only their mean and covariance.
     pub rows: bool,
@@ -51,10 +48,7 @@ impl ReferenceSet {
         if dataset.len() < 2 {
             bail!("{}: a reference needs at least 2 images, not {}", dataset.name(), dataset.len());
         }
-        let files = match spec.extractor.space() {
-            FeatureSpace::Pixels(_) => None,
-            _ => Files::of(dataset, spec)?,
-        };
+        let files = Files::of(dataset, spec)?;
         if let Some(found) = files.as_ref().map(|f| f.open(spec)).transpose()?.flatten() {
             return Ok(found);
         }
@@ -79,6 +73,14 @@ impl ReferenceSet {
     /// What the reference is, in words.
     pub fn description(&self) -> &str {
         self.stats.description()
+    }
+
+    /// As metrics see it.
+    ///
+    /// # Errors
+    /// When the rows are of another space than the statistics.
+    pub fn side(&self) -> Result<ReferenceSide<'_>> {
+        Ok(ReferenceSide::new(&self.stats, self.rows.as_ref())?)
     }
 
     fn measure(dataset: &dyn Dataset, name: &str, spec: ReferenceSpec, session: &Session) -> Result<Self> {
@@ -133,19 +135,17 @@ struct Files {
 }
 
 impl Files {
-    /// `None` without a cache folder: then nothing is kept.
+    /// `None` without a cache folder, or in a space of which nothing is kept.
     fn of(dataset: &dyn Dataset, spec: ReferenceSpec) -> Result<Option<Self>> {
-        cache_folder().map(|cache| Self::within(&cache, dataset, spec)).transpose()
+        let places = cache_folder().zip(spec.extractor.space().file_name());
+        places.map(|(cache, space)| Self::within(&cache, dataset, &space)).transpose()
     }
 
-    fn within(cache: &Path, dataset: &dyn Dataset, spec: ReferenceSpec) -> Result<Self> {
+    fn within(cache: &Path, dataset: &dyn Dataset, space: &str) -> Result<Self> {
         // The name is for people, and may be a long path: the digest behind it tells data sets apart.
         let mut stem = dataset.name().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
         stem.truncate(NAME);
-        stem += &format!("-{:.12}-{}", dataset.digest()?, spec.features.name());
-        if let FeatureSpace::PoolThree(space) = spec.extractor.space() {
-            stem += &format!("-{:.8}", space.weights.hex());
-        }
+        stem += &format!("-{:.12}-{space}", dataset.digest()?);
         let file = |end: &str| cache.join("references").join(format!("{stem}{end}"));
         Ok(Self { stats: file(".npz"), rows: file(".rows.safetensors") })
     }
@@ -200,24 +200,23 @@ mod tests {
 
     fn made(dataset: &dyn Dataset) -> ReferenceSet {
         let extractor = pixels();
-        let spec = ReferenceSpec { features: Features::Pixels, extractor: &extractor, rows: true };
+        let spec = ReferenceSpec { extractor: &extractor, rows: true };
         ReferenceSet::measure(dataset, "test", spec, &Session::quiet()).unwrap()
     }
 
     #[test]
     fn files_of_a_long_path_have_names_that_a_file_system_takes() {
         let extractor = pixels();
-        let spec = ReferenceSpec { features: Features::PytorchFid, extractor: &extractor, rows: true };
+        let spec = ReferenceSpec { extractor: &extractor, rows: true };
         let cache = tempfile::tempdir().unwrap();
-        let files = |name: &str| Files::within(cache.path(), &set(name), spec).unwrap();
+        let files = |name: &str| Files::within(cache.path(), &set(name), "pytorch-fid-faa37c74").unwrap();
         let long = "/some/where/with/long/names".repeat(40);
         let (a, b) = (files(&long), files("cifar10 train"));
         a.save(&made(&set(&long))).unwrap();
         assert!(a.open(spec).unwrap().is_some() && b.open(spec).unwrap().is_none());
         let name = b.stats.file_name().unwrap().to_str().unwrap();
-        assert!(name.starts_with("cifar10_train-") && name.ends_with("-pytorch-fid.npz"), "{name}");
-        // With the digest of a network's weights, nine characters more.
-        assert!(a.rows.file_name().unwrap().len() + 9 <= 255);
+        assert!(name.starts_with("cifar10_train-") && name.ends_with("-pytorch-fid-faa37c74.npz"), "{name}");
+        assert!(a.rows.file_name().unwrap().len() <= 255);
     }
 
     #[test]
@@ -225,11 +224,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, b"").unwrap();
-        let extractor = pixels();
-        let spec = ReferenceSpec { features: Features::PytorchFid, extractor: &extractor, rows: true };
         // No one makes a folder below a file, nor in /proc, not even root.
         for cache in [file.as_path(), Path::new("/proc/no-cache")] {
-            let files = Files::within(cache, &set("set"), spec).unwrap();
+            let files = Files::within(cache, &set("set"), "tf-faa37c74").unwrap();
             let made = made(&set("set"));
             assert!(files.save(&made).is_err());
             files.keep(&made);

@@ -78,10 +78,11 @@ impl Results {
 
     /// The student beside the teacher at its best and at the student's own number of steps, in the first distance.
     pub fn comparison(&self) -> Option<String> {
-        let statistic = |m: &Measured| m.record.score.metric().statistic();
-        let is_distance =
-            |s| matches!(s, Statistic::Frechet | Statistic::FrechetInfinity | Statistic::Kernel);
-        let student = self.measured.iter().find(|m| m.role == Role::Student && is_distance(statistic(m)))?;
+        fn statistic(m: &Measured) -> &Statistic {
+            m.record.score.metric().statistic()
+        }
+        let of_student = |m: &&Measured| m.role == Role::Student && statistic(m).is_distance();
+        let student = self.measured.iter().find(of_student)?;
         let of_teacher = |m: &&Measured| m.role == Role::Teacher && statistic(m) == statistic(student);
         let best = self.measured.iter().filter(of_teacher).max_by_key(|m| m.steps)?;
         let same = self.measured.iter().filter(of_teacher).find(|m| m.steps == student.steps);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec, ImageShape};
-use fewstep_eval::{Claim, Extractor, Record, Seeds};
+use fewstep_eval::{Claim, Extractor, Metric, Record, Seeds};
 use fewstep_samplers::{LabelRule, ModelFile};
 
 use super::Console;
@@ -16,7 +16,7 @@ use super::stdout::say;
 use fewstep::config::{EvaluationConfig, RunConfig};
 use fewstep::evaluation::{
     Evaluator, Features, LabelRequest, MetricChoice, ReferenceSet, ReferenceSpec, Sample, Subject, Yardstick,
-    add_records, class_counts, compare_all, feasible, read_records, write_records,
+    add_records, class_counts, compare_all, extractor, feasible, read_records, write_records,
 };
 use fewstep::run::started_in;
 use fewstep::run::{as_teacher, steps_of};
@@ -177,7 +177,7 @@ impl<'a> Request<'a> {
             Some((images, _)) => images.shape(),
             None => self.model_shape()?,
         };
-        let extractor = self.features.extractor(shape, &options)?;
+        let extractor = extractor(self.features.space(), shape, &options)?;
         // What would fail is told before an hour is spent on the reference: images that the extractor does not take, ...
         extractor.accepts([shape.c, shape.h, shape.w].map(|extent| extent as i64))?;
         let source = self.source(&extractor)?;
@@ -190,7 +190,8 @@ impl<'a> Request<'a> {
             bail!("{}", cannot.join("; "));
         }
         cannot.iter().for_each(|problem| tracing::warn!("{problem}"));
-        let reference = self.reference(source, &extractor, &metrics, session)?;
+        let metrics = MetricChoice::metrics(&metrics);
+        let reference = reference(source, &extractor, &metrics, session)?;
         let yardstick = Yardstick { extractor, reference };
         let evaluator = Evaluator {
             yardstick: Some(&yardstick),
@@ -255,10 +256,13 @@ impl<'a> Request<'a> {
             return Ok(Source::Data(images::open(spec).context("--dataset")?.0));
         }
         let path = self.args.reference.as_deref().context("no reference")?;
-        if self.metrics.iter().any(|m| m.needs_reference_rows()) {
+        let needs_rows = |choice: &MetricChoice| choice.metric().needs_reference_rows();
+        if self.metrics.iter().any(needs_rows) {
+            let of_rows = MetricChoice::ALL.iter().copied().filter(needs_rows).map(MetricChoice::name);
             bail!(
-                "--metrics: kernel and precision-recall need every feature row of the reference; {} holds mean and \
+                "--metrics: {} need every feature row of the reference; {} holds mean and \
                  covariance only, so name the data set with --dataset",
+                of_rows.collect::<Vec<_>>().join(" and "),
                 path.display()
             );
         }
@@ -271,21 +275,20 @@ impl<'a> Request<'a> {
         found.stats.require_space("eval-fid", &extractor.space())?;
         Ok(Source::File(Box::new(found)))
     }
+}
 
-    fn reference(
-        &self,
-        source: Source,
-        extractor: &Extractor,
-        metrics: &[MetricChoice],
-        session: &Session,
-    ) -> Result<ReferenceSet> {
-        let rows = metrics.iter().any(|m| m.needs_reference_rows());
-        match source {
-            Source::File(found) => Ok(*found),
-            Source::Data(dataset) => {
-                let spec = ReferenceSpec { features: self.features, extractor, rows };
-                ReferenceSet::of_dataset(dataset.as_ref(), spec, session)
-            }
+/// The reference in a feature space, with all that the metrics need of it.
+fn reference(
+    source: Source,
+    extractor: &Extractor,
+    metrics: &[&dyn Metric],
+    session: &Session,
+) -> Result<ReferenceSet> {
+    let rows = metrics.iter().any(|metric| metric.needs_reference_rows());
+    match source {
+        Source::File(found) => Ok(*found),
+        Source::Data(dataset) => {
+            ReferenceSet::of_dataset(dataset.as_ref(), ReferenceSpec { extractor, rows }, session)
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Console;
 use super::args::{FeatureArgs, ReferenceArgs};
 use super::outputs::try_file;
 use super::stdout::say;
-use fewstep::evaluation::{FeatureOptions, Features, ReferenceSet, ReferenceSpec};
+use fewstep::evaluation::{FeatureOptions, Features, ReferenceSet, ReferenceSpec, extractor};
 use fewstep::{fetch, images};
 
 /// The `reference` command.
@@ -29,8 +29,8 @@ pub(crate) fn run(args: &ReferenceArgs, console: &Console) -> Result<ExitCode> {
     fetch::ensure("reference", Some(&spec), weights, &console.interruptible())?;
     let session = console.session()?;
     let (dataset, skipped) = images::open(&spec)?;
-    let extractor = features.extractor(dataset.shape(), &options)?;
-    let spec = ReferenceSpec { features, extractor: &extractor, rows: args.rows };
+    let extractor = extractor(features.space(), dataset.shape(), &options)?;
+    let spec = ReferenceSpec { extractor: &extractor, rows: args.rows };
     let made = ReferenceSet::of_dataset(dataset.as_ref(), spec, &session)?;
     if skipped > 0 {
         tracing::warn!("{skipped} files were left out of the reference");
@@ -46,7 +46,9 @@ pub(crate) fn run(args: &ReferenceArgs, console: &Console) -> Result<ExitCode> {
 /// What the flags say of an extractor of these features.
 pub(crate) fn options(args: &FeatureArgs, features: Features) -> Result<FeatureOptions> {
     let of_network = [("--weights", args.weights.is_some()), ("--replicate-grey", args.replicate_grey)];
-    if let Some((flag, _)) = of_network.iter().find(|(_, given)| *given && !features.need_weights()) {
+    if let Some((flag, _)) =
+        of_network.iter().find(|(_, given)| *given && features.space().published().is_none())
+    {
         bail!("{flag}: features `{}` are taken without a network", features.name());
     }
     let grey = if args.replicate_grey { fewstep_eval::Grey::Replicate } else { fewstep_eval::Grey::Refuse };

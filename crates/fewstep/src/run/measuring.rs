@@ -1,13 +1,14 @@
 //! What a run measures: its reference, made once, and the models at their numbers of steps.
 
 use anyhow::Result;
-use fewstep_eval::{Grey, Seeds};
+use fewstep_eval::{Grey, MetricChoice, Seeds};
 use fewstep_samplers::{ModelCard, Role};
 use fewstep_torch::Device;
 
 use crate::config::EvaluationConfig;
 use crate::evaluation::{
     Evaluator, FeatureOptions, LabelRequest, Outcome, ReferenceSet, ReferenceSpec, Subject, Yardstick,
+    extractor,
 };
 use crate::feasibility::possible;
 use crate::plan::Run;
@@ -39,9 +40,9 @@ impl<'a> Measuring<'a> {
             false => {
                 // A run's data and its samples are of one kind: grey samples of grey data are no mistake.
                 let options = FeatureOptions { weights: None, grey: Grey::Replicate, device };
-                let extractor = config.features.extractor(dataset.shape(), &options)?;
-                let rows = metrics.iter().any(|m| m.needs_reference_rows());
-                let spec = ReferenceSpec { features: config.features, extractor: &extractor, rows };
+                let extractor = extractor(config.features.space(), dataset.shape(), &options)?;
+                let rows = metrics.iter().any(|m| m.metric().needs_reference_rows());
+                let spec = ReferenceSpec { extractor: &extractor, rows };
                 let reference = ReferenceSet::of_dataset(dataset, spec, session)?;
                 Some(Yardstick { extractor, reference })
             }
@@ -52,7 +53,7 @@ impl<'a> Measuring<'a> {
     /// A model at `steps` steps, or its own number, over `count` images; where nothing can be measured of so many, only the
     /// images that are shown are made.
     pub(crate) fn model(&self, subject: &Subject, steps: Option<usize>, count: u64) -> Result<Outcome> {
-        let (metrics, _) = possible(self.config, count, self.n_data);
+        let metrics = MetricChoice::metrics(&possible(self.config, count, self.n_data).0);
         let evaluator = Evaluator {
             yardstick: self.yardstick.as_ref(),
             metrics: &metrics,

@@ -88,12 +88,12 @@ fn during_training(folder: &RunFolder) -> Result<Option<Chart>> {
         return Ok(None);
     }
     let mut curves: Vec<(String, Vec<f64>, Vec<f64>)> = Vec::new();
-    let mut metric = None;
+    let mut metric: Option<String> = None;
     for line in read_metrics(&path)? {
         let point: Point = serde_json::from_value(line)?;
         for m in &point.measured {
             let name = m.record.score.metric().name();
-            if *metric.get_or_insert(name) != name {
+            if metric.get_or_insert_with(|| name.to_owned()) != name {
                 continue;
             }
             let curve = format!("{}, {} {}", m.role, m.steps, if m.steps == 1 { "step" } else { "steps" });
@@ -105,7 +105,7 @@ fn during_training(folder: &RunFolder) -> Result<Option<Chart>> {
             curves[at].2.push(m.record.score.value());
         }
     }
-    let (series, metric) = (series(curves)?, metric.unwrap_or("distance"));
+    let (series, metric) = (series(curves)?, metric.unwrap_or_else(|| "distance".to_owned()));
     let title = format!("{metric} during training");
     Ok((!series.is_empty()).then(|| Chart::lines(title, "thousand samples", metric, series).log_y()))
 }

@@ -10,8 +10,7 @@ use fewstep::evaluation::{Features, LabelChoice, MetricChoice};
 /// The feature space of a distance.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FeatureArgs {
-    /// Feature space, with its protocol: pixels, pytorch-fid or tf (default: what the run says, else pytorch-fid).
-    #[arg(long, alias = "protocol", value_name = "SPACE")]
+    #[arg(long, alias = "protocol", value_name = "SPACE", help = features_help())]
     pub(crate) features: Option<Features>,
     /// Inception weights (default: those in the cache): the fetched file or pytorch-fid's .pth.
     #[arg(long)]
@@ -22,6 +21,21 @@ pub(crate) struct FeatureArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: fewstep_torch::DeviceSpec,
+}
+
+fn features_help() -> String {
+    let names: Vec<&str> = Features::ALL.iter().map(|features| features.name()).collect();
+    let (last, others) = names.split_last().unwrap_or((&"none", &[]));
+    let others = others.join(", ");
+    format!(
+        "Feature space, with its protocol: {others} or {last} (default: what the run says, else pytorch-fid)"
+    )
+}
+
+fn metrics_help() -> String {
+    let names: Vec<&str> = MetricChoice::ALL.iter().map(|metric| metric.name()).collect();
+    let names = names.join(", ");
+    format!("What is computed: {names} (default: frechet, which is FID in Inception's space)")
 }
 
 /// A data set on the command line.
@@ -64,9 +78,7 @@ pub(crate) struct EvalFidArgs {
     pub(crate) reference_count: Option<u64>,
     #[command(flatten)]
     pub(crate) features: FeatureArgs,
-    /// What is computed: frechet, frechet-interval, frechet-infinity, kernel, precision-recall (default: frechet, which is FID
-    /// in Inception's space).
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', help = metrics_help())]
     pub(crate) metrics: Vec<MetricChoice>,
     /// Images (default: 50000 of a model, all of a folder; fewer of a folder are taken at even distances).
     #[arg(long, short)]

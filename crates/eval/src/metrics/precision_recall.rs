@@ -8,7 +8,15 @@
 //! `|x|^2 + |y|^2 - 2 x.y`.
 
 use crate::error::{During, Error, Result};
+use crate::image_features::ImageFeatures;
+use crate::metric::Metric;
+use crate::metrics::Statistic;
+use crate::record::Reference;
 use crate::rows::{all_finite, checked_rows};
+use crate::score::{Estimate, ReferenceCount, Score};
+use crate::sides::{GeneratedSide, ReferenceSide};
+use crate::space::same_space;
+use crate::statistic::Rules;
 use crate::workers::{LARGE, in_order};
 use fewstep_torch::ScalarOps;
 use tch::{Kind, Tensor};
@@ -18,6 +26,78 @@ const OPERATION: &str = "precision_recall";
 /// Rows per tile of the distance matrix. At pool3's width every large temporary then exceeds the size above which an
 /// allocator returns memory to the system at once; smaller temporaries would add up to gigabytes of unused memory.
 const TILE: i64 = 2048;
+
+/// Neighbours, as published numbers have it.
+const NEIGHBOURS: u32 = 3;
+
+pub(super) const PRECISION: Rules = share_called("precision");
+pub(super) const RECALL: Rules = share_called("recall");
+
+const fn share_called(name: &'static str) -> Rules {
+    Rules {
+        name,
+        in_fids_space: None,
+        estimates: |estimate| matches!(estimate, Estimate::Whole),
+        fewest: |statistic| match statistic {
+            Statistic::Precision { neighbours } | Statistic::Recall { neighbours } => {
+                u64::from(*neighbours) + 1
+            }
+            _ => 2,
+        },
+        signed: false,
+        distance: false,
+    }
+}
+
+/// Improved precision and recall at the third nearest neighbour.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Improved;
+
+impl Metric for Improved {
+    fn name(&self) -> &str {
+        "precision-recall"
+    }
+
+    fn fewest(&self) -> (u64, u64) {
+        let least = u64::from(NEIGHBOURS) + 1;
+        (least, least)
+    }
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
+    fn needs_reference_rows(&self) -> bool {
+        true
+    }
+
+    fn scores(
+        &self,
+        generated: &GeneratedSide,
+        reference: &ReferenceSide,
+    ) -> Result<Vec<(Score, Reference)>> {
+        let named = reference.all_rows()?;
+        let (precision, recall) =
+            generated.features()?.precision_recall(reference.features()?, NEIGHBOURS)?;
+        Ok(vec![(precision, named.clone()), (recall, named)])
+    }
+}
+
+impl ImageFeatures {
+    /// Precision and recall of these (generated) images against a reference.
+    ///
+    /// # Errors
+    /// When the spaces differ or either side has too few images.
+    pub fn precision_recall(&self, reference: &Self, neighbours: u32) -> Result<(Score, Score)> {
+        same_space("ImageFeatures::precision_recall", self.space(), reference.space())?;
+        let found = precision_recall(&self.rows()?, &reference.rows()?, neighbours)?;
+        let score = |statistic, value| {
+            self.score(statistic, value, Estimate::Whole, ReferenceCount::Measured(reference.count()))
+        };
+        let precision = score(Statistic::Precision { neighbours }, found.precision)?;
+        Ok((precision, score(Statistic::Recall { neighbours }, found.recall)?))
+    }
+}
 
 /// Shares between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]

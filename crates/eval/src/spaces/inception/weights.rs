@@ -4,8 +4,8 @@
 //! convolution before it. With `scale = gamma / sqrt(var + eps)`, the folded weights are `weight * scale` and the bias
 //! is `beta - mean * scale`, computed in f64 and rounded once.
 
+use super::architecture::{BlockSpec, ConvSpec, blocks};
 use crate::error::{Error, Result};
-use crate::inception::architecture::{BlockSpec, ConvSpec, blocks};
 use fewstep_files::{Digest, Hasher};
 use fewstep_formats::{Checkpoint, NamedArray};
 

@@ -9,14 +9,78 @@
 //! rows, or as the mean over random subsets, whose standard deviation measures its uncertainty.
 
 use crate::error::{During, Error, Result};
+use crate::image_features::ImageFeatures;
+use crate::metric::Metric;
+use crate::metrics::Statistic;
+use crate::record::Reference;
 use crate::rows::{all_finite, checked_rows};
+use crate::score::{Estimate, ReferenceCount, Score};
+use crate::sides::{GeneratedSide, ReferenceSide};
+use crate::space::same_space;
+use crate::statistic::Rules;
 use crate::workers::{LARGE, in_order};
 use fewstep_random::{Key, Stream};
 use fewstep_torch::ScalarOps;
 use tch::{Kind, Tensor};
 
-/// Rows per tile of the kernel matrix. The module `neighbours` explains why not fewer.
+/// Rows per tile of the kernel matrix. The module `precision_recall` explains why not fewer.
 const TILE: i64 = 2048;
+
+pub(super) const RULES: Rules = Rules {
+    name: "kernel",
+    in_fids_space: Some("KID"),
+    estimates: |estimate| matches!(estimate, Estimate::Whole | Estimate::Subsets { .. }),
+    fewest: |_| 2,
+    signed: true,
+    distance: true,
+};
+
+/// The kernel distance over 100 subsets of 1,000, or of all images of the smaller side where it has fewer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kernel;
+
+impl Metric for Kernel {
+    fn name(&self) -> &str {
+        "kernel"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["kid"]
+    }
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
+    fn needs_reference_rows(&self) -> bool {
+        true
+    }
+
+    fn scores(
+        &self,
+        generated: &GeneratedSide,
+        reference: &ReferenceSide,
+    ) -> Result<Vec<(Score, Reference)>> {
+        let (rows, all, usual) = (generated.features()?, reference.features()?, KernelSubsets::default());
+        let size = rows.count().min(all.count()).min(usual.size);
+        let score = rows.kernel(all, &KernelSubsets { size, ..usual })?;
+        Ok(vec![(score, reference.all_rows()?)])
+    }
+}
+
+impl ImageFeatures {
+    /// Kernel distance of these (generated) images from a reference; called KID in Inception's pool3.
+    ///
+    /// # Errors
+    /// When the spaces differ or either side has fewer images than a subset.
+    pub fn kernel(&self, reference: &Self, subsets: &KernelSubsets) -> Result<Score> {
+        same_space("ImageFeatures::kernel", self.space(), reference.space())?;
+        let found = kernel_distance_subsets(&self.rows()?, &reference.rows()?, subsets)?;
+        let KernelSubsets { count, size, seed } = *subsets;
+        let estimate = Estimate::Subsets { count, size, seed, deviation: found.deviation };
+        self.score(Statistic::Kernel, found.mean, estimate, ReferenceCount::Measured(reference.count()))
+    }
+}
 
 /// Random subsets, drawn without replacement from both sets. Subset `i` is a function of the seed and `i`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Reads the network's parameters from one of the two published files, which are recognised by digest, or from any
 //! other file.
 
+use super::weights::{Parameters, for_each_conv};
 use crate::error::{Error, Result};
-use crate::inception::weights::{Parameters, for_each_conv};
 use fewstep_files::Digest;
 use fewstep_files::published::{INCEPTION_SCRIPT, INCEPTION_STATE_DICT};
 use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};

@@ -1,7 +1,7 @@
 //! Tests with synthetic weights. `tests/` compares the published weights with reference features.
 
 use super::*;
-use crate::features::Extractor;
+use crate::extractor::Extractor;
 use crate::image_moments::ImageMoments;
 use fewstep_formats::{Format, NamedArray, Value};
 use std::sync::OnceLock;

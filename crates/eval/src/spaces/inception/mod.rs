@@ -15,10 +15,13 @@ mod weights;
 pub use protocol::Protocol;
 
 use crate::error::{During, Error, Result};
+use crate::extractor::Extractor;
 use crate::rows::shape_of;
+use crate::space::{Described, ExtractFeatures, FeatureOptions, Space};
+use crate::spaces::{FeatureSpace, ImageShape};
 use crate::workers::in_order;
 use fewstep_files::Digest;
-use fewstep_files::published::INCEPTION;
+use fewstep_files::published::{INCEPTION, PublishedSet};
 use fewstep_formats::Checkpoint;
 use network::Network;
 use serde::{Deserialize, Serialize};
@@ -89,6 +92,59 @@ impl fmt::Display for PoolThree {
     }
 }
 
+impl Described for PoolThree {
+    fn width(&self) -> usize {
+        Self::WIDTH
+    }
+
+    fn labels() -> &'static [&'static str] {
+        &["pool3", "other pool3"]
+    }
+
+    fn label(&self) -> &str {
+        if self.is_fid() { "pool3" } else { "other pool3" }
+    }
+
+    fn makes_fid(&self) -> bool {
+        self.is_fid()
+    }
+
+    fn variant(&self) -> Option<&str> {
+        Some(self.protocol.name())
+    }
+
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn parts(&self) -> Vec<(&'static str, String)> {
+        vec![("protocol", self.protocol.to_string()), ("feature weights", self.weights.to_string())]
+    }
+
+    fn file_name(&self) -> Option<String> {
+        Some(format!("{}-{:.8}", self.protocol, self.weights.hex()))
+    }
+}
+
+/// The space of a protocol, with the published weights or those that the options name.
+impl Space for Protocol {
+    fn name(&self) -> &str {
+        Self::name(*self)
+    }
+
+    fn published(&self) -> Option<&'static PublishedSet> {
+        Some(&INCEPTION)
+    }
+
+    fn extractor(&self, _: ImageShape, options: &FeatureOptions) -> Result<Extractor> {
+        let weights = match &options.weights {
+            Some(path) => path.clone(),
+            None => Inception::weights_in(&fewstep_files::cache_folder().ok_or(Error::NoCache)?),
+        };
+        Ok(Inception::open(&weights, *self, options.device)?.with_grey(options.grey).into())
+    }
+}
+
 /// The network on a device, with one protocol.
 #[derive(Debug)]
 pub struct Inception {
@@ -143,37 +199,6 @@ impl Inception {
         &self.space
     }
 
-    /// pool3 features of images: `[B, 3, H, W]` u8 (or one channel with [`Grey::Replicate`]) -> `[B, 2048]` f32.
-    ///
-    /// On a CPU, if libtorch uses one thread (as after `fewstep_torch::prepare`), the images are spread over the
-    /// current rayon pool.
-    pub(crate) fn features(&self, images: &Tensor) -> Result<Tensor> {
-        const OPERATION: &str = "Inception features";
-        let images = self.colour(images)?.f_to_device(self.network.device()).during(OPERATION)?;
-        let n = images.size()[0];
-        if n == 0 {
-            let on = (Kind::Float, self.network.device());
-            return Tensor::f_zeros([0, PoolThree::WIDTH as i64], on).during(OPERATION);
-        }
-        let _no_grad = tch::no_grad_guard();
-        let cpu = self.network.device() == Device::Cpu;
-        let micro = if cpu { MICRO_BATCH_CPU } else { MICRO_BATCH_ACCELERATOR };
-        let parts = filled(&images, micro).and_then(|t| t.f_split(micro, 0)).during(OPERATION)?;
-        let jobs = parts.into_iter().map(|part| (self.network.shared(), self.space.protocol, part));
-        let run =
-            |(network, protocol, part): (Network, Protocol, Tensor)| network.pool3(&protocol.prepare(&part)?);
-        let rows = match cpu {
-            true => in_order(jobs, rayon::current_num_threads() * 4, run)?,
-            false => jobs.map(run).collect::<Result<_>>()?,
-        };
-        Tensor::f_cat(&rows, 0).and_then(|t| t.f_narrow(0, 0, n)).during(OPERATION)
-    }
-
-    /// Whether these images are grey and their channel is replicated.
-    pub(crate) fn replicates(&self, images: &Tensor) -> bool {
-        self.grey == Grey::Replicate && matches!(images.size().as_slice(), [_, 1, _, _])
-    }
-
     /// The images with three channels.
     fn colour(&self, images: &Tensor) -> Result<Tensor> {
         const OPERATION: &str = "Inception features";
@@ -195,6 +220,51 @@ impl Inception {
         }
         let (expected, got) = ("u8 images [B, 3, H, W]".to_owned(), format!("{kind:?} of shape {got:?}"));
         Err(Error::Input { operation: OPERATION, expected, got })
+    }
+}
+
+impl ExtractFeatures for Inception {
+    fn space(&self) -> FeatureSpace {
+        FeatureSpace::PoolThree(self.space.clone())
+    }
+
+    /// pool3 features of images: `[B, 3, H, W]` u8 (or one channel with [`Grey::Replicate`]) -> `[B, 2048]` f32.
+    ///
+    /// On a CPU, if libtorch uses one thread (as after `fewstep_torch::prepare`), the images are spread over the
+    /// current rayon pool.
+    fn features(&self, images: &Tensor) -> Result<Tensor> {
+        const OPERATION: &str = "Inception features";
+        let images = self.colour(images)?.f_to_device(self.network.device()).during(OPERATION)?;
+        let n = images.size()[0];
+        if n == 0 {
+            let on = (Kind::Float, self.network.device());
+            return Tensor::f_zeros([0, PoolThree::WIDTH as i64], on).during(OPERATION);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let cpu = self.network.device() == Device::Cpu;
+        let micro = if cpu { MICRO_BATCH_CPU } else { MICRO_BATCH_ACCELERATOR };
+        let parts = filled(&images, micro).and_then(|t| t.f_split(micro, 0)).during(OPERATION)?;
+        let jobs = parts.into_iter().map(|part| (self.network.shared(), self.space.protocol, part));
+        let run =
+            |(network, protocol, part): (Network, Protocol, Tensor)| network.pool3(&protocol.prepare(&part)?);
+        let rows = match cpu {
+            true => in_order(jobs, rayon::current_num_threads() * 4, run)?,
+            false => jobs.map(run).collect::<Result<_>>()?,
+        };
+        Tensor::f_cat(&rows, 0).and_then(|t| t.f_narrow(0, 0, n)).during(OPERATION)
+    }
+
+    fn n_grey(&self, images: &Tensor) -> u64 {
+        match images.size().as_slice() {
+            &[n, 1, _, _] if self.grey == Grey::Replicate => n as u64,
+            _ => 0,
+        }
+    }
+}
+
+impl From<Inception> for Extractor {
+    fn from(network: Inception) -> Self {
+        Self::built_in(network)
     }
 }
 

@@ -4,8 +4,8 @@
 //! pixels and in the scaling of the values. On CIFAR-10 this changes a FID by several hundredths and more, so every
 //! score records its protocol.
 
+use super::network::channels_last;
 use crate::error::{During, Result};
-use crate::inception::network::channels_last;
 use fewstep_torch::ScalarOps;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -3,9 +3,9 @@
 //! On a CPU this code calls oneDNN's convolution directly: by default libtorch uses a slower one for 1x1 kernels on
 //! one thread.
 
+use super::architecture::{BlockSpec, BranchSpec, ConvSpec, Pool, blocks};
+use super::weights::Folded;
 use crate::error::{During, Result};
-use crate::inception::architecture::{BlockSpec, BranchSpec, ConvSpec, Pool, blocks};
-use crate::inception::weights::Folded;
 use tch::{Device, Kind, Tensor};
 
 const OPERATION: &str = "Inception network";
