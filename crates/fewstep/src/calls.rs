@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, OnBad, open_images};
 use fewstep_distill::{Denoising, DenoisingConfig, Objective};
-use fewstep_eval::{FeatureOptions, Features, Grey, MetricChoice, Record};
+use fewstep_eval::{FeatureOptions, Features, Grey, Metric, MetricChoice, Record, Space};
 use fewstep_models::{Network, X0Clip};
 use fewstep_samplers::{LabelRule, Model, Sampler};
 use fewstep_schedules::{
@@ -17,7 +17,7 @@ use fewstep_schedules::{
 use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Tensor};
 use fewstep_train::{CheckpointStore, Outcome, Plan, Product, Stage, StageStart, TrainState, Trainer};
 
-use crate::evaluation::{Evaluator, ReferenceSet, ReferenceSpec, Sample, Yardstick, extractor};
+use crate::evaluation::{Evaluator, ReferenceSet, ReferenceSpec, Sample, Yardstick, extractor, lacking};
 use crate::session::Session;
 
 /// How much a network is trained.
@@ -120,6 +120,22 @@ pub fn sample(model: &Model, seeds: Range<u64>) -> Result<Tensor> {
 /// # Errors
 /// Images that cannot be read or are not of one size; Inception's weights are needed and not there.
 pub fn measure(images: impl AsRef<Path>, against: impl AsRef<Path>, features: Features) -> Result<Record> {
+    let records = measure_by(images, against, features.space(), &[MetricChoice::Frechet.metric()])?;
+    records.into_iter().next().context("no number came out")
+}
+
+/// The numbers of `metrics` for the images at one path (a folder, a zip or an npz) against those at another, in a feature
+/// space: a metric and a space of yours, or those of [`MetricChoice`] and [`Features`], as
+/// `&[&Mine, MetricChoice::Kernel.metric()]`. The channel of grey images is taken three times where the space has colours.
+///
+/// # Errors
+/// Images that cannot be read or are not of one size; fewer images than a metric needs; a metric or the space fails.
+pub fn measure_by(
+    images: impl AsRef<Path>,
+    against: impl AsRef<Path>,
+    space: &dyn Space,
+    metrics: &[&dyn Metric],
+) -> Result<Vec<Record>> {
     fewstep_torch::prepare()?;
     let open = |path: &Path| -> Result<Arc<dyn Dataset>> {
         let images = open_images(path, OnBad::Refuse).with_context(|| path.display().to_string())?;
@@ -127,17 +143,21 @@ pub fn measure(images: impl AsRef<Path>, against: impl AsRef<Path>, features: Fe
     };
     let (images, reference) = (open(images.as_ref())?, open(against.as_ref())?);
     let n = images.len();
+    for metric in metrics {
+        if let Some(lacks) = lacking(*metric, n as u64, Some(reference.len() as u64)) {
+            bail!("{} cannot be measured: {lacks}", metric.name());
+        }
+    }
     let device = Device::Cpu;
     let options = FeatureOptions { weights: None, grey: Grey::Replicate, device };
-    let extractor = extractor(features.space(), images.shape(), &options)?;
+    let extractor = extractor(space, images.shape(), &options)?;
     let session = Session::quiet();
-    let spec = ReferenceSpec { extractor: &extractor, rows: false };
+    let rows = metrics.iter().any(|metric| metric.needs_reference_rows());
+    let spec = ReferenceSpec { extractor: &extractor, rows };
     let reference = ReferenceSet::of_dataset(reference.as_ref(), spec, &session)?;
     let yardstick = Yardstick { extractor, reference };
-    let metrics = [MetricChoice::Frechet.metric()];
-    let evaluator = Evaluator { yardstick: Some(&yardstick), metrics: &metrics, ..Evaluator::new(&session) };
-    let records = evaluator.images(&Sample::of(images, n), 0, device)?;
-    records.into_iter().next().context("no number came out")
+    let evaluator = Evaluator { yardstick: Some(&yardstick), metrics, ..Evaluator::new(&session) };
+    evaluator.images(&Sample::of(images, n), 0, device)
 }
 
 /// A stage of one of `parts` equal parts of the budget.

@@ -47,6 +47,8 @@
 //! | an objective | [`Objective`](objectives::Objective) | [`distil`], a [`Stage`](train::Stage) |
 //! | a data set | [`Dataset`](data::Dataset) | every call that trains or measures |
 //! | a schedule | [`NoiseSchedule`](schedules::NoiseSchedule), or [`NoiseGrid::new`](schedules::NoiseGrid::new) | [`train_teacher`] |
+//! | a metric | [`Metric`](eval::Metric) | [`measure_by`], an [`Evaluator`](evaluation::Evaluator) |
+//! | a feature space | [`Space`](eval::Space) and [`ExtractFeatures`](eval::ExtractFeatures) | [`measure_by`] |
 //!
 //! # The crates below
 //!
@@ -66,7 +68,7 @@ pub mod progress;
 pub mod run;
 pub mod session;
 
-pub use calls::{Budget, MakeObjective, distil, measure, sample, train_teacher};
+pub use calls::{Budget, MakeObjective, distil, measure, measure_by, sample, train_teacher};
 pub use fewstep_torch::prepare;
 
 pub use fewstep_data as data;

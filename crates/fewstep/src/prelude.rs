@@ -18,4 +18,4 @@ pub use fewstep_samplers::{Model, ModelFile, Sampler, Solver, ddim, diffuse};
 pub use fewstep_schedules::{NoiseGrid, NoiseLevel, NoiseSchedule, PhaseLevels, PhasePlan, Schedule};
 pub use fewstep_torch::{Device, Init, Kind, Layout, LayoutBuilder, Params, ScalarOps, Tensor, no_grad};
 
-pub use crate::{Budget, distil, measure, sample, train_teacher};
+pub use crate::{Budget, distil, measure, measure_by, sample, train_teacher};
