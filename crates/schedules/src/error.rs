@@ -67,6 +67,31 @@ pub enum Error {
         /// The accepted range.
         expected: &'static str,
     },
+    /// A table of timesteps whose noise does not grow from each to the next.
+    #[error(
+        "timestep {timestep}: gamma (alpha-bar) is {gamma}, expected at least 0 and below {before}, its value before"
+    )]
+    GammaDoesNotFall {
+        /// The timestep.
+        timestep: usize,
+        /// Its gamma.
+        gamma: f64,
+        /// Gamma of the timestep before it; 1 before the first.
+        before: f64,
+    },
+    /// A grid that would have the level of timestep 0 at two indices.
+    #[error(
+        "a grid of {steps} steps over {timesteps} timesteps would have timestep 0 at index 1, but the clean end is that \
+         timestep already (clean_end = \"first\"): at most {most} steps"
+    )]
+    CleanEndTwice {
+        /// Steps requested.
+        steps: usize,
+        /// Timesteps of the table.
+        timesteps: usize,
+        /// The largest number of steps for which there is such a grid.
+        most: usize,
+    },
     /// A step that does not go from noise towards data.
     #[error("a step must go towards less noise: from (alpha {}, sigma {}) to (alpha {}, sigma {})", from.0, from.1, to.0, to.1)]
     StepDirection {

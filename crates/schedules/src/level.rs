@@ -1,8 +1,12 @@
 //! The noise level: all that a network, a step or a weighting needs to know about time.
 
-/// The scales of signal and noise in `x_t = alpha x0 + sigma eps`, with `alpha > 0` and `sigma >= 0`.
+/// The scales of signal and noise in `x_t = alpha x0 + sigma eps`, with `alpha >= 0` and `sigma >= 0`, not both 0.
 ///
-/// Variance preserving: `alpha^2 + sigma^2 = 1`, `gamma = alpha^2`. Variance exploding: `alpha = 1`.
+/// Variance preserving: `alpha^2 + sigma^2 = 1`, `gamma = alpha^2`. Variance exploding: `alpha = 1`. Flow matching's line:
+/// `alpha + sigma = 1`.
+///
+/// `alpha = 0` is noise alone: a level that a step may start from and none may end at, with `snr = 0`, `log_snr` minus
+/// infinity, and no variance exploding form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NoiseLevel {
     /// Scale of the signal.
@@ -25,7 +29,7 @@ impl NoiseLevel {
         Self { alpha: 1.0, sigma }
     }
 
-    /// `ln(alpha^2 / sigma^2)`; infinite at `sigma = 0`.
+    /// `ln(alpha^2 / sigma^2)`; infinite at `sigma = 0`, minus infinity at `alpha = 0`.
     pub fn log_snr(&self) -> f64 {
         2.0 * (self.alpha / self.sigma).ln()
     }
@@ -40,7 +44,8 @@ impl NoiseLevel {
         self.alpha * self.alpha
     }
 
-    /// The level with the same signal-to-noise ratio and `alpha = 1`. Divide the state by `alpha` to match.
+    /// The level with the same signal-to-noise ratio and `alpha = 1`. Divide the state by `alpha` to match. At `alpha = 0`
+    /// sigma is infinite.
     pub fn variance_exploding(&self) -> Self {
         Self { alpha: 1.0, sigma: self.sigma / self.alpha }
     }
@@ -75,5 +80,13 @@ mod tests {
             let back = level.variance_exploding().variance_preserving();
             assert!((back.alpha - level.alpha).abs() < 1e-15 && (back.sigma - level.sigma).abs() < 1e-15);
         }
+    }
+
+    #[test]
+    fn noise_alone_has_no_signal_in_any_form() {
+        let noise = NoiseLevel { alpha: 0.0, sigma: 2.0 };
+        assert_eq!((noise.snr(), noise.gamma(), noise.log_snr()), (0.0, 0.0, f64::NEG_INFINITY));
+        assert_eq!(noise.variance_preserving(), NoiseLevel { alpha: 0.0, sigma: 1.0 });
+        assert_eq!(noise.variance_exploding().sigma, f64::INFINITY);
     }
 }

@@ -24,6 +24,8 @@
 //! # Ok::<(), fewstep_schedules::Error>(())
 //! ```
 
+mod beta_formulas;
+mod betas;
 mod ema;
 mod error;
 mod learning_rate;
@@ -32,8 +34,10 @@ mod phase_levels;
 mod plan;
 mod schedule;
 mod step;
+mod timesteps;
 mod weighting;
 
+pub use betas::{BetaTable, Betas, CleanEnd, Rounding};
 pub use ema::Decay;
 pub use error::{Error, Result};
 pub use learning_rate::{LearningRate, LearningRateDecay};

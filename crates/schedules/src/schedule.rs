@@ -286,7 +286,8 @@ impl NoiseSchedule for Schedule {
     }
 }
 
-/// The check that grids and steps share: `sigma / alpha` must strictly shrink from `from` to `to`.
+/// The check that grids and steps share: `sigma / alpha` must strictly shrink from `from` to `to`. It is infinite at
+/// `alpha = 0`, noise alone, which can only be where a step starts.
 pub(crate) struct DirectionCheck {
     pub(crate) from: NoiseLevel,
     pub(crate) to: NoiseLevel,
@@ -295,7 +296,7 @@ pub(crate) struct DirectionCheck {
 impl DirectionCheck {
     pub(crate) fn validate(&self) -> Result<()> {
         let ratio = |l: NoiseLevel| l.sigma / l.alpha;
-        let ok = self.from.alpha > 0.0 && self.to.alpha > 0.0 && ratio(self.to) < ratio(self.from);
+        let ok = self.from.alpha >= 0.0 && self.to.alpha > 0.0 && ratio(self.to) < ratio(self.from);
         if ok {
             Ok(())
         } else {

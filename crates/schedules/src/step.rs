@@ -18,7 +18,8 @@ pub struct DdimStep {
 }
 
 impl DdimStep {
-    /// The step from `from` to `to`.
+    /// The step from `from` to `to`. From noise alone (`alpha = 0`) the whole signal of `to` comes from `x0_hat`:
+    /// `b = alpha_s`.
     ///
     /// # Errors
     /// `to` is not strictly less noisy than `from`.
@@ -72,6 +73,18 @@ mod tests {
         let (t, s) = levels(0.8, 0.3, false);
         assert!(DdimStep::new(s, t).is_err());
         assert!(DdimStep::new(t, t).is_err());
+    }
+
+    #[test]
+    fn a_step_may_start_at_noise_alone_and_not_end_there() {
+        let (noise, cleaner) = (NoiseLevel { alpha: 0.0, sigma: 1.0 }, NoiseLevel { alpha: 0.6, sigma: 0.8 });
+        let step = DdimStep::new(noise, cleaner).unwrap();
+        assert_eq!((step.a, step.b), (0.8, 0.6));
+        assert!((step.x0_that_lands_on(0.3, step.apply(0.3, -0.5)) + 0.5).abs() < 1e-15);
+        assert!(DdimStep::new(NoiseLevel { alpha: 0.0, sigma: 2.0 }, noise).is_err());
+        assert!(DdimStep::new(cleaner, noise).is_err());
+        assert!(DdimStep::new(NoiseLevel { alpha: -0.1, sigma: 1.0 }, cleaner).is_err());
+        assert!(DdimStep::new(NoiseLevel { alpha: 0.0, sigma: 0.0 }, cleaner).is_err());
     }
 
     proptest! {

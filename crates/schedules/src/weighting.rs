@@ -41,7 +41,7 @@ impl Weighting {
         }
     }
 
-    /// The weight at `level`.
+    /// The weight at `level`; all but the uniform one are infinite at no noise, and all are finite at noise alone.
     pub fn at(&self, level: NoiseLevel) -> f64 {
         match *self {
             Self::Uniform => 1.0,
@@ -49,8 +49,8 @@ impl Weighting {
             Self::TruncatedSnr => level.snr().max(1.0),
             Self::SnrPlusOne => level.snr() + 1.0,
             Self::Edm { sigma_data } => {
-                let sigma = level.variance_exploding().sigma;
-                (sigma * sigma + sigma_data * sigma_data) / (sigma * sigma_data).powi(2)
+                // The formula divided through by sigma^2: at noise alone, sigma is infinite and 1 / sigma^2 = snr is 0.
+                level.snr() + sigma_data.powi(-2)
             }
         }
     }
@@ -73,5 +73,13 @@ mod tests {
         let clean = NoiseLevel { alpha: 0.8, sigma: 0.6 };
         assert_eq!(Weighting::TruncatedSnr.at(clean), Weighting::Snr.at(clean));
         assert!(Weighting::Edm { sigma_data: 0.0 }.validate().is_err());
+    }
+
+    #[test]
+    fn weights_at_noise_alone_are_finite() {
+        let noise = NoiseLevel { alpha: 0.0, sigma: 1.0 };
+        let edm = Weighting::Edm { sigma_data: 0.5 };
+        let all = [Weighting::Uniform, Weighting::Snr, Weighting::TruncatedSnr, Weighting::SnrPlusOne, edm];
+        assert_eq!(all.map(|weighting| weighting.at(noise)), [1.0, 0.0, 1.0, 1.0, 4.0]);
     }
 }
