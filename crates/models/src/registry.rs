@@ -94,6 +94,12 @@ impl ModelConfig {
         self.network.config().family()
     }
 
+    /// Whether it says something of the image where the state is noise alone, `alpha = 0`. A noise predictor does not: its
+    /// `x0` is divided by alpha. Nor do EDM's networks, which see the state divided by alpha.
+    pub fn answers_noise_alone(&self) -> bool {
+        self.prediction != Prediction::Eps && self.family() == Family::Ddpm
+    }
+
     /// Builds the network.
     ///
     /// # Errors
@@ -123,6 +129,17 @@ mod tests {
             assert_eq!(ModelConfig::of(built.as_ref()).unwrap(), config);
             assert_eq!((built.image_shape(), built.n_classes()), (config.image_shape(), config.n_classes()));
         }
+    }
+
+    #[test]
+    fn some_networks_say_nothing_of_noise_alone() {
+        let ddpm =
+            |prediction| ModelConfig { network: Architecture::DdpmUnet(DdpmConfig::cifar10()), prediction };
+        for answering in [Prediction::X0, Prediction::V, Prediction::X0AndEps] {
+            assert!(ddpm(answering).answers_noise_alone(), "{answering:?}");
+        }
+        let edm = ModelConfig::from(Architecture::SongUnet(SongConfig::cifar10_ncsnpp()));
+        assert!(!ddpm(Prediction::Eps).answers_noise_alone() && !edm.answers_noise_alone());
     }
 
     fn params_of(network: Architecture, prediction: Prediction) -> usize {
