@@ -104,9 +104,9 @@ impl Denoising {
     /// # Errors
     /// Options or parameters of the schedule that are out of range.
     pub fn new(schedule: impl NoiseSchedule + 'static, config: DenoisingConfig) -> Result<Self> {
-        schedule.validate()?;
+        let schedule = schedule.prepare()?;
         config.validate()?;
-        Ok(Self { schedule: Arc::new(schedule), config })
+        Ok(Self { schedule, config })
     }
 
     /// The noise level of each sample.
@@ -140,7 +140,7 @@ impl Objective for Denoising {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fewstep_schedules::Schedule;
+    use fewstep_schedules::{BetaTable, Schedule};
 
     #[test]
     fn levels_follow_the_schedule_or_the_log_normal() {
@@ -158,6 +158,19 @@ mod tests {
         let std = (logs.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / 4000.0).sqrt();
         // Standard errors: 1.2 / sqrt(4000) = 0.019 and 0.013; five of each.
         assert!((mean + 1.2).abs() < 0.095 && (std - 1.2).abs() < 0.067, "{mean} {std}");
+    }
+
+    #[test]
+    fn every_timestep_of_a_table_is_drawn_as_often() {
+        let table = BetaTable { timesteps: 10, ..BetaTable::default() };
+        let levels = table.levels().unwrap();
+        let denoising = Denoising::new(Schedule::Betas(table), DenoisingConfig::default()).unwrap();
+        let mut counts = [0; 10];
+        for level in denoising.draw(&Draws::new(1, 0, (0..4000).collect())) {
+            counts[levels.iter().position(|&l| l == level).unwrap()] += 1;
+        }
+        // 400 each; the standard deviation is sqrt(4000 0.1 0.9) = 19, five of it.
+        assert!(counts.iter().all(|n| (305..=495).contains(n)), "{counts:?}");
     }
 
     #[test]

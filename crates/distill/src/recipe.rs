@@ -10,7 +10,7 @@ use crate::phase_objective::TeacherSteps;
 use crate::tract::TractConfig;
 
 /// The settings that suit a family of networks. Imports, configs and sampling take what nobody chose from here.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// Noise levels that the networks are made for.
     pub schedule: Schedule,

@@ -47,7 +47,7 @@ fn the_student_s_one_step_lands_where_teacher_and_self_teacher_went() {
     for schedule in [Schedule::default(), Schedule::karras()] {
         let (teacher, own) =
             (Gaussian { mean: scalar(0.1), std: 0.6 }, Gaussian { mean: scalar(0.3), std: 0.2 });
-        for phase in phases(schedule, &[16, 4, 1]) {
+        for phase in phases(schedule.clone(), &[16, 4, 1]) {
             let tr = all(&phase);
             let tract = Tract::new(phase, TractConfig::default()).unwrap();
             let (states, target) = taught(&tract, &teacher, &own, &tr);

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use fewstep_formats::{NamedArray, write_npz};
 use fewstep_samplers::{ModelFile, Role};
+use fewstep_schedules::{BetaTable, Schedule};
 use program::{fail, fewstep, snapshot, succeed};
 
 fn golden(name: &str) -> PathBuf {
@@ -65,7 +66,22 @@ fn what_a_file_cannot_say_is_asked_for_by_flag() {
     fail(import(&edm, &out, &["--entry", "net"]), &["`net`", "ema, dataset_kwargs"]);
     fail(import(&edm, &out, &["--preconditioner", "vp"]), &["edm_ncsnpp.pkl", "preconditioner", "Vp"]);
     fail(import(&edm, &out, &["--timesteps", "1"]), &["--timesteps", "at least 2"]);
+    fail(import(&edm, &out, &["--schedule", "line"]), &["--schedule", "noise alone"]);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_schedule_of_timesteps_has_so_many_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("model.safetensors");
+    let (file, betas) = (golden("ddpm_unet_zip.pt"), [&DDPM[..], &["--schedule", "betas"]].concat());
+    succeed(import(&file, &out, &betas));
+    let card = ModelFile::load(&out).unwrap().card;
+    assert_eq!((card.timesteps, card.schedule), (1000, Schedule::Betas(BetaTable::default())));
+    fail(
+        import(&file, &out, &[&betas[..], &["--timesteps", "1001"]].concat()),
+        &["--timesteps", "timesteps"],
+    );
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub struct ChurnOf<'a> {
 }
 
 /// Heun's method down a whole grid; without churn it is deterministic. On a grid that ends at no noise the last step is
-/// Euler's, and `2 steps - 1` evaluations are made.
+/// Euler's, and `2 steps - 1` evaluations are made; on one that starts at noise alone the first step is Euler's as well.
 ///
 /// `on_step` is called after each step with the steps done and the steps in all.
 ///

@@ -26,8 +26,8 @@ impl Sampled {
     }
 }
 
-/// The state at the grid's noise end for standard normal draws `z`: `z` itself for variance preserving grids, `sigma_max z`
-/// for variance exploding ones.
+/// The state at the grid's noise end for standard normal draws `z`: `z` itself for variance preserving grids and for flow
+/// matching's line, which ends at noise alone, `sigma_max z` for variance exploding grids.
 ///
 /// # Shapes
 /// f64 `[B, C, H, W]` to the same.

@@ -18,7 +18,8 @@ pub enum Solver {
     /// DDIM (arXiv 2010.02502), which is Euler's method in variance exploding scale: order 1, one evaluation.
     #[default]
     Ddim,
-    /// Heun's method (arXiv 2206.00364, algorithm 1): order 2, two evaluations; Euler's where the step ends at no noise.
+    /// Heun's method (arXiv 2206.00364, algorithm 1): order 2, two evaluations; Euler's where the step ends at no noise, or
+    /// starts at noise alone.
     Heun,
 }
 
@@ -32,7 +33,8 @@ impl Solver {
     /// x0 = f_t + (f_s - f_t) sigma_t / (2 sigma_s)
     /// ```
     ///
-    /// Every sample has its own two levels.
+    /// Every sample has its own two levels. From noise alone, `sigma_t` is infinite, and no average of two slopes covers the
+    /// step: it is Euler's, like the one to no noise.
     ///
     /// # Shapes
     /// `x_t` and the result f64 `[B, C, H, W]`.
@@ -41,17 +43,20 @@ impl Solver {
     /// The denoiser fails, or `to` is noisier than `from` for a sample.
     pub fn x0(self, denoiser: &dyn Denoiser, x_t: &Tensor, from: &Levels, to: &Levels) -> Result<Tensor> {
         let first = denoiser.denoise(x_t, from)?;
-        if self == Self::Ddim || to.iter().all(|level| level.sigma == 0.0) {
+        let heuns: Vec<bool> =
+            from.iter().zip(to.iter()).map(|(t, s)| t.alpha > 0.0 && s.sigma > 0.0).collect();
+        if self == Self::Ddim || !heuns.contains(&true) {
             return Ok(first);
         }
         let device = x_t.device();
         let x_s = Step::between(from, to, device)?.apply(x_t, &first)?;
         let second = denoiser.denoise(&x_s, to)?;
-        let noisy: Vec<bool> = to.iter().map(|level| level.sigma > 0.0).collect();
-        let noisy = Tensor::f_from_slice(&noisy)?.f_to_kind(Kind::Bool)?.f_view([-1, 1, 1, 1])?;
+        let chosen = Tensor::f_from_slice(&heuns)?.f_to_kind(Kind::Bool)?.f_view([-1, 1, 1, 1])?;
         // Chosen, not multiplied by 0: at no noise a denoiser may answer anything.
-        let second = second.f_where_self(&noisy.f_to_device(device)?, &first)?;
-        let weights: Vec<f64> = from.iter().zip(to.iter()).map(|(t, s)| half_ratio(t, s)).collect();
+        let second = second.f_where_self(&chosen.f_to_device(device)?, &first)?;
+        let ends = from.iter().zip(to.iter()).zip(&heuns);
+        let weights: Vec<f64> =
+            ends.map(|((t, s), &heuns)| if heuns { half_ratio(t, s) } else { 0.0 }).collect();
         let weights = Tensor::f_from_slice(&weights)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?;
         Ok(second.f_sub(&first)?.f_mul(&weights)?.f_add(&first)?)
     }
@@ -69,7 +74,7 @@ impl Solver {
     }
 }
 
-/// `sigma_t / (2 sigma_s)` in variance exploding scale; 0 where the step ends at no noise.
+/// `sigma_t / (2 sigma_s)` in variance exploding scale.
 fn half_ratio(t: NoiseLevel, s: NoiseLevel) -> f64 {
-    if s.sigma == 0.0 { 0.0 } else { 0.5 * t.sigma * s.alpha / (t.alpha * s.sigma) }
+    0.5 * t.sigma * s.alpha / (t.alpha * s.sigma)
 }

@@ -16,8 +16,9 @@ fn max_abs(t: &Tensor) -> f64 {
     t.abs().max().double_value(&[])
 }
 
-fn schedules() -> [Schedule; 3] {
-    [Schedule::default(), Schedule::LinearBeta { beta_min: 0.1, beta_max: 20.0 }, Schedule::karras()]
+fn schedules() -> [Schedule; 4] {
+    let linear = Schedule::LinearBeta { beta_min: 0.1, beta_max: 20.0 };
+    [Schedule::default(), linear, Schedule::karras(), Schedule::Line {}]
 }
 
 fn run(d: &dyn fewstep_models::Denoiser, grid: &NoiseGrid, x: &Tensor) -> (Tensor, u64) {

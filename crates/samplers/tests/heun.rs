@@ -33,7 +33,7 @@ fn levels(sigmas: &[f64]) -> Levels {
 }
 
 /// A grid of `steps` steps between two times of a schedule.
-fn between(schedule: Schedule, from: f64, to: f64, steps: usize) -> NoiseGrid {
+fn between(schedule: &Schedule, from: f64, to: f64, steps: usize) -> NoiseGrid {
     let at = |i: usize| schedule.at(from + (to - from) * i as f64 / steps as f64);
     NoiseGrid::new((0..=steps).map(at).collect()).unwrap()
 }
@@ -49,7 +49,7 @@ fn for_a_gaussian_heun_converges_to_the_flow_with_order_two() {
         let errors: Vec<f64> = [128, 256, 512]
             .iter()
             .map(|&steps| {
-                let grid = between(schedule, from, to, steps);
+                let grid = between(&schedule, from, to, steps);
                 let x = initial_state(&noise(2), &grid).unwrap();
                 let ends =
                     [grid.level(steps).unwrap(), grid.level(0).unwrap()].map(|l| Levels::uniform(l, 2));
@@ -124,6 +124,20 @@ fn what_a_denoiser_says_of_no_noise_does_not_count() {
     assert_eq!(x0(&Careless(gaussian())), x0(&gaussian()));
     let answer = gaussian().denoise(&x, &from).unwrap();
     assert_eq!(x0(&gaussian()).get(1), answer.get(1), "the answer itself, to the bit");
+}
+
+#[test]
+fn a_step_from_noise_alone_is_euler_s() {
+    let (gaussian, x) = (gaussian(), noise(2));
+    let schedule = Schedule::Line {};
+    let from = Levels::new([1.0, 0.7].map(|t| schedule.at(t)).to_vec());
+    let to = Levels::new([0.6, 0.6].map(|t| schedule.at(t)).to_vec());
+    let [euler, heun] = [Solver::Ddim, Solver::Heun].map(|s| s.x0(&gaussian, &x, &from, &to).unwrap());
+    assert_eq!(heun.get(0), euler.get(0), "to the bit");
+    assert!(max_abs(&(heun.get(1) - euler.get(1))) > 1e-3, "Heun's from a level with some signal");
+    let grid = schedule.grid(6).unwrap();
+    let sampled = run(&gaussian, &grid, &initial_state(&x, &grid).unwrap(), None);
+    assert_eq!(sampled.nfe, 10, "both ends take one");
 }
 
 #[test]

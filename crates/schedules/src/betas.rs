@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, check};
+use crate::grid::{MAX_STEPS, NoiseGrid};
 use crate::level::NoiseLevel;
-use crate::schedule::{MAX_STEPS, NoiseGrid, NoiseSchedule};
+use crate::schedule::NoiseSchedule;
 use crate::timesteps::Timesteps;
 
 /// The noise levels of the timesteps `0..N`.
@@ -23,8 +24,8 @@ pub struct BetaTable {
     /// Whether the square roots of gamma are shifted and scaled so that the last is 0 and the first stays (arXiv 2305.08891,
     /// algorithm 1): the noise end is then noise alone, and a network that predicts noise says nothing there.
     pub zero_terminal_snr: bool,
-    /// The precision that the table is computed in. It must be the one that the network was trained with: a table in the other
-    /// has up to 2e-4 more or less noise variance at timestep 0.
+    /// The precision that the table is computed in: the one that the network was trained with. The noise variance at timestep 0
+    /// differs between both by a share of 2e-4 (linear), 5e-4 (squared cosine) or 4e-3 (with `zero_terminal_snr`).
     pub rounding: Rounding,
     /// Where sampling ends.
     pub clean_end: CleanEnd,
@@ -146,7 +147,7 @@ pub enum CleanEnd {
     /// At the network's answer, without noise (diffusers' `set_alpha_to_one`).
     #[default]
     NoNoise,
-    /// At the level of timestep 0. A grid that comes as near as that to the clean end is then refused.
+    /// At the level of timestep 0. No step can then start there, so more than 2/3 as many steps as timesteps are refused.
     First,
 }
 
@@ -162,7 +163,7 @@ impl BetaTable {
     /// `gamma` of each timestep, elsewhere called alpha-bar.
     ///
     /// # Errors
-    /// A number out of range, as many listed values as there are no timesteps, or noise that does not grow with the timestep.
+    /// A number out of range, another number of listed values than timesteps, or noise that does not grow with the timestep.
     pub fn gammas(&self) -> Result<Vec<f64>> {
         let n = self.timesteps;
         check((1..=MAX_STEPS).contains(&n), "timesteps", n as f64, "from 1 to 1048576 (2^20)")?;
@@ -213,6 +214,15 @@ impl BetaTable {
     /// that index 1 would be timestep 0 too.
     pub fn grid(&self, steps: usize) -> Result<NoiseGrid> {
         self.timesteps()?.grid(steps)
+    }
+
+    /// The largest number of steps that [`BetaTable::grid`] accepts: each timestep once, and where timestep 0 is the clean
+    /// end, only so many that `round(N / steps)` is at least 2.
+    pub fn most_steps(&self) -> usize {
+        match self.clean_end {
+            CleanEnd::NoNoise => self.timesteps,
+            CleanEnd::First => 2 * self.timesteps / 3,
+        }
     }
 
     /// The grid of the clean end and the levels of these timesteps, ascending: any spacing that code for such networks has.

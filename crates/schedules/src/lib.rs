@@ -3,9 +3,10 @@
 //!
 //! Pure `f64` arithmetic on the host: no tensors, no files. Time runs from `t = 0` (clean) to `t = 1` (noise), grid
 //! indices from `0` to `T`. Every schedule yields a [`NoiseLevel`], `x_t = alpha x0 + sigma eps`, so variance
-//! preserving and variance exploding processes share one step formula.
+//! preserving and variance exploding processes and flow matching's line share one step formula. A [`BetaTable`] has the
+//! levels of a network that is told an integer timestep.
 //!
-//! Sources: TRACT (arXiv 2303.04248), DDIM (arXiv 2010.02502), EDM (arXiv 2206.00364), progressive distillation
+//! Sources: DDPM (arXiv 2006.11239), flow matching (arXiv 2210.02747), TRACT (arXiv 2303.04248), DDIM (arXiv 2010.02502), EDM (arXiv 2206.00364), progressive distillation
 //! (arXiv 2202.00512).
 //!
 //! ```
@@ -28,6 +29,7 @@ mod beta_formulas;
 mod betas;
 mod ema;
 mod error;
+mod grid;
 mod learning_rate;
 mod level;
 mod phase_levels;
@@ -40,10 +42,11 @@ mod weighting;
 pub use betas::{BetaTable, Betas, CleanEnd, Rounding};
 pub use ema::Decay;
 pub use error::{Error, Result};
+pub use grid::{MAX_STEPS, NoiseGrid};
 pub use learning_rate::{LearningRate, LearningRateDecay};
 pub use level::NoiseLevel;
 pub use phase_levels::PhaseLevels;
 pub use plan::{Phase, PhasePlan, PhaseSteps, Transition};
-pub use schedule::{MAX_STEPS, NoiseGrid, NoiseSchedule, Schedule};
+pub use schedule::{NoiseSchedule, Schedule};
 pub use step::DdimStep;
 pub use weighting::Weighting;

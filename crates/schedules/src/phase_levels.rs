@@ -1,9 +1,9 @@
 //! A phase on its grid: what leaves the world of indices.
 
 use crate::error::{Error, Result};
+use crate::grid::NoiseGrid;
 use crate::level::NoiseLevel;
 use crate::plan::{Phase, PhasePlan, Transition};
-use crate::schedule::NoiseGrid;
 
 /// A phase whose places are noise levels. The grid is asked here and nowhere later, so objectives see levels only, and a
 /// plan cannot meet a grid that is not its own.

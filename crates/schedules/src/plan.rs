@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::grid::MAX_STEPS;
 use crate::level::NoiseLevel;
-use crate::schedule::MAX_STEPS;
 
 /// One entry of a plan: the steps that are left after a phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -1,12 +1,16 @@
-//! Schedules, which map time to a noise level, and the grids made from them.
+//! Schedules, which map time to a noise level. Time runs from 0, clean, to 1, noise.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, check};
+use crate::betas::{BetaTable, Betas};
+use crate::error::{Result, check};
+use crate::grid::{MAX_STEPS, NoiseGrid};
 use crate::level::NoiseLevel;
 
 /// A noise schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// VP, cosine in log-SNR: `log_snr(t) = -2 ln tan(a t + b)`, so `alpha = cos(a t + b)`, `sigma = sin(a t + b)`
@@ -48,6 +52,12 @@ pub enum Schedule {
         #[schemars(extend("exclusiveMinimum" = 0))]
         rho: f64,
     },
+    /// VP, the table of a network that is told an integer timestep (arXiv 2006.11239). A grid takes its levels from the table:
+    /// with `N` timesteps, index `i` of `S` steps is timestep `round(i N / S) - 1`, and `S` is at most `N`.
+    Betas(BetaTable),
+    /// Flow matching's straight line from data to noise: `alpha = 1 - t`, `sigma = t` (arXiv 2210.02747, rectified flow). In a
+    /// grid, index 0 is noise free and the last index is noise alone. In between, states have less than unit variance.
+    Line {},
 }
 
 fn log_snr_min() -> f64 {
@@ -84,12 +94,36 @@ impl Schedule {
         Self::Karras { sigma_min: sigma_min(), sigma_max: sigma_max(), rho: rho() }
     }
 
+    /// The same without the numbers of a listed table, which would fill a line that people read: it still says how many
+    /// there are.
+    pub fn without_lists(&self) -> Self {
+        let mut shown = self.clone();
+        if let Self::Betas(BetaTable {
+            betas: Betas::Listed { values } | Betas::ListedGammas { values },
+            ..
+        }) = &mut shown
+        {
+            values.clear();
+        }
+        shown
+    }
+
+    /// The largest number of steps that [`Schedule::grid`] accepts.
+    pub fn most_steps(&self) -> usize {
+        match self {
+            Self::Betas(table) => table.most_steps(),
+            _ => MAX_STEPS,
+        }
+    }
+
     /// Checks the parameters.
     ///
     /// # Errors
     /// Names the parameter that is out of range.
     pub fn validate(&self) -> Result<()> {
         match *self {
+            Self::Betas(ref table) => table.validate(),
+            Self::Line {} => Ok(()),
             Self::CosineLogSnr { log_snr_min, log_snr_max } => {
                 check(log_snr_min.is_finite(), "log_snr_min", log_snr_min, "a finite number")?;
                 check(
@@ -123,9 +157,18 @@ impl Schedule {
 
     /// The level at continuous time `t` in `[0, 1]`.
     ///
-    /// For the Karras schedule, `t = 0` is `sigma_min`: only a grid has a noise-free end.
+    /// For the Karras schedule, `t = 0` is `sigma_min`: only a grid has a noise-free end. For a beta table it is timestep 0,
+    /// any `t` is timestep `floor(t N)`, and `t = 1` is the last: a time drawn uniformly is a timestep drawn uniformly.
+    ///
+    /// A beta table is computed for this one answer; [`NoiseSchedule::prepare`] computes it once. Of a schedule that
+    /// [`Schedule::validate`] refuses, the level may not be a number.
     pub fn at(&self, t: f64) -> NoiseLevel {
         match *self {
+            Self::Betas(ref table) => match table.timesteps() {
+                Ok(timesteps) => timesteps.at(t),
+                Err(_) => NoiseLevel { alpha: f64::NAN, sigma: f64::NAN },
+            },
+            Self::Line {} => NoiseLevel { alpha: 1.0 - t, sigma: t },
             Self::CosineLogSnr { log_snr_min, log_snr_max } => {
                 let b = (-0.5 * log_snr_max).exp().atan();
                 let a = (-0.5 * log_snr_min).exp().atan() - b;
@@ -149,8 +192,11 @@ impl Schedule {
     ///
     /// # Errors
     /// Invalid parameters; fewer than one step (two for Karras, whose formula divides by `steps - 1`), or more than
-    /// [`MAX_STEPS`].
+    /// [`MAX_STEPS`]; for a beta table, those of [`BetaTable::grid`].
     pub fn grid(&self, steps: usize) -> Result<NoiseGrid> {
+        if let Self::Betas(table) = self {
+            return table.grid(steps);
+        }
         self.validate()?;
         check(steps <= MAX_STEPS, "steps", steps as f64, "at most 1048576 (2^20)")?;
         let n = steps as f64;
@@ -167,84 +213,6 @@ impl Schedule {
             }
         };
         NoiseGrid::new(levels)
-    }
-}
-
-/// The largest number of steps of a grid: a thousand times what is used, and small enough that a number from a damaged
-/// file cannot exhaust memory.
-pub const MAX_STEPS: usize = 1 << 20;
-
-/// Noise levels at the indices `0..=T` of a time grid, from clean to noise.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NoiseGrid {
-    levels: Vec<NoiseLevel>,
-}
-
-impl NoiseGrid {
-    /// A grid of these levels, clean end first.
-    ///
-    /// # Errors
-    /// Fewer than two levels, or noise that does not grow with the index.
-    pub fn new(levels: Vec<NoiseLevel>) -> Result<Self> {
-        check(levels.len() >= 2, "levels", levels.len() as f64, "at least two levels")?;
-        for pair in levels.windows(2) {
-            DirectionCheck { from: pair[1], to: pair[0] }.validate()?;
-        }
-        Ok(Self { levels })
-    }
-
-    /// The number of steps `T` (one less than the number of levels).
-    pub fn steps(&self) -> usize {
-        self.levels.len() - 1
-    }
-
-    /// The level at `index`.
-    ///
-    /// # Errors
-    /// An index past the end.
-    pub fn level(&self, index: usize) -> Result<NoiseLevel> {
-        self.levels.get(index).copied().ok_or(Error::NotOnGrid { index, steps: self.steps() })
-    }
-
-    /// The clean end.
-    pub fn first(&self) -> NoiseLevel {
-        self.levels[0]
-    }
-
-    /// The noise end.
-    pub fn last(&self) -> NoiseLevel {
-        // A grid has at least two levels.
-        self.levels[self.levels.len() - 1]
-    }
-
-    /// All levels, clean end first.
-    pub fn levels(&self) -> &[NoiseLevel] {
-        &self.levels
-    }
-
-    /// The sub-grid of `steps` equal index strides: indices `T k / steps`.
-    ///
-    /// # Errors
-    /// `steps` does not divide `T`.
-    pub fn every(&self, steps: usize) -> Result<Self> {
-        let total = self.steps();
-        if steps == 0 || !total.is_multiple_of(steps) {
-            return Err(Error::NoSubGrid { steps: total, wanted: steps });
-        }
-        Self::new((0..=steps).map(|k| self.levels[k * (total / steps)]).collect())
-    }
-
-    /// The levels at these indices, ascending.
-    ///
-    /// # Errors
-    /// Fewer than two indices, indices that do not ascend, or one past the end.
-    pub fn visited(&self, indices: &[usize]) -> Result<Self> {
-        Self::new(indices.iter().map(|&index| self.level(index)).collect::<Result<_>>()?)
-    }
-
-    /// Whether its states keep unit variance, `alpha^2 + sigma^2 = 1`, at the noise end; else `alpha = 1` there.
-    pub fn is_variance_preserving(&self) -> bool {
-        self.last().alpha != 1.0
     }
 }
 
@@ -270,6 +238,19 @@ pub trait NoiseSchedule: std::fmt::Debug + Send + Sync {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
+
+    /// The form that is asked in a loop: checked, and with whatever [`NoiseSchedule::at`] would compute anew for each answer
+    /// computed.
+    ///
+    /// # Errors
+    /// Those of [`NoiseSchedule::validate`].
+    fn prepare(self) -> Result<Arc<dyn NoiseSchedule>>
+    where
+        Self: Sized + 'static,
+    {
+        self.validate()?;
+        Ok(Arc::new(self))
+    }
 }
 
 impl NoiseSchedule for Schedule {
@@ -284,27 +265,13 @@ impl NoiseSchedule for Schedule {
     fn validate(&self) -> Result<()> {
         Self::validate(self)
     }
-}
 
-/// The check that grids and steps share: `sigma / alpha` must strictly shrink from `from` to `to`. It is infinite at
-/// `alpha = 0`, noise alone, which can only be where a step starts.
-pub(crate) struct DirectionCheck {
-    pub(crate) from: NoiseLevel,
-    pub(crate) to: NoiseLevel,
-}
-
-impl DirectionCheck {
-    pub(crate) fn validate(&self) -> Result<()> {
-        let ratio = |l: NoiseLevel| l.sigma / l.alpha;
-        let ok = self.from.alpha >= 0.0 && self.to.alpha > 0.0 && ratio(self.to) < ratio(self.from);
-        if ok {
-            Ok(())
-        } else {
-            Err(Error::StepDirection {
-                from: (self.from.alpha, self.from.sigma),
-                to: (self.to.alpha, self.to.sigma),
-            })
+    fn prepare(self) -> Result<Arc<dyn NoiseSchedule>> {
+        if let Self::Betas(table) = self {
+            return Ok(Arc::new(table.timesteps()?));
         }
+        self.validate()?;
+        Ok(Arc::new(self))
     }
 }
 
@@ -342,6 +309,40 @@ mod tests {
     }
 
     #[test]
+    fn the_line_ends_at_noise_alone() {
+        let grid = Schedule::Line {}.grid(4).unwrap();
+        let ends = [NoiseLevel { alpha: 1.0, sigma: 0.0 }, NoiseLevel { alpha: 0.0, sigma: 1.0 }];
+        assert_eq!([grid.first(), grid.last()], ends);
+        assert_eq!(grid.levels()[1], NoiseLevel { alpha: 0.75, sigma: 0.25 });
+        assert!(grid.is_variance_preserving(), "of its noise end");
+    }
+
+    #[test]
+    fn a_table_is_asked_as_it_is_when_prepared() {
+        let table = BetaTable { timesteps: 10, ..BetaTable::default() };
+        let schedule = Schedule::Betas(table.clone());
+        assert_eq!(schedule.grid(5).unwrap(), table.grid(5).unwrap());
+        assert_eq!((schedule.most_steps(), Schedule::default().most_steps()), (10, MAX_STEPS));
+        let prepared = schedule.clone().prepare().unwrap();
+        assert_eq!(prepared.grid(5).unwrap(), table.grid(5).unwrap());
+        for t in [0.0, 0.05, 0.55, 1.0] {
+            assert_eq!(schedule.at(t), prepared.at(t));
+        }
+        assert_eq!(schedule.at(0.55), table.levels().unwrap()[5]);
+        let listed = Betas::Listed { values: vec![0.1; 10] };
+        let Schedule::Betas(shown) =
+            Schedule::Betas(BetaTable { betas: listed, ..table.clone() }).without_lists()
+        else {
+            panic!("still a table")
+        };
+        assert_eq!((shown.betas, shown.timesteps), (Betas::Listed { values: vec![] }, 10));
+        assert_eq!(schedule.without_lists(), schedule);
+        let wrong = Schedule::Betas(BetaTable { timesteps: 0, ..table });
+        assert!(wrong.validate().is_err() && wrong.grid(1).is_err() && wrong.at(0.5).alpha.is_nan());
+        assert!(wrong.prepare().unwrap_err().to_string().contains("timesteps"));
+    }
+
+    #[test]
     fn wrong_parameters_are_named() {
         let bad = Schedule::Karras { sigma_min: 0.0, sigma_max: 80.0, rho: 7.0 };
         assert!(bad.grid(10).unwrap_err().to_string().contains("sigma_min"));
@@ -352,18 +353,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sub_grid_needs_a_divisor() {
-        let grid = Schedule::default().grid(64).unwrap();
-        assert_eq!(grid.every(8).unwrap().level(1).unwrap(), grid.level(8).unwrap());
-        assert!(grid.every(7).unwrap_err().to_string().contains("7 does not divide 64"));
-        assert!(grid.every(0).is_err());
-        assert!(grid.level(65).unwrap_err().to_string().contains("index 65 is not on the grid of 64 steps"));
-    }
-
-    #[test]
     fn serde_uses_kind_and_refuses_unknown_keys() {
         let s: Schedule = serde_json::from_str(r#"{"kind":"cosine_log_snr"}"#).unwrap();
         assert_eq!(s, Schedule::default());
         assert!(serde_json::from_str::<Schedule>(r#"{"kind":"karras","sigma":1}"#).is_err());
+        let table = r#"{"kind":"betas","betas":{"kind":"laplace"},"timesteps":7}"#;
+        let table: Schedule = serde_json::from_str(table).unwrap();
+        let expected = BetaTable { betas: Betas::Laplace {}, timesteps: 7, ..BetaTable::default() };
+        assert_eq!(table, Schedule::Betas(expected));
+        let written = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<Schedule>(&written).unwrap(), table);
+        assert_eq!(serde_json::from_str::<Schedule>(r#"{"kind":"line"}"#).unwrap(), Schedule::Line {});
+        for unknown in [r#"{"kind":"betas","steps":7}"#, r#"{"kind":"line","timesteps":7}"#] {
+            assert!(serde_json::from_str::<Schedule>(unknown).is_err(), "{unknown}");
+        }
     }
 }

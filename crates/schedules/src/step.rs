@@ -1,8 +1,8 @@
 //! One deterministic step between two noise levels, and its inverse.
 
 use crate::error::Result;
+use crate::grid::DirectionCheck;
 use crate::level::NoiseLevel;
-use crate::schedule::DirectionCheck;
 
 /// The DDIM step `x_s = a x_t + b x0_hat` from level `t` to a cleaner level `s`.
 ///

@@ -2,8 +2,9 @@
 
 use crate::betas::CleanEnd;
 use crate::error::{Error, Result, check};
+use crate::grid::NoiseGrid;
 use crate::level::NoiseLevel;
-use crate::schedule::{NoiseGrid, NoiseSchedule};
+use crate::schedule::NoiseSchedule;
 
 /// The levels of the timesteps `0..N`, at least one, and the level at which sampling ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +122,11 @@ mod tests {
         for steps in [7, 10] {
             let e = first.grid(steps).unwrap_err().to_string();
             assert!(e.contains("timestep 0") && e.contains("at most 6 steps"), "{e}");
+        }
+        for timesteps in 2..20 {
+            let first = BetaTable { timesteps, ..first.clone() };
+            let most = first.most_steps();
+            assert!(first.grid(most).is_ok() && first.grid(most + 1).is_err(), "{timesteps}");
         }
         assert!(first.at_timesteps(&[0, 5]).unwrap_err().to_string().contains("clean end"));
         assert!(first.at_timesteps(&[1, 5]).is_ok());

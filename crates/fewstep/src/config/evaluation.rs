@@ -30,7 +30,7 @@ pub struct EvaluationConfig {
     /// Numbers of sampling steps that the student is measured at beside its own. Each must divide the first number of `distill.schedule`.
     pub student_steps: Vec<usize>,
     /// Numbers of sampling steps that the teacher is measured at; empty: those of its own grid. Each must be at
-    /// least 1, and 2 on a Karras schedule.
+    /// least 1, 2 on a Karras schedule, and at most the timesteps of a beta table.
     pub teacher_steps: Vec<usize>,
     /// How the values of generated images are rounded to 8 bits.
     pub quantisation: Quantisation,

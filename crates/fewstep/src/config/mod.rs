@@ -175,7 +175,7 @@ pub struct DistillConfig {
     pub objective: Vec<ObjectiveConfig>,
     /// The steps that are left after each phase, the first teacher's steps `T` first, as in `[1024, 32, 1]`. An entry is a number of equal
     /// steps, or a list of boundaries. Refused: fewer than two entries; entries that grow; a number that does not divide the one before
-    /// it; `T` above 1048576 (2^20).
+    /// it; `T` above 1048576 (2^20), or above the timesteps of a beta table.
     pub schedule: Vec<PhaseSteps>,
     /// Training samples of all phases together, shared equally and rounded up to whole steps.
     #[schemars(range(min = 1))]

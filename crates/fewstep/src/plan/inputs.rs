@@ -58,7 +58,7 @@ impl Run {
             format: 1,
             model,
             compute: config.compute,
-            schedule: config.schedule,
+            schedule: config.schedule.clone(),
             timesteps: self.setup.grid.steps(),
             visits: makes.visits.clone(),
             clip: makes.clip,

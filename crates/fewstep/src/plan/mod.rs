@@ -49,6 +49,9 @@ impl Setup {
         };
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
         let grid = config.schedule.grid(phases.steps()).context("distill.schedule")?;
+        for (section, network) in [("model", &teacher), ("student", &student)] {
+            asked_at(section, &ModelConfig::of(network.as_ref())?, &grid)?;
+        }
         for &steps in &config.evaluation.student_steps {
             grid.every(steps).context("evaluation.student_steps")?;
         }
@@ -114,6 +117,17 @@ fn other_student(student: &StudentConfig, teacher: &dyn Network) -> Result<Arc<d
     Ok(network)
 }
 
+/// Passes when a network says something of the image at the grid's noise end.
+fn asked_at(section: &str, model: &ModelConfig, grid: &NoiseGrid) -> Result<()> {
+    if grid.last().alpha > 0.0 || model.answers_noise_alone() {
+        return Ok(());
+    }
+    bail!(
+        "schedule: ends at noise alone (alpha = 0), of which the network of [{section}] says nothing: a prediction of noise \
+         and EDM's preconditioning divide by alpha; a DDPM U-Net with {section}.prediction = \"v\" or \"x0\" answers there"
+    )
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use fewstep_distill::ObjectiveConfig;
@@ -168,6 +182,22 @@ pub(super) mod tests {
         };
         assert_eq!([of_phase(0), of_phase(1)], [Solver::Heun, Solver::Ddim]);
         assert_eq!(setup.plan.stages[0].makes.sampler, Solver::Heun.into(), "so is its sampling");
+    }
+
+    #[test]
+    fn a_network_that_says_nothing_of_noise_alone_is_refused_there() {
+        let table = |rest: &str| format!("schedule={{kind='betas', timesteps=128{rest}}}");
+        let (zero, some) = (table(", zero_terminal_snr=true"), table(""));
+        assert!(
+            setup(&[&zero, "model.prediction='v'"]).is_ok()
+                && setup(&[&some, "model.prediction='eps'"]).is_ok()
+        );
+        for schedule in [zero.as_str(), "schedule={kind='line'}"] {
+            let e = setup(&[schedule, "model.prediction='eps'"]).unwrap_err().to_string();
+            assert!(e.contains("noise alone") && e.contains("model.prediction"), "{e}");
+        }
+        let e = format!("{:#}", setup(&[&some, "distill.schedule=[256, 1]"]).unwrap_err());
+        assert!(e.contains("distill.schedule") && e.contains("number of timesteps"), "{e}");
     }
 
     #[test]

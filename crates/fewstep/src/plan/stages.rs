@@ -81,7 +81,7 @@ fn teacher_stage(config: &RunConfig, grid: &NoiseGrid, network: &Arc<dyn Network
         makes: Product::teacher(grid.steps(), sampled.clip, sampled.solver),
         network: Arc::clone(network),
         teacher: Arc::clone(network),
-        objective: Arc::new(Denoising::new(config.schedule, c.objective)?),
+        objective: Arc::new(Denoising::new(config.schedule.clone(), c.objective)?),
         start: StageStart::Fresh,
         steps,
         learning_rate: c.learning_rate,

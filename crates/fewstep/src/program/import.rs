@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
         args.out.display(),
         network.n_params(),
         card.timesteps,
-        serde_json::to_string(&card.schedule)?
+        serde_json::to_string(&card.schedule.without_lists())?
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -107,12 +107,18 @@ fn with_flags(error: Error) -> anyhow::Error {
 
 fn card(args: &ImportArgs, found: &Recognised<'_>, source: ImportedFrom) -> Result<ModelCard> {
     let recipe = Recipe::of(found.config.family());
-    let schedule = args.schedule.unwrap_or(recipe.schedule);
-    let timesteps = args.timesteps.or(found.steps).unwrap_or(recipe.steps);
+    let schedule = args.schedule.clone().unwrap_or(recipe.schedule);
+    let timesteps = args.timesteps.or(found.steps).unwrap_or(recipe.steps.min(schedule.most_steps()));
     let grid = schedule.grid(timesteps).with_context(|| match args.timesteps {
         Some(_) => "--timesteps".to_owned(),
         None => format!("`num_sample_steps` in {}", source.file),
     })?;
+    if grid.last().alpha == 0.0 && !found.config.answers_noise_alone() {
+        bail!(
+            "--schedule: ends at noise alone (alpha = 0), of which this network says nothing: a prediction of noise and EDM's \
+             preconditioning divide by alpha"
+        );
+    }
     // A network that was distilled knows the levels of its own steps only.
     let role = if found.steps.is_some() { Role::Student } else { Role::Teacher };
     Ok(ModelCard {

@@ -39,10 +39,11 @@ pub(crate) struct ImportArgs {
     /// Taps of the resampling filter, such as 1,3,3,1, for an NCSN++ saved without buffers.
     #[arg(long, value_delimiter = ',')]
     pub(crate) resample_filter: Option<Vec<f64>>,
-    /// Noise schedule: cosine_log_snr, linear_beta or karras (default: cosine_log_snr for a DDPM U-Net, karras for EDM's).
+    /// Noise schedule, with the default numbers of its kind: cosine_log_snr, linear_beta, karras, line (flow matching) or betas
+    /// (1000 timesteps, betas 1e-4 to 0.02) (default: cosine_log_snr for a DDPM U-Net, karras for EDM's).
     #[arg(long, value_parser = by_kind::<Schedule>)]
     pub(crate) schedule: Option<Schedule>,
-    /// Steps of the time grid for sampling (default: the file's own, else 1024, or 40 for EDM's).
+    /// Steps of the time grid for sampling (default: the file's own, else 1024, or 40 for EDM's, or as many as the schedule has).
     #[arg(long)]
     pub(crate) timesteps: Option<usize>,
 }
