@@ -17,7 +17,7 @@ use crate::setup::{Flavour, Request};
 
 pub(crate) const HELP: &str = include_str!("help.txt");
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "setup",
     "fetch",
     "train",
@@ -27,9 +27,11 @@ const NAMES: [&str; 17] = [
     "sample",
     "plan",
     "import",
+    "export",
     "test",
     "bench",
     "reproduce",
+    "packages",
     "examples",
     "layers",
     "tidy",
@@ -56,6 +58,7 @@ pub(crate) enum Command {
     },
     BenchEval(eval::Request),
     Reproduce(reproduce::Request),
+    Packages,
     Ci,
     Examples,
     Layers,
@@ -78,7 +81,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
     match name.as_str() {
         "setup" => return setup(parser),
         "fetch" => return fetch(parser),
-        "train" | "eval-fid" | "reference" | "dataset" | "sample" | "plan" | "import" => {
+        "train" | "eval-fid" | "reference" | "dataset" | "sample" | "plan" | "import" | "export" => {
             return Ok(Command::Program { name, args: rest(&mut parser)? });
         }
         "test" => return Ok(Command::Test { args: rest(&mut parser)? }),
@@ -91,6 +94,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
     }
     let command = match name.as_str() {
         "ci" => Command::Ci,
+        "packages" => Command::Packages,
         "examples" => Command::Examples,
         "layers" => Command::Layers,
         "tidy" => Command::Tidy,
@@ -248,7 +252,7 @@ mod tests {
         };
         assert_eq!(name, "train");
         assert_eq!(args, ["--config", "a.toml", "--set", "x=1", "--", "--help"]);
-        for command in ["eval-fid", "reference", "dataset", "sample", "plan", "import"] {
+        for command in ["eval-fid", "reference", "dataset", "sample", "plan", "import", "export"] {
             let expected = Command::Program { name: command.to_owned(), args: vec!["--help".into()] };
             assert_eq!(parsed(&format!("{command} --help")).unwrap(), expected);
         }

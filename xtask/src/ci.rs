@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::checkout::Checkout;
-use crate::{examples, layers, process, scalars, setup, test, tidy};
+use crate::{examples, layers, packages, process, scalars, setup, test, tidy};
 
 pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     let cargo = |args: &[&str]| {
@@ -21,6 +21,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     step("scalars", || scalars::run(checkout))?;
     let libtorch = step("setup", || setup::ensure(checkout))?;
     step("fetch", test::weights)?;
+    step("packages", packages::ensure)?;
     step("clippy", || {
         process::run(&mut cargo(&[
             "clippy",

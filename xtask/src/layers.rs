@@ -28,7 +28,7 @@ enum Uses {
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 
 /// In the order of ARCHITECTURE.md, but for `xtask`, which nothing may use.
-const LAYERS: [Layer; 17] = [
+const LAYERS: [Layer; 18] = [
     Layer { name: "fewstep-random", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-schedules", uses: Uses::Only(&[]), libtorch: false },
     Layer { name: "fewstep-files", uses: Uses::Only(&[]), libtorch: false },
@@ -70,6 +70,17 @@ const LAYERS: [Layer; 17] = [
     Layer {
         name: "fewstep-import",
         uses: Uses::Only(&["fewstep-schedules", "fewstep-formats", "fewstep-torch", "fewstep-models"]),
+        libtorch: true,
+    },
+    Layer {
+        name: "fewstep-export",
+        uses: Uses::Only(&[
+            "fewstep-files",
+            "fewstep-schedules",
+            "fewstep-torch",
+            "fewstep-models",
+            "fewstep-samplers",
+        ]),
         libtorch: true,
     },
     Layer { name: "fewstep-report", uses: Uses::Only(&["fewstep-files"]), libtorch: false },

@@ -12,6 +12,7 @@ mod examples;
 mod fetch;
 mod layers;
 mod metadata;
+mod packages;
 mod process;
 mod program;
 mod reproduce;
@@ -51,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench { filter } => bench::run(&checkout, filter.as_deref()),
         Command::BenchEval(request) => bench::eval::run(&checkout, &request),
         Command::Reproduce(request) => reproduce::run(&checkout, &request),
+        Command::Packages => packages::run(),
         Command::Ci => ci::run(&checkout),
         Command::Examples => examples::run(&checkout),
         Command::Layers => layers::run(&checkout),

@@ -10,7 +10,7 @@ use fewstep_fetch::process::default_env;
 
 use crate::checkout::Checkout;
 use crate::setup::libtorch::Libtorch;
-use crate::{fetch, process, setup};
+use crate::{fetch, packages, process, setup};
 
 pub(crate) fn run(checkout: &Checkout, args: &[OsString]) -> Result<()> {
     let libtorch = setup::ensure(checkout)?;
@@ -53,6 +53,7 @@ pub(crate) fn environment(command: &mut Command, libtorch: &Libtorch) -> Result<
     // Each test runs in its package's folder, where a relative path is another one.
     if let Ok(cache) = Cache::locate() {
         command.env("FEWSTEP_CACHE", cache.root());
+        packages::tell(command, &cache);
     }
     // Test executables carry a run path, doctests do not.
     let found = env::var_os("LD_LIBRARY_PATH").filter(|found| !found.is_empty());

@@ -29,7 +29,7 @@ pub trait PhaseObjective {
 }
 
 /// How a teacher's steps are taken, in targets and when it is sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TeacherSteps {
     /// Clipping of its `x0_hat`.
     pub clip: X0Clip,

@@ -33,7 +33,9 @@ impl Recipe {
     /// The recipe of a family.
     ///
     /// DDPM: the cosine schedule of log-SNR -20 to 20, DDIM with clipping (TRACT's VP code, arXiv 2303.04248). EDM: Karras'
-    /// levels, Heun's method without clipping, and the options of EDM's and TRACT's EDM code (arXiv 2206.00364).
+    /// levels, Heun's method without clipping, and the options of EDM's and TRACT's EDM code (arXiv 2206.00364). Networks of
+    /// a table have its levels and else DDPM's recipe; those on the line walk it by DDIM, which there is Euler's method,
+    /// without clipping.
     pub fn of(family: Family) -> Self {
         match family {
             Family::Ddpm => Self {
@@ -43,6 +45,15 @@ impl Recipe {
                 denoising: DenoisingConfig::default(),
                 tract: TractConfig::default(),
                 gradient: GradientRule::default(),
+            },
+            Family::Table(table) => {
+                let steps = table.timesteps;
+                Self { schedule: Schedule::Betas(table), steps, ..Self::of(Family::Ddpm) }
+            }
+            Family::Line => Self {
+                schedule: Schedule::Line {},
+                teacher_steps: TeacherSteps { clip: X0Clip::Off, solver: Solver::Ddim },
+                ..Self::of(Family::Ddpm)
             },
             Family::Edm { sigma_data } => Self {
                 schedule: Schedule::karras(),

@@ -62,6 +62,7 @@ pub mod evaluation;
 mod feasibility;
 pub mod fetch;
 pub mod images;
+pub mod import;
 pub mod plan;
 pub mod prelude;
 pub mod progress;

@@ -70,6 +70,53 @@ fn what_a_file_cannot_say_is_asked_for_by_flag() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+fn teacher(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/teachers").join(name).join("model.pt")
+}
+
+#[test]
+fn files_of_guided_diffusion_and_its_relatives_are_imported_and_sampled() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("model.safetensors");
+    let shape = ["--resolution", "16", "--head-channels", "16"];
+    let guided = teacher("guided/uncond_updown_sigma");
+    let asked = ["--resolution", "--heads", "--attention-order legacy or new", "--trained-as ddpm-linear"];
+    fail(import(&guided, &out, &[]), &asked);
+    let as_table = ["--attention-order", "legacy", "--trained-as", "ddpm-linear"];
+    let text = succeed(import(&guided, &out, &[&shape[..], &as_table].concat()));
+    assert!(text.contains("learned variance") && text.contains("1000 steps"), "{text}");
+    let card = ModelFile::load(&out).unwrap().card;
+    assert_eq!((card.role, card.timesteps, card.visits.len()), (Role::Teacher, 1000, 1001));
+    let sample = |n: &str| {
+        let mut sample = fewstep();
+        sample.args(["sample", "--n", "2", "--steps", n]).arg("--model").arg(&out);
+        sample.arg("--out").arg(dir.path().join("a.png"));
+        succeed(sample)
+    };
+    sample("2");
+    let as_flow = ["--attention-order", "legacy", "--trained-as", "flow"];
+    succeed(import(&teacher("flow/guided_unet"), &out, &[&shape[..], &as_flow].concat()));
+    sample("2");
+    // A file of consistency models is a teacher unless somebody says that it is a student, which takes one step.
+    let consistency = teacher("consistency/edm_cond");
+    let text = succeed(import(&consistency, &out, &shape));
+    assert!(text.contains("taken for a teacher"), "{text}");
+    let card = ModelFile::load(&out).unwrap().card;
+    assert_eq!((card.role, card.visits.len(), card.sampler.is_ddim()), (Role::Teacher, 41, false));
+    succeed(import(&consistency, &out, &[&shape[..], &["--trained-as", "consistency"]].concat()));
+    let card = ModelFile::load(&out).unwrap().card;
+    assert_eq!((card.role, card.visits, card.sampler.is_ddim()), (Role::Student, vec![0, 40], true));
+    sample("1");
+    for (more, parts) in [
+        (&["--trained-as", "flow", "--sigma-data", "1"][..], &["--sigma-data", "--trained-as edm"][..]),
+        (&["--trained-as", "edm", "--sigma-min", "1"], &["--sigma-min", "--trained-as consistency"]),
+        (&["--attention-order", "legacy"], &["attention_order", "four dimensions"]),
+        (&["--trained-as", "ddpm"], &["ddpm-linear", "ddpm-cosine"]),
+    ] {
+        fail(import(&consistency, &out, &[&shape[..], more].concat()), parts);
+    }
+}
+
 #[test]
 fn a_schedule_of_timesteps_has_so_many_steps() {
     let dir = tempfile::tempdir().unwrap();

@@ -32,8 +32,8 @@ struct Level {
 
 /// The description of the network. `heads` comes from the file, if its layout determines it.
 pub(crate) fn recognise(shapes: &Shapes<'_>, hints: &Hints, heads: Option<Heads>) -> Result<ModelConfig> {
-    reject_hint("preconditioner", hints.preconditioner.map(|p| format!("{p:?}")))?;
-    reject_hint("resample_filter", hints.resample_filter.as_ref().map(|f| format!("{f:?}")))?;
+    hints.refuse_those_of_edm("a DDPM U-Net")?;
+    hints.refuse_those_of_guided("a DDPM U-Net")?;
     let channels = required("down.0.weight", channels(shapes))?;
     let (levels, resampling) = levels(shapes)?;
     let heads = reconcile("heads", heads, hints.heads)?;
@@ -76,18 +76,6 @@ fn required(name: &str, value: Option<i64>) -> Result<i64> {
         name: name.to_owned(),
         problem: "is missing or empty; the network's width follows from it".to_owned(),
     })
-}
-
-fn reject_hint(key: &str, hint: Option<String>) -> Result<()> {
-    match hint {
-        None => Ok(()),
-        Some(hint) => Err(Error::Contradiction {
-            key: key.to_owned(),
-            said_by: "the request",
-            said: hint,
-            found: "the file holds a DDPM U-Net, which has none".to_owned(),
-        }),
-    }
 }
 
 /// The file's value or the hint; if there are both, they must be equal.

@@ -19,10 +19,14 @@ pub(crate) enum Family {
     Flax,
     /// A SongUNet or ADM U-Net under EDM's names.
     Edm,
+    /// A U-Net under guided-diffusion's names.
+    Guided,
+    /// A U-Net under denoising_diffusion_pytorch's names.
+    Lucidrains,
 }
 
 /// Names that the networks of each family have, and how many of them must be present.
-const MARKERS: [(Family, usize, &[&str]); 3] = [
+const MARKERS: [(Family, usize, &[&str]); 5] = [
     (
         Family::Ddpm,
         3,
@@ -48,12 +52,39 @@ const MARKERS: [(Family, usize, &[&str]); 3] = [
         ],
     ),
     (Family::Edm, 2, &["map_layer0.weight", "map_layer0.bias", "map_layer1.weight", "map_layer1.bias"]),
+    (
+        Family::Guided,
+        3,
+        &[
+            "time_embed.0.weight",
+            "time_embed.2.weight",
+            "input_blocks.0.0.weight",
+            "middle_block.0.in_layers.0.weight",
+            "middle_block.2.in_layers.0.weight",
+            "out.2.weight",
+        ],
+    ),
+    (
+        Family::Lucidrains,
+        3,
+        &[
+            "init_conv.weight",
+            "time_mlp.1.weight",
+            "time_mlp.3.weight",
+            "mid_block1.block1.proj.weight",
+            "mid_block2.block1.proj.weight",
+            "final_res_block.block1.proj.weight",
+            "final_conv.weight",
+        ],
+    ),
 ];
 
 /// The average from which progressive distillation samples and starts the next student.
 const FLAX_DEFAULT: &str = "ema_params";
 /// The name of the network inside EDM's preconditioners.
 const INNER: &str = "model";
+/// How the key of an average ends in a file of denoising_diffusion_pytorch.
+const AVERAGE: &str = "ema_model";
 
 /// A network in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +94,8 @@ pub(crate) struct Entry {
     pub(crate) prefix: String,
     /// Keys of all that belongs to the network, including a preconditioner around it.
     pub(crate) root: String,
+    /// Prefixes of the file's other networks.
+    pub(crate) others: Vec<String>,
 }
 
 /// The network requested by `asked`, or else the only one in the file.
@@ -78,6 +111,7 @@ pub(crate) fn choose(checkpoint: &Checkpoint, asked: Option<&str>) -> Result<Ent
         }
         None => found.iter().collect(),
     };
+    let fitting = if fitting.len() > 1 { the_average(fitting) } else { fitting };
     let [(family, prefix)] = fitting[..] else {
         let found = found.into_iter().map(|(_, prefix)| prefix).collect();
         return Err(Error::Entry { asked: asked.map(str::to_owned), found });
@@ -88,22 +122,33 @@ pub(crate) fn choose(checkpoint: &Checkpoint, asked: Option<&str>) -> Result<Ent
         Some(outer) => outer.strip_suffix('.').unwrap_or(prefix),
         None => prefix,
     };
-    Ok(Entry { family: *family, prefix: prefix.clone(), root: root.to_owned() })
+    let others = found.iter().map(|(_, other)| other).filter(|other| *other != prefix).cloned().collect();
+    Ok(Entry { family: *family, prefix: prefix.clone(), root: root.to_owned(), others })
+}
+
+/// Of several networks of denoising_diffusion_pytorch the average, from which that package samples.
+fn the_average(found: Vec<&(Family, String)>) -> Vec<&(Family, String)> {
+    let averaged = |(family, prefix): &(Family, String)| *family == Family::Lucidrains && is_average(prefix);
+    let averages: Vec<_> = found.iter().copied().filter(|found| averaged(found)).collect();
+    let all = found.iter().all(|(family, _)| *family == Family::Lucidrains);
+    if all && averages.len() == 1 { averages } else { found }
 }
 
 impl Entry {
     /// The arrays that belong to this network and to no other network of the file.
     pub(crate) fn arrays<'a>(&self, checkpoint: &'a Checkpoint) -> Vec<&'a NamedArray> {
-        let others: Vec<String> = find(checkpoint)
-            .into_iter()
-            .map(|(_, prefix)| prefix)
-            .filter(|other| *other != self.prefix && below(other, &self.root))
-            .collect();
+        let others: Vec<&String> = self.others.iter().filter(|other| below(other, &self.root)).collect();
         let belongs = |array: &&NamedArray| {
             below(&array.name, &self.root) && !others.iter().any(|other| below(&array.name, other))
         };
         checkpoint.arrays.iter().filter(belongs).collect()
     }
+}
+
+/// Whether the network at `prefix` in a file of denoising_diffusion_pytorch is an average.
+pub(crate) fn is_average(prefix: &str) -> bool {
+    let diffusion = prefix.strip_suffix(INNER).and_then(|outer| outer.strip_suffix('.')).unwrap_or(prefix);
+    diffusion == AVERAGE || diffusion.ends_with(&format!(".{AVERAGE}"))
 }
 
 /// Whether `name` is below `prefix`; every name is below the empty prefix.

@@ -21,6 +21,10 @@ pub enum Unsaid {
     Preconditioner,
     /// [`crate::Hints::resample_filter`].
     ResampleFilter,
+    /// [`crate::Hints::attention_order`].
+    AttentionOrder,
+    /// [`crate::Hints::trained_as`].
+    TrainedAs,
 }
 
 impl fmt::Display for Unsaid {
@@ -31,6 +35,8 @@ impl fmt::Display for Unsaid {
             Self::Prediction => "prediction (what the network puts out)",
             Self::Preconditioner => "preconditioner (how the output becomes an image)",
             Self::ResampleFilter => "resample_filter (taps of the resampling filter)",
+            Self::AttentionOrder => "attention_order (the order of the rows of `qkv`)",
+            Self::TrainedAs => "trained_as (what the network's time means)",
         })
     }
 }
@@ -41,7 +47,8 @@ impl fmt::Display for Unsaid {
 pub enum Error {
     /// The names of the tensors match no known network.
     #[error(
-        "holds no network that is known (DDPM U-Net, its flax form, NCSN++, DDPM++, ADM): its tensors are named {found}"
+        "holds no network that is known (DDPM U-Net, its flax form, NCSN++, DDPM++, ADM, the U-Nets of guided-diffusion and of \
+         denoising_diffusion_pytorch): its tensors are named {found}"
     )]
     UnknownNetwork {
         /// First names of the file, and how many there are.
@@ -100,6 +107,14 @@ pub enum Error {
     Mismatch {
         /// One problem per tensor, with the tensor's name.
         problems: Vec<String>,
+    },
+    /// A file of a folder that is missing, damaged, or says what is not known.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A network that cannot be built.
     #[error(transparent)]

@@ -21,6 +21,16 @@ impl<'a> Shapes<'a> {
         self.0.get(name)?.get(axis).copied()
     }
 
+    /// Whether there is such a tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The number of a tensor's dimensions, if there is such a tensor.
+    pub(crate) fn n_dims(&self, name: &str) -> Option<usize> {
+        self.0.get(name).map(|shape| shape.len())
+    }
+
     /// The most common of these extents; of equally common values the first.
     pub(crate) fn vote<S: AsRef<str>>(&self, of: impl IntoIterator<Item = (S, usize)>) -> Option<i64> {
         most_common(of.into_iter().filter_map(|(name, axis)| self.dim(name.as_ref(), axis)))

@@ -18,6 +18,13 @@ pub(crate) fn flat(
 ) -> Result<Tensor> {
     let by_name: BTreeMap<&str, &Source<'_>> = sources.iter().map(|s| (s.name.as_str(), s)).collect();
     let mut problems = Vec::new();
+    if by_name.len() < sources.len() {
+        // The map has the last of those that have one name.
+        let again = sources.iter().filter(|s| !std::ptr::eq(by_name[s.name.as_str()], *s));
+        problems.extend(again.map(|s| {
+            format!("`{}` is the same tensor as `{}`", s.origin(), by_name[s.name.as_str()].origin())
+        }));
+    }
     let mut known = 0;
     for param in layout.params() {
         let Some(source) = by_name.get(param.name.as_str()) else {

@@ -2,9 +2,10 @@
 //!
 //! `fewstep-formats` reads files and knows no networks; `fewstep-models` has networks and knows no files; this crate
 //! connects them. [`recognise`] derives from names and shapes which network a [`Checkpoint`] holds: a DDPM U-Net of TRACT's
-//! PyTorch code or of progressive distillation's flax code, or one of EDM's networks (NCSN++, DDPM++, ADM). [`Hints`] give
-//! what the file does not determine. The options in a file are compared with its tensors. [`Recognised::parameters`] then
-//! makes the flat buffer, and checks that no tensor is missing, left over or of another shape.
+//! PyTorch code or of progressive distillation's flax code, one of EDM's networks (NCSN++, DDPM++, ADM), a network of
+//! guided-diffusion, improved-diffusion, consistency models or torchcfm, or the U-Net of denoising_diffusion_pytorch.
+//! [`Hints`] give what the file does not determine. The options in a file are compared with its tensors.
+//! [`Recognised::parameters`] then makes the flat buffer, and checks that no tensor is missing, left over or of another shape.
 //!
 //! ```
 //! use fewstep_formats::{Checkpoint, Format, NamedArray, Value};
@@ -18,28 +19,34 @@
 //! ```
 
 mod ddpm;
+mod diffusers;
 mod edm;
 mod entry;
 mod error;
 mod evidence;
 mod fit;
 mod flax;
+mod guided;
 mod hints;
+mod lucidrains;
 mod source;
+mod trained_as;
 mod vote;
 
 use std::fmt;
 
 use fewstep_formats::{Checkpoint, NamedArray};
-use fewstep_models::{ModelConfig, Network};
+use fewstep_models::{ModelConfig, Network, X0Clip};
 use fewstep_torch::Tensor;
 
 use crate::entry::{Entry, Family};
 use crate::evidence::Shapes;
 use crate::source::{Conversion, Source};
 
+pub use diffusers::Pipeline;
 pub use error::{Error, Result, Unsaid};
-pub use hints::Hints;
+pub use hints::{AttentionOrder, Hints};
+pub use trained_as::TrainedAs;
 
 /// A network in a file.
 pub struct Recognised<'a> {
@@ -49,10 +56,21 @@ pub struct Recognised<'a> {
     pub entry: String,
     /// Sampling steps that the network was made for, if the file has them (progressive distillation's students do).
     pub steps: Option<usize>,
-    /// What was ignored in the file, for a log.
+    /// How the file's own program samples it, if the file says it.
+    pub sampling: Option<Sampling>,
+    /// What was ignored, assumed, chosen or concluded, for a log.
     pub notes: Vec<String>,
     sources: Vec<Source<'a>>,
     naming: Naming<'a>,
+}
+
+/// How images are sampled in the program that a file comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sampling {
+    /// Clipping of `x0_hat`; `None` if the file does not say it.
+    pub clip: Option<X0Clip>,
+    /// Whether the noise of a DDIM step is that of the answer before clipping.
+    pub keep_noise: bool,
 }
 
 /// How this project's names map to the file's.
@@ -62,6 +80,7 @@ enum Naming<'a> {
     /// The same names, below the entry's `root`; those below `model` are below the entry's `prefix`.
     Edm(Entry),
     Flax(flax::Converted<'a>, String),
+    Guided(guided::Layers, String),
 }
 
 /// Derives which network a file holds.
@@ -74,6 +93,7 @@ pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recogn
     let entry = entry::choose(checkpoint, hints.entry.as_deref())?;
     let arrays = entry.arrays(checkpoint);
     let name = entry.prefix.clone();
+    let sampling = (entry.family == Family::Lucidrains).then_some(lucidrains::SAMPLING);
     let (config, notes, sources, naming) = match entry.family {
         Family::Ddpm => {
             let sources = same(&arrays, |name| inside(name, &entry.prefix).to_owned())?;
@@ -88,6 +108,13 @@ pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recogn
             let config = ddpm::recognise(&Shapes::of(&sources), hints, heads);
             (config.map_err(|e| naming.in_file(e))?, Vec::new(), sources, naming)
         }
+        Family::Lucidrains => {
+            let sources = same(&arrays, |name| inside(name, &entry.prefix).to_owned())?;
+            let naming = Naming::Below(entry.prefix.clone());
+            let in_file = |e| naming.in_file(e);
+            let (config, notes) = lucidrains::recognise(checkpoint, &entry, &sources, hints, &in_file)?;
+            (config, notes, sources, naming)
+        }
         Family::Edm => {
             let sources = same(&arrays, |name| match name.strip_prefix(entry.prefix.as_str()) {
                 Some(rest) if entry.prefix.is_empty() => format!("model.{rest}"),
@@ -99,8 +126,13 @@ pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recogn
             let (config, notes) = found.map_err(|e| naming.in_file(e))?;
             (config, notes, sources, naming)
         }
+        Family::Guided => {
+            let naming = Naming::Below(entry.prefix);
+            let found = guided::recognise(&arrays, &name, hints).map_err(|e| naming.in_file(e))?;
+            (found.config, found.notes, found.sources, Naming::Guided(found.layers, name.clone()))
+        }
     };
-    Ok(Recognised { config, entry: name, steps: steps(checkpoint), notes, sources, naming })
+    Ok(Recognised { config, entry: name, steps: steps(checkpoint), sampling, notes, sources, naming })
 }
 
 impl fmt::Debug for Recognised<'_> {
@@ -138,6 +170,7 @@ impl Naming<'_> {
         match self {
             Self::Below(prefix) => joined(prefix, ours),
             Self::Flax(converted, prefix) => joined(prefix, &converted.foreign(ours)),
+            Self::Guided(layers, prefix) => joined(prefix, &layers.foreign(ours)),
             Self::Edm(entry) => match ours.strip_prefix("model.") {
                 Some(inner) => joined(&entry.prefix, inner),
                 None => joined(&entry.root, ours),

@@ -24,6 +24,44 @@ pub(crate) enum Conversion {
     Split,
     /// Biases of queries, keys and values: three of `[H, W] -> [3 H W]`.
     SplitBias,
+    /// Some rows, `[R, ...] -> [r, ...]`, with the other sign if `negated`.
+    Rows { rows: Rows, negated: bool },
+    /// Some rows of a dense layer stored as a convolution of one pixel, `[R, C, 1]` or `[R, C, 1, 1] -> [r, C]`, or of its
+    /// bias, `[R] -> [r]`.
+    Matrix(Rows),
+}
+
+/// Which rows of an array: `n` rows are equal groups, a group is equal parts, and one part of each group is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    part: i64,
+    parts: i64,
+    groups: i64,
+}
+
+impl Rows {
+    /// All rows.
+    pub(crate) const ALL: Self = Self { part: 0, parts: 1, groups: 1 };
+
+    /// The rows of `part` of `parts`, in each of `groups`.
+    pub(crate) fn part(part: i64, parts: i64, groups: i64) -> Self {
+        Self { part, parts, groups }
+    }
+
+    /// How many there are of `n`; `None` if `n` cannot be divided so.
+    fn of(self, n: i64) -> Option<i64> {
+        let equal = self.parts.checked_mul(self.groups).filter(|equal| *equal > 0 && n % equal == 0)?;
+        Some(n / equal * self.groups)
+    }
+
+    fn of_tensor(self, t: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+        if self == Self::ALL {
+            return Ok(t.shallow_clone());
+        }
+        let size = t.size();
+        let inner = size.iter().skip(1).product::<i64>();
+        t.f_view([self.groups, self.parts, -1, inner])?.f_select(1, self.part)
+    }
 }
 
 /// One tensor of the network, and the arrays of the file that it is made from.
@@ -53,7 +91,7 @@ impl<'a> Source<'a> {
         }
         let shape = conversion.shape(&common).ok_or_else(|| Error::Structure {
             name: parts.first().map(|part| part.name.clone()).unwrap_or_default(),
-            problem: format!("has shape {common:?}, expected {} dimensions", conversion.n_dims()),
+            problem: format!("has shape {common:?}, expected {}", conversion.expected()),
         })?;
         Ok(Self { name, shape, parts, conversion })
     }
@@ -106,12 +144,16 @@ fn extents(array: &NamedArray) -> Vec<i64> {
 }
 
 impl Conversion {
-    fn n_dims(self) -> usize {
+    /// The shapes that can be converted.
+    fn expected(self) -> String {
         match self {
-            Self::Same => 0,
-            Self::Dense | Self::Pointwise | Self::SplitBias => 2,
-            Self::Join | Self::Split => 3,
-            Self::Conv => 4,
+            Self::Same => "any".to_owned(),
+            Self::Dense | Self::Pointwise | Self::SplitBias => "2 dimensions".to_owned(),
+            Self::Join | Self::Split => "3 dimensions".to_owned(),
+            Self::Conv => "4 dimensions".to_owned(),
+            Self::Rows { rows, .. } | Self::Matrix(rows) => {
+                format!("a number of rows that can be divided by {}", rows.parts.saturating_mul(rows.groups))
+            }
         }
     }
 
@@ -125,11 +167,17 @@ impl Conversion {
             (Self::Join, &[h, w, d]) => vec![d, h.checked_mul(w)?, 1, 1],
             (Self::Split, &[c, h, w]) => vec![h.checked_mul(w)?.checked_mul(3)?, c, 1, 1],
             (Self::SplitBias, &[h, w]) => vec![h.checked_mul(w)?.checked_mul(3)?],
+            (Self::Rows { rows, .. }, &[n, ref more @ ..]) => [&[rows.of(n)?], more].concat(),
+            // What is more than a layer over pixels keeps its shape, and will not fit the network.
+            (Self::Matrix(rows), &[n, c, ref more @ ..]) if more.iter().all(|d| *d == 1) => {
+                vec![rows.of(n)?, c]
+            }
+            (Self::Matrix(rows), &[n, ref more @ ..]) => [&[rows.of(n)?], more].concat(),
             _ => return None,
         })
     }
 
-    /// Permutes the dimensions into the order in which they are then reshaped.
+    /// Brings the elements into the order in which they are then reshaped.
     fn permute(self, t: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
         match self {
             Self::Same | Self::SplitBias => Ok(t.shallow_clone()),
@@ -137,6 +185,8 @@ impl Conversion {
             Self::Conv => t.f_permute([3, 2, 0, 1]),
             Self::Join => t.f_permute([2, 0, 1]),
             Self::Split => t.f_permute([1, 2, 0]),
+            Self::Matrix(rows) | Self::Rows { rows, negated: false } => rows.of_tensor(t),
+            Self::Rows { rows, negated: true } => rows.of_tensor(t)?.f_neg(),
         }
     }
 }
@@ -179,6 +229,31 @@ mod tests {
         assert_eq!(split.double_value(&[14, 3, 0, 0]), 123.0);
         let bias = convert(&qkv.map(|from| array(&[heads, width], from)), Conversion::SplitBias);
         assert_eq!(bias.double_value(&[17]), 205.0);
+    }
+
+    #[test]
+    fn rows_are_taken_by_group_and_part() {
+        let take = |shape: &[usize], conversion| {
+            let array = array(shape, 0.0);
+            let source = Source::new("ours".into(), vec![&array], conversion).unwrap();
+            (source.shape.clone(), Vec::<f64>::try_from(source.tensor().unwrap().reshape([-1])).unwrap())
+        };
+        // Two heads of width 2: the keys of both, in either order of [head][q, k, v][channel].
+        let keys = |groups| take(&[12, 1, 1], Conversion::Matrix(Rows::part(1, 3, groups)));
+        assert_eq!(keys(2), (vec![4, 1], vec![2.0, 3.0, 8.0, 9.0]));
+        assert_eq!(keys(1), (vec![4, 1], vec![4.0, 5.0, 6.0, 7.0]));
+        let bias = take(&[6], Conversion::Matrix(Rows::part(2, 3, 1)));
+        assert_eq!(bias, (vec![2], vec![4.0, 5.0]));
+        let half = Conversion::Rows { rows: Rows::part(0, 2, 1), negated: true };
+        assert_eq!(take(&[2, 2], half), (vec![1, 2], vec![-0.0, -1.0]));
+        let all = Conversion::Matrix(Rows::ALL);
+        assert_eq!(take(&[2, 1, 1, 1], all), (vec![2, 1], vec![0.0, 1.0]));
+        assert_eq!(take(&[1, 1, 2], all).0, [1, 1, 2], "no layer over pixels");
+        for groups in [0, 5, i64::MAX] {
+            let rows = Conversion::Matrix(Rows::part(0, 3, groups));
+            let e = Source::new("ours".into(), vec![&array(&[12, 1, 1], 0.0)], rows).unwrap_err();
+            assert!(e.to_string().starts_with("`x`: has shape [12, 1, 1], expected a number of rows"), "{e}");
+        }
     }
 
     #[test]

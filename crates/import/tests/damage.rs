@@ -6,7 +6,7 @@ mod made;
 use std::time::{Duration, Instant};
 
 use fewstep_formats::{Checkpoint, DType, Value};
-use made::{FILES, golden, hints, import};
+use made::{FILES, GUIDED, TRAINER, golden, hints, import};
 
 /// A linear congruential generator: good enough to choose what to damage.
 struct Numbers(u64);
@@ -81,7 +81,7 @@ fn damage(numbers: &mut Numbers, file: &mut Checkpoint) {
 
 #[test]
 fn random_damage_is_refused_or_taken_and_never_a_panic() {
-    for (k, name) in FILES.iter().enumerate() {
+    for (k, name) in FILES.into_iter().chain([GUIDED, TRAINER]).enumerate() {
         let (whole, hints) = (golden(name), hints(name));
         let mut numbers = Numbers(k as u64);
         let (mut n, mut taken, start) = (0, 0, Instant::now());

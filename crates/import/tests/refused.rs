@@ -4,7 +4,7 @@
 mod made;
 
 use fewstep_formats::{Checkpoint, DType, Format, NamedArray, Value};
-use fewstep_import::{Hints, recognise};
+use fewstep_import::{AttentionOrder, Hints, TrainedAs, recognise};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::{Preconditioner, SongConfig};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
@@ -219,4 +219,16 @@ fn a_flax_layout_that_is_not_known_is_named() {
     assert!(e.contains("`ema_params.mid.attn_1.query.kernel`"), "{e}");
     let e = damaged("kernel", "w");
     assert!(e.contains("holds no network that is known") && e.contains(".w`"), "{e}");
+}
+
+#[test]
+fn hints_of_guided_diffusion_are_refused_for_other_networks() {
+    for file in FILES {
+        let order = Hints { attention_order: Some(AttentionOrder::New), ..hints(file) };
+        let trained = Hints { trained_as: Some(TrainedAs::Flow), ..hints(file) };
+        for (wrong, key, said) in [(order, "attention_order", "New"), (trained, "trained_as", "Flow")] {
+            let e = import(&golden(file), &wrong).unwrap_err();
+            assert!(e.starts_with(&format!("{key}: the request says {said}")), "{file}: {e}");
+        }
+    }
 }

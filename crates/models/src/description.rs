@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fewstep_schedules::BetaTable;
+
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::prediction::Prediction;
@@ -25,8 +27,12 @@ pub trait NetworkConfig {
 }
 
 /// Networks that are trained and sampled alike: `fewstep-distill` has a recipe per family.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Family {
+    /// Networks that are told the timesteps of a table of variance preserving levels, as in DDPM (arXiv 2006.11239).
+    Table(BetaTable),
+    /// Flow matching's networks, on the straight line between image and noise (arXiv 2210.02747).
+    Line,
     /// Variance preserving diffusion on the cosine schedule, as in progressive distillation and TRACT.
     Ddpm,
     /// EDM's preconditioned networks (arXiv 2206.00364).

@@ -37,6 +37,26 @@ pub enum Error {
         /// Classes of the network.
         n_classes: i64,
     },
+    /// A level between two timesteps, of a network that knows its timesteps only.
+    #[error(
+        "the level alpha {alpha}, sigma {sigma} lies between the network's timesteps {below} and {above}, and it knows no time \
+         between: use the levels of its own table"
+    )]
+    BetweenTimesteps {
+        /// Scale of the signal.
+        alpha: f64,
+        /// Standard deviation of the noise.
+        sigma: f64,
+        /// The cleaner timestep.
+        below: usize,
+        /// The noisier timestep.
+        above: usize,
+    },
+    /// A level without signal, from which the network's answer does not follow.
+    #[error(
+        "at a level without signal (alpha = 0) no clean image follows from what the network predicts: begin at a level with signal"
+    )]
+    NoSignal,
     /// A model of a kind that these crates do not have.
     #[error(
         "network `{name}` is none of fewstep's own; load its file with `ModelFile::load_with` and the network itself"

@@ -39,6 +39,7 @@
 //! To sample from a denoiser, see `fewstep-samplers`; to train one, `fewstep-train`.
 
 mod clip;
+mod coefficients;
 mod conditions;
 mod counted;
 mod custom;
@@ -49,11 +50,15 @@ pub mod edm;
 mod error;
 pub mod exact;
 mod levels;
+pub mod lucidrains;
 mod network;
 pub mod nn;
 mod prediction;
 mod pyramid;
 mod registry;
+mod residual;
+mod timed;
+pub mod unet2d;
 
 pub use clip::{Clipped, X0Clip};
 pub use conditions::Conditions;
@@ -66,3 +71,4 @@ pub use levels::Levels;
 pub use network::{Network, NetworkDenoiser};
 pub use prediction::Prediction;
 pub use registry::{Architecture, ModelConfig};
+pub use timed::{LineTime, TimeInput, TimedNetwork};

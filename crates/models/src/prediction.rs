@@ -1,6 +1,6 @@
 //! What a network predicts, and how the clean image follows from it.
 //!
-//! For variance preserving levels, with `x_t = alpha x0 + sigma eps` and `v = alpha eps - sigma x0` (arXiv 2202.00512).
+//! Most are for variance preserving levels, with `x_t = alpha x0 + sigma eps` and `v = alpha eps - sigma x0` (arXiv 2202.00512).
 
 use fewstep_torch::Tensor;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub enum Prediction {
     /// Two heads, the clean image first, then the noise, combined by their own reliability:
     /// `x0 = sigma^2 x_head + alpha (x_t - sigma eps_head)`, which is `(1 - gamma) x_head + gamma x0(eps_head)`.
     X0AndEps,
+    /// The direction of the straight line from image to noise, `eps - x0` (flow matching, arXiv 2210.02747):
+    /// `x0 = x_t - t (eps - x0)` for `x_t = (1 - t) x0 + t eps`. Only networks on that line predict it.
+    Flow,
 }
 
 impl Prediction {
@@ -33,7 +36,7 @@ impl Prediction {
     /// The clean image from the network's output.
     ///
     /// # Shapes
-    /// `x_t` f64 `[B, C, H, W]` at variance preserving levels `at`; `out` f64 `[B, heads C, H, W]`.
+    /// `x_t` f64 `[B, C, H, W]` at variance preserving levels `at` (of any scale for `Flow`); `out` f64 `[B, heads C, H, W]`.
     ///
     /// # Errors
     /// libtorch fails.
@@ -45,6 +48,11 @@ impl Prediction {
             Self::X0 => out.shallow_clone(),
             Self::Eps => x_t.f_sub(&out.f_mul(&sigma()?)?)?.f_div(&alpha()?)?,
             Self::V => x_t.f_mul(&alpha()?)?.f_sub(&out.f_mul(&sigma()?)?)?,
+            Self::Flow => {
+                // A level (alpha, sigma) lies on the line at t = sigma / (alpha + sigma), after division by the sum.
+                let x = x_t.f_div(&at.column(device, |l| l.alpha + l.sigma)?)?;
+                x.f_sub(&out.f_mul(&at.column(device, |l| l.sigma / (l.alpha + l.sigma))?)?)?
+            }
             Self::X0AndEps => {
                 let heads = out.f_chunk(2, 1)?;
                 let variance = at.column(device, |l| l.sigma * l.sigma)?;
@@ -75,6 +83,7 @@ mod tests {
             (Prediction::X0, x0.shallow_clone()),
             (Prediction::Eps, eps.shallow_clone()),
             (Prediction::V, v),
+            (Prediction::Flow, &eps - &x0),
             (Prediction::X0AndEps, Tensor::cat(&[&x0, &eps], 1)),
         ];
         for (prediction, out) in cases {

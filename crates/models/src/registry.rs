@@ -9,8 +9,10 @@ use crate::ddpm::DdpmConfig;
 use crate::description::{Family, NetworkConfig};
 use crate::edm::{AdmConfig, SongConfig};
 use crate::error::{Error, Result};
+use crate::lucidrains::LucidrainsConfig;
 use crate::network::Network;
 use crate::prediction::Prediction;
+use crate::unet2d::UNet2dConfig;
 
 macro_rules! networks {
     ($($(#[$doc:meta])* $variant:ident($config:ty) = $kind:literal,)*) => {
@@ -44,6 +46,10 @@ networks! {
     SongUnet(SongConfig) = "song_unet",
     /// EDM's ADM U-Net, with a preconditioner.
     AdmUnet(AdmConfig) = "adm_unet",
+    /// The U-Net of diffusers (`UNet2DModel`), guided-diffusion, consistency models and torchcfm; `time` says what the time means.
+    UNet2d(UNet2dConfig) = "unet2d",
+    /// The U-Net of denoising_diffusion_pytorch.
+    LucidrainsUnet(LucidrainsConfig) = "lucidrains_unet",
     /// A network outside these crates, of which a model file keeps the name. A run cannot build it: it is refused.
     Custom(CustomConfig) = "custom",
 }
@@ -97,7 +103,7 @@ impl ModelConfig {
     /// Whether it says something of the image where the state is noise alone, `alpha = 0`. A noise predictor does not: its
     /// `x0` is divided by alpha. Nor do EDM's networks, which see the state divided by alpha.
     pub fn answers_noise_alone(&self) -> bool {
-        self.prediction != Prediction::Eps && self.family() == Family::Ddpm
+        self.prediction != Prediction::Eps && !matches!(self.family(), Family::Edm { .. })
     }
 
     /// Builds the network.

@@ -19,6 +19,17 @@ pub enum Error {
         /// Seeds given.
         got: usize,
     },
+    /// Noise of another shape than the model's images.
+    #[error("noise: expected [N, {}, {}, {}], got {got:?}", expected[0], expected[1], expected[2])]
+    Noise {
+        /// Shape `[C, H, W]` of the images.
+        expected: [i64; 3],
+        /// Shape of the noise.
+        got: Vec<i64>,
+    },
+    /// Noise that is kept by a sampler other than DDIM.
+    #[error("keep_noise: only DDIM steps can keep the noise of the answer before clipping")]
+    KeepNoise,
     /// Churn for a sampler that has none.
     #[error("churn goes with solver `heun` only")]
     Churn,

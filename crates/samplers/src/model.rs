@@ -1,9 +1,10 @@
 //! Images by seed: the same seed gives the same image in any batch, on any number of threads.
 
 use std::num::NonZero;
+use std::ops::Range;
 use std::sync::Arc;
 
-use fewstep_models::{Clipped, Network, X0Clip};
+use fewstep_models::{Network, X0Clip};
 use fewstep_random::{Key, Stream};
 use fewstep_schedules::NoiseGrid;
 use fewstep_torch::{Device, Kind, Params, Tensor, in_order};
@@ -28,6 +29,26 @@ pub struct Model {
     pub sampler: Sampler,
 }
 
+/// What images are made from.
+#[derive(Debug)]
+pub enum Start<'a> {
+    /// The noise of these seeds, one image each.
+    Seeds(Range<u64>),
+    /// Noise of the caller's.
+    Noise {
+        /// Standard normal draws `[n, C, H, W]`, floating point, on the CPU: one image each.
+        z: &'a Tensor,
+        /// Seed of the first image's other draws (its class, and noise that is added back); the next ones follow.
+        first_seed: u64,
+    },
+}
+
+impl From<Range<u64>> for Start<'_> {
+    fn from(seeds: Range<u64>) -> Self {
+        Self::Seeds(seeds)
+    }
+}
+
 /// All of a model but its parameters: plain data, which threads share.
 #[derive(Clone, Copy)]
 struct Way<'a> {
@@ -41,6 +62,8 @@ struct Way<'a> {
 struct Job {
     flat: Tensor,
     seeds: Vec<u64>,
+    /// `[n, C, H, W]`; absent: that of the seeds.
+    noise: Option<Tensor>,
     labels: Option<Vec<i64>>,
 }
 
@@ -51,14 +74,14 @@ impl Model {
         Some(seeds.iter().map(|&seed| rule.label(seed, classes)).collect())
     }
 
-    /// Images of `seeds` in order, `batch` at a time, each batch handed to `sink` as soon as its turn comes. On a CPU the
-    /// batches are spread over the current rayon pool, one thread each.
+    /// Images of seeds or of noise in order, `batch` at a time, each batch handed to `sink` as soon as its turn comes. On a
+    /// CPU the batches are spread over the current rayon pool, one thread each.
     ///
     /// # Errors
-    /// The network or the sink fails.
-    pub fn stream<E>(
+    /// Noise of another shape than the images'; the network or the sink fails.
+    pub fn stream<'s, E>(
         &self,
-        seeds: std::ops::Range<u64>,
+        start: impl Into<Start<'s>>,
         batch: usize,
         labels: &LabelRule,
         sink: &mut dyn FnMut(Sampled) -> std::result::Result<(), E>,
@@ -66,16 +89,35 @@ impl Model {
     where
         E: From<crate::Error>,
     {
-        let seeds: Vec<u64> = seeds.collect();
+        let batch = batch.max(1);
+        let (seeds, noise): (Vec<u64>, Vec<Option<Tensor>>) = match start.into() {
+            Start::Seeds(seeds) => (seeds.collect(), Vec::new()),
+            Start::Noise { z, first_seed } => {
+                let n = self.check_noise(z)?;
+                let parts = z.f_split(batch as i64, 0).map_err(crate::Error::from)?;
+                ((first_seed..first_seed.saturating_add(n)).collect(), parts.into_iter().map(Some).collect())
+            }
+        };
         let spread = self.flat.device() == Device::Cpu;
-        let jobs = seeds.chunks(batch.max(1)).map(|seeds| Job {
+        let noise = noise.into_iter().chain(std::iter::repeat_with(|| None));
+        let jobs = seeds.chunks(batch).zip(noise).map(|(seeds, noise)| Job {
             flat: self.flat.shallow_clone(),
             seeds: seeds.to_vec(),
+            noise,
             labels: self.labels(seeds, labels),
         });
         let Self { network, grid, clip, sampler, .. } = self;
         let way = Way { network: network.as_ref(), grid, clip: *clip, sampler: *sampler };
         in_order(spread, rayon::current_num_threads(), jobs, |job| way.run(&job), sink)
+    }
+
+    /// Number of images in noise of the images' shape.
+    fn check_noise(&self, z: &Tensor) -> Result<u64> {
+        let [c, h, w] = self.network.image_shape();
+        match z.size()[..] {
+            [n, ..] if z.size()[1..] == [c, h, w] => Ok(n as u64),
+            _ => Err(crate::Error::Noise { expected: [c, h, w], got: z.size() }),
+        }
     }
 }
 
@@ -83,10 +125,14 @@ impl Way<'_> {
     fn run(&self, job: &Job) -> Result<Sampled> {
         let device = job.flat.device();
         let params = Params::frozen(Arc::clone(self.network.layout()), &job.flat)?;
-        let x = initial_state(&self.noise(&job.seeds, device)?, self.grid)?;
+        let noise = match &job.noise {
+            Some(z) => z.f_to_kind(Kind::Double)?.f_to_device(device)?,
+            None => self.noise(&job.seeds, device)?,
+        };
+        let x = initial_state(&noise, self.grid)?;
         let labels = job.labels.as_ref().map(|l| Tensor::f_from_slice(l)?.f_to_device(device)).transpose()?;
         let denoiser = self.network.denoiser(&params).with_labels(labels.as_ref());
-        self.sampler.run(&Clipped::new(denoiser, self.clip), self.grid, &x, &job.seeds)
+        self.sampler.run(&denoiser, self.clip, self.grid, &x, &job.seeds)
     }
 
     /// The initial noise of `seeds`, f64 `[n, C, H, W]`: a function of the seed alone.
@@ -125,10 +171,7 @@ mod tests {
         let flat = network.layout().initial(1).unwrap() + 0.01;
         let grid = Schedule::default().grid(4).unwrap();
         let churn = Churn { s_churn: 4.0, ..Churn::default() };
-        let (heun, stochastic) = (
-            Sampler { solver: Solver::Heun, churn: None },
-            Sampler { solver: Solver::Heun, churn: Some(churn) },
-        );
+        let (heun, stochastic) = (Solver::Heun.into(), Sampler { churn: Some(churn), ..Solver::Heun.into() });
         let mut seen: Vec<Tensor> = Vec::new();
         for sampler in [Sampler::default(), heun, stochastic] {
             let model = Model {
@@ -154,6 +197,21 @@ mod tests {
             assert!(close(&all(0..10, 3), &whole));
             assert!(close(&all(7..9, 1), &whole.narrow(0, 7, 2)));
             assert!(!close(&whole.narrow(0, 0, 1), &whole.narrow(0, 1, 1)));
+            // The noise of the seeds, given from outside, is the same start.
+            let draws = Key::new(0, 0, Stream::Sample).normals(&(0..10).collect::<Vec<u64>>(), 16);
+            let z = Tensor::from_slice(&draws).view([10, 1, 4, 4]);
+            let mut parts = Vec::new();
+            let mut keep = |s: Sampled| -> Result<()> {
+                parts.push(s.x0);
+                Ok(())
+            };
+            let given = Start::Noise { z: &z, first_seed: 0 };
+            model.stream(given, 4, &LabelRule::Uniform, &mut keep).unwrap();
+            assert!(close(&Tensor::cat(&parts, 0), &whole));
+            let flat = Start::Noise { z: &z.view([10, 16]), first_seed: 0 };
+            let e =
+                model.stream(flat, 4, &LabelRule::Uniform, &mut |_| Ok::<(), crate::Error>(())).unwrap_err();
+            assert!(e.to_string().contains("[N, 1, 4, 4]"), "{e}");
             assert!(seen.iter().all(|other| !close(other, &whole)), "each sampler is another");
             seen.push(whole);
         }

@@ -1,6 +1,6 @@
 //! Loops over steps: from noise to images.
 
-use fewstep_models::{Counted, Denoiser, Levels};
+use fewstep_models::{Counted, Denoiser, Levels, X0Clip};
 use fewstep_schedules::NoiseGrid;
 use fewstep_torch::{ScalarOps, Tensor, no_grad};
 
@@ -57,6 +57,47 @@ pub fn ddim(
     x_t: &Tensor,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Sampled> {
+    walk(denoiser, grid, x_t, on_step, |x, x0_hat, from, to| {
+        Step::between(from, to, x.device())?.apply(x, x0_hat)
+    })
+}
+
+/// DDIM whose steps clip the image and keep the noise that the answer before clipping implies:
+/// `x_s = alpha_s clip(x0_hat) + sigma_s (x_t - alpha_t x0_hat) / sigma_t`.
+///
+/// This is how diffusers' pipelines step. [`ddim`] of a clipped denoiser takes the noise from the clipped answer, as the
+/// codes of ADM and of TRACT do. Without clipping they are the same.
+///
+/// # Shapes
+/// Those of [`ddim`].
+///
+/// # Errors
+/// Those of [`ddim`].
+pub fn ddim_keeping_noise(
+    denoiser: &dyn Denoiser,
+    clip: X0Clip,
+    grid: &NoiseGrid,
+    x_t: &Tensor,
+    on_step: &mut dyn FnMut(usize, usize),
+) -> Result<Sampled> {
+    walk(denoiser, grid, x_t, on_step, |x, x0_hat, from, to| {
+        let device = x.device();
+        let noise = x.f_sub(&x0_hat.f_mul(&from.column(device, |l| l.alpha)?)?)?;
+        let ratios: Vec<f64> = from.iter().zip(to.iter()).map(|(t, s)| s.sigma / t.sigma).collect();
+        let ratios = Tensor::f_from_slice(&ratios)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?;
+        let image = clip.apply(x0_hat)?.f_mul(&to.column(device, |l| l.alpha)?)?;
+        Ok(noise.f_mul(&ratios)?.f_add(&image)?)
+    })
+}
+
+/// The loop of DDIM: `step` takes the state, the answer there, and the levels that the step goes between.
+fn walk(
+    denoiser: &dyn Denoiser,
+    grid: &NoiseGrid,
+    x_t: &Tensor,
+    on_step: &mut dyn FnMut(usize, usize),
+    step: impl Fn(&Tensor, &Tensor, &Levels, &Levels) -> Result<Tensor>,
+) -> Result<Sampled> {
     let _guard = no_grad();
     let denoiser = Counted::new(denoiser);
     let n = x_t.size().first().copied().unwrap_or(0) as usize;
@@ -65,7 +106,7 @@ pub fn ddim(
     for i in (1..=steps).rev() {
         let (from, to) = (Levels::uniform(grid.level(i)?, n), Levels::uniform(grid.level(i - 1)?, n));
         let x0_hat = denoiser.denoise(&x, &from)?;
-        x = Step::between(&from, &to, x.device())?.apply(&x, &x0_hat)?;
+        x = step(&x, &x0_hat, &from, &to)?;
         on_step(steps - i + 1, steps);
     }
     Sampled::finite(x, denoiser.nfe(), steps)

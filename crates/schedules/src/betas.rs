@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, check};
 use crate::grid::{MAX_STEPS, NoiseGrid};
 use crate::level::NoiseLevel;
-use crate::schedule::NoiseSchedule;
-use crate::timesteps::Timesteps;
+use crate::noise_schedule::NoiseSchedule;
+use crate::timesteps::{CleanEnd, Timesteps};
 
 /// The noise levels of the timesteps `0..N`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -138,17 +138,6 @@ impl Rounding {
             Self::F64 => x,
         }
     }
-}
-
-/// Where sampling ends: what the step from the last visited timestep lands on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CleanEnd {
-    /// At the network's answer, without noise (diffusers' `set_alpha_to_one`).
-    #[default]
-    NoNoise,
-    /// At the level of timestep 0. No step can then start there, so more than 2/3 as many steps as timesteps are refused.
-    First,
 }
 
 impl BetaTable {

@@ -1,10 +1,21 @@
 //! A beta table that has been computed: the levels of integer timesteps, and grids of them.
 
-use crate::betas::CleanEnd;
 use crate::error::{Error, Result, check};
 use crate::grid::NoiseGrid;
 use crate::level::NoiseLevel;
-use crate::schedule::NoiseSchedule;
+use crate::noise_schedule::NoiseSchedule;
+use serde::{Deserialize, Serialize};
+
+/// Where sampling ends: what the step from the last visited timestep lands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CleanEnd {
+    /// At the network's answer, without noise (diffusers' `set_alpha_to_one`).
+    #[default]
+    NoNoise,
+    /// At the level of timestep 0. No step can then start there, so more than 2/3 as many steps as timesteps are refused.
+    First,
+}
 
 /// The levels of the timesteps `0..N`, at least one, and the level at which sampling ends.
 #[derive(Clone, Debug, PartialEq)]

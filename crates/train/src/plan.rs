@@ -51,6 +51,13 @@ impl Product {
         Self { role: Role::Student, visits, clip: X0Clip::UnitRange, sampler: Sampler::default() }
     }
 
+    /// The same whose steps clip in another way, and keep the noise of the answer before clipping or not.
+    #[must_use]
+    pub fn with_clip(mut self, clip: X0Clip, keep_noise: bool) -> Self {
+        (self.clip, self.sampler.keep_noise) = (clip, keep_noise);
+        self
+    }
+
     /// Number of its sampling steps.
     pub fn steps(&self) -> usize {
         self.visits.len().saturating_sub(1)

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
@@ -19,6 +19,7 @@ const REMARKS: [&str; 5] = ["arch", "comment", "note", "source", "torch"];
 /// for, so [`Case::all_was_read`] refuses it.
 #[derive(Debug)]
 pub struct Case {
+    path: PathBuf,
     stored: Stored,
     keys_read: RefCell<BTreeSet<String>>,
     tensors_read: RefCell<BTreeSet<String>>,
@@ -31,7 +32,12 @@ impl Case {
     /// It cannot be read or is not a well-formed safetensors file.
     pub fn read(path: &Path) -> Result<Self> {
         let (keys_read, tensors_read) = Default::default();
-        Ok(Self { stored: load(path)?, keys_read, tensors_read })
+        Ok(Self { path: path.to_owned(), stored: load(path)?, keys_read, tensors_read })
+    }
+
+    /// The folder of the file.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// A metadata text that may be absent.

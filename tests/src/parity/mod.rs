@@ -1,6 +1,7 @@
 //! Parity with reference vectors: every file says in its metadata what it is, and is checked by its kind.
 //!
-//! A vector is a safetensors file with a whole case in it: inputs and expected numbers as tensors, everything else
+//! A vector is a safetensors file with a whole case in it, or a folder with such a file and the model of another program
+//! that it is about. The file has inputs and expected numbers as tensors, everything else
 //! (network, counts, rates, seeds of the weight rule) as metadata. Nothing is read from file names, so a file that the
 //! harness has never seen runs as well, if its kind is known. What is not understood fails: an unknown kind, a key or a
 //! tensor that no check has read, a missing one, a folder without vectors. See `golden/README.md` for the tolerances.
@@ -24,6 +25,7 @@ mod probes;
 mod run;
 mod sample;
 mod schedule;
+mod teacher;
 mod tier;
 
 use std::path::Path;
@@ -64,6 +66,7 @@ pub fn check_with(path: &Path, faults: Faults) -> Result<Vec<Measured>> {
         "forward" => forward::check(&case),
         "sample" => sample::check(&case),
         "distill_step" => distill_step::check(&case, faults),
+        "teacher" => teacher::check(&case),
         "metrics" => metrics::check(&case),
         "inception" => inception::check(&case),
         _ => Err(case.unknown_kind(&["case"])),

@@ -73,7 +73,7 @@ pub fn run(request: &Request, out: &mut dyn Write) -> io::Result<Summary> {
     }
     writeln!(out, "\nrunning {} vectors", vectors.len())?;
     for path in &vectors {
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let name = folder::name(path);
         if !request.wants(&name) {
             summary.filtered_out += 1;
             continue;

@@ -1,25 +1,14 @@
-//! The package pytorch-fid in a Python environment of its own, kept in the cache.
+//! The package pytorch-fid, in the environment of the packages that this project is compared with.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
-use fewstep_fetch::clients::{Session, pip};
+use anyhow::{Context, Result};
 use fewstep_fetch::process::{name, shown, succeeded};
-use fewstep_fetch::{Cache, Staging};
 use serde_json::Value;
 
 use crate::checkout::Checkout;
-use crate::process;
-use crate::setup::wheels;
-use crate::terminal::Terminal;
-
-/// PyTorch's own folder of wheels for the CPU. Those of the Python index bring gigabytes of NVIDIA's libraries, without
-/// which they cannot be imported.
-const CPU_WHEELS: &str = "https://download.pytorch.org/whl/cpu";
-
-const TORCH: [&str; 2] = ["torch==2.11.0", "torchvision==0.26.0"];
-const OTHERS: [&str; 4] = ["numpy", "scipy", "pillow", "pytorch-fid==0.3.0"];
+use crate::packages;
 
 /// An interpreter with the package, and the script that uses it.
 pub(crate) struct Peer {
@@ -28,12 +17,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The environment of the user's that `python` names, or the cache's, made if it is not there.
+    /// The environment of the user's that `python` names, or the one of `cargo xtask packages`, made if it is not there.
     pub(crate) fn find(checkout: &Checkout, python: Option<&Path>) -> Result<Self> {
         let python = match python {
             Some(own) if own.is_dir() => std::path::absolute(own.join("bin/python3"))?,
             Some(own) => own.to_path_buf(),
-            None => environment(&Cache::locate()?)?.join("bin/python3"),
+            None => packages::ensure()?,
         };
         Ok(Self { python, script: checkout.root.join("crates/eval/benches/peer.py") })
     }
@@ -59,36 +48,6 @@ pub(crate) fn answer(command: &mut Command) -> Result<Value> {
     let said = String::from_utf8(output.stdout).context("an answer that is not UTF-8")?;
     let last = said.lines().last().unwrap_or_default();
     serde_json::from_str(last).with_context(|| format!("`{}` answered {last:?}", shown(command)))
-}
-
-/// The environment in the cache.
-fn environment(cache: &Cache) -> Result<PathBuf> {
-    let folder = cache.root().join("peer-pytorch-fid-0.3.0-torch-2.11.0");
-    if folder.join("bin/python3").exists() {
-        return Ok(folder);
-    }
-    let lock = cache.lock(&Terminal)?;
-    if folder.join("bin/python3").exists() {
-        return Ok(folder);
-    }
-    let session = Session::new(cache, &lock, None, &Terminal);
-    let staging = Staging::new(&folder)?;
-    eprintln!("bench: making a Python environment with pytorch-fid in {}", folder.display());
-    process::run(session.client("python3").args(["-m", "venv"]).arg(staging.path()))?;
-    let python = staging.path().join("bin/python3");
-    // A wheel that setup fetched from the Python index is the one with CUDA.
-    let small =
-        !wheels::has_torch(cache) && pip::install_with(&session, &python, &TORCH, Some(CPU_WHEELS)).is_ok();
-    if !small {
-        eprintln!("bench: torch from the Python index, with several gigabytes of libraries that it loads");
-        pip::install_with(&session, &python, &TORCH, None)?;
-    }
-    pip::install_with(&session, &python, &OTHERS, None)?;
-    let import = ["-c", "import torch, torchvision, scipy, PIL, pytorch_fid.fid_score"];
-    process::run(Command::new(&python).args(import).stdin(Stdio::null()))?;
-    staging.publish()?;
-    ensure!(folder.join("bin/python3").exists(), "{} has no bin/python3", folder.display());
-    Ok(folder)
 }
 
 #[cfg(test)]

@@ -32,15 +32,25 @@ const NVIDIA: [Wheel; 2] = [
 /// Downloads the wheels that are not there yet and unpacks what a CPU libtorch is made of.
 pub(crate) fn fill(session: &Session, into: &Path) -> Result<()> {
     unpack(session, &TORCH, into)?;
-    let version =
-        fs::read_to_string(into.join("version.py")).context("the wheel of torch has no version.py")?;
     // A user's mirror may serve the wheel without CUDA, which needs nothing more.
-    if python_version(&version).is_some_and(|version| version.contains("+cu")) {
+    if is_cuda(into)? {
         for wheel in &NVIDIA {
             unpack(session, wheel, into)?;
         }
     }
     Ok(())
+}
+
+/// Whether what a wheel of `torch` holds was built for CUDA.
+pub(crate) fn is_cuda(folder: &Path) -> Result<bool> {
+    let version =
+        fs::read_to_string(folder.join("version.py")).context("the wheel of torch has no version.py")?;
+    Ok(python_version(&version).is_some_and(|version| version.contains("+cu")))
+}
+
+/// What the CPU half of a torch that is built for CUDA needs, as pip is asked for it.
+pub(crate) fn nvidia() -> [String; 2] {
+    NVIDIA.map(|wheel| format!("{}=={}", wheel.package, wheel.version))
 }
 
 /// Installs `torch` with all its dependencies into the folder, as a libtorch with CUDA.

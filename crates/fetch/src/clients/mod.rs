@@ -9,4 +9,5 @@ mod on_disk;
 pub mod pip;
 pub(crate) mod session;
 
+pub use pip::Install;
 pub use session::{Session, path_text};

@@ -35,21 +35,44 @@ pub fn install(session: &Session, requirement: &str, into: &Path) -> Result<()> 
     Pip::find(session)?.run(&args)
 }
 
-/// Installs packages into the environment of an interpreter, from the index at an address or the user's own. A wheel
-/// that is among the downloads is taken from there.
+/// Packages for an environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Install<'a> {
+    /// What pip is asked for.
+    pub packages: &'a [&'a str],
+    /// The address of an index; `None` is the user's own.
+    pub index: Option<&'a str>,
+    /// Whether what the packages need is installed too.
+    pub dependencies: bool,
+}
+
+/// Installs packages into the environment of an interpreter. A wheel that is among the downloads is taken from there, if it
+/// is one for this interpreter.
 ///
 /// # Errors
 /// The interpreter has no pip, or that fails.
-pub fn install_with(session: &Session, python: &Path, packages: &[&str], index: Option<&str>) -> Result<()> {
-    let downloads = session.downloads();
-    let mut args = vec!["install", "--no-cache-dir", "--find-links", path_text(&downloads)?];
-    // An index that is named has another behind it, so there is no use in waiting for it.
-    args.extend(
-        index.map(|index| ["--retries", "0", "--timeout", "10", "--index-url", index]).into_iter().flatten(),
-    );
-    args.extend(packages);
+pub fn install_with(session: &Session, python: &Path, install: &Install<'_>) -> Result<()> {
     let program = [path_text(python)?, "-m", "pip"].map(str::to_owned).to_vec();
-    ended(Pip { session, program }.run_once(&args)?, &args)
+    let pip = Pip { session, program };
+    let wheels: Vec<PathBuf> = (install.packages.iter())
+        .filter_map(|package| package.split_once("=="))
+        .filter_map(|(name, version)| downloaded(&session.downloads(), name, version))
+        .collect();
+    // By their paths: of equal versions pip takes the index's, whatever `--find-links` names.
+    if !wheels.is_empty() {
+        let mut args = vec!["install", "--no-index", "--no-deps"];
+        args.extend(wheels.iter().map(|wheel| path_text(wheel)).collect::<Result<Vec<_>>>()?);
+        if !pip.run_once(&args)?.success() {
+            session.listener().info("the downloaded wheels are for another Python");
+        }
+    }
+    let mut args = vec!["install", "--no-cache-dir"];
+    args.extend((!install.dependencies).then_some("--no-deps"));
+    // An index that is named has another behind it, so there is no use in waiting for it.
+    let named = install.index.map(|index| ["--retries", "0", "--timeout", "10", "--index-url", index]);
+    args.extend(named.into_iter().flatten());
+    args.extend(install.packages);
+    ended(pip.run_once(&args)?, &args)
 }
 
 /// The wheel among the downloads, if it is whole.

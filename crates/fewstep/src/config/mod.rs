@@ -1,5 +1,6 @@
 //! The description of a run: every key, its default, and where values come from.
 
+mod draft;
 mod evaluation;
 mod identity;
 mod layers;
@@ -12,11 +13,12 @@ use std::path::PathBuf;
 
 use fewstep_data::DatasetSpec;
 use fewstep_distill::{DenoisingConfig, ObjectiveConfig, TeacherSteps};
-use fewstep_models::{Architecture, ModelConfig, Prediction};
+use fewstep_models::{Architecture, ModelConfig, Prediction, X0Clip};
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
 use fewstep_torch::{AdamConfig, Compute, DeviceSpec, GradientRule};
 use serde::{Deserialize, Serialize};
 
+pub use draft::Draft;
 pub use evaluation::EvaluationConfig;
 pub use layers::{Layers, load, read};
 pub(crate) use teacher::TEACHER_FROM;
@@ -197,6 +199,28 @@ pub struct DistillConfig {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(!skip_serializing_if, range(min = 0), extend("exclusiveMaximum" = 1))]
     pub dropout: f64,
+    /// How the student's steps are taken when it is sampled and measured. It is part of the model: an export is refused where the
+    /// other program would sample in another way.
+    #[serde(default, skip_serializing_if = "StudentSampling::is_default")]
+    #[schemars(!skip_serializing_if)]
+    pub sampling: StudentSampling,
+}
+
+/// How a student is sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StudentSampling {
+    /// How the clean image is clipped in every step.
+    pub clip: X0Clip,
+    /// A clipped step keeps the noise that the answer before clipping implies, as diffusers' pipelines do; otherwise it takes the noise
+    /// of the clipped image, as TRACT's code does. With one step, or without clipping, there is no difference.
+    pub keep_noise: bool,
+}
+
+impl StudentSampling {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl DistillConfig {

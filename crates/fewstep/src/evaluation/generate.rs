@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use fewstep_eval::{Quantisation, Seeds};
-use fewstep_samplers::{LabelRule, Model, Sampled};
+use fewstep_samplers::{LabelRule, Model, Sampled, Start};
 use fewstep_torch::{Device, Tensor};
 
 use crate::session::Session;
@@ -34,15 +34,33 @@ pub fn generate(
 ) -> Result<u64> {
     let Request { seeds, batch, labels, quantisation } = request;
     let end = seeds.first.checked_add(seeds.count).context("seeds: first and count are beyond 64 bits")?;
-    let mut progress = session.images(what, seeds.count)?;
+    let start = Start::Seeds(seeds.first..end);
+    let mut quantised = |x0: &Tensor| sink(&quantisation.apply(x0)?);
+    generate_floats(model, (start, seeds.count), batch, labels, what, session, &mut quantised)
+}
+
+/// The same before rounding, f64 `[n, C, H, W]`, from seeds or from noise; `start` comes with its number of images.
+///
+/// # Errors
+/// Those of [`generate`].
+pub fn generate_floats(
+    model: &Model,
+    (start, n): (Start<'_>, u64),
+    batch: usize,
+    labels: &LabelRule,
+    what: &str,
+    session: &Session,
+    sink: &mut dyn FnMut(&Tensor) -> Result<()>,
+) -> Result<u64> {
+    let mut progress = session.images(what, n)?;
     let mut nfe = 0;
     let mut keep = |s: Sampled| -> Result<()> {
         session.check()?;
         nfe = s.nfe;
-        sink(&quantisation.apply(&s.x0.f_to_device(Device::Cpu)?)?)?;
+        sink(&s.x0.f_to_device(Device::Cpu)?)?;
         progress.add(s.x0.size()[0] as usize);
         Ok(())
     };
-    model.stream(seeds.first..end, batch, labels, &mut keep)?;
+    model.stream(start, batch, labels, &mut keep)?;
     Ok(nfe)
 }

@@ -16,7 +16,7 @@ pub use fewstep_eval::{FeatureOptions, Features, MetricChoice};
 pub use evaluator::{Evaluator, Outcome};
 pub use evenly::Sample;
 pub use features::extractor;
-pub use generate::{Request, generate};
+pub use generate::{Request, generate, generate_floats};
 pub use labels::{LabelChoice, LabelRequest, class_counts, labels};
 pub use metrics::{NotMeasured, feasible, lacking};
 pub use records::{add_records, compare_all, read_records, write_records};

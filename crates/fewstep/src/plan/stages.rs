@@ -58,6 +58,7 @@ fn check(config: &RunConfig, phases: &PhasePlan) -> Result<()> {
             bail!("{key}: must be at least 0 and below 1, is {dropout}");
         }
     }
+    d.sampling.clip.validate().context("distill.sampling")?;
     c.learning_rate.validate().context("teacher.learning_rate")?;
     d.learning_rate.validate().context("distill.learning_rate")?;
     let n = phases.phases().len();
@@ -110,7 +111,7 @@ fn phase_stage(
     };
     let phase = levels.phase();
     let name = format!("phase {} of {n}: {} -> {}", k + 1, phase.teacher_steps(), phase.student_steps());
-    let makes = Product::student(phase.student_indices());
+    let makes = Product::student(phase.student_indices()).with_clip(d.sampling.clip, d.sampling.keep_noise);
     let self_decay = Decay::Fixed(d.self_teacher_decay).resolve(1).context("distill.self_teacher_decay")?;
     let objective = d.objective_of(k);
     let of_phase = || format!("distill.objective = {}, with distill.schedule", objective.name());

@@ -1,20 +1,17 @@
-//! The `import` command: a model file from another program's file.
+//! The `import` command: a model file from another program's file or folder.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use fewstep_distill::Recipe;
-use fewstep_files::Digest;
-use fewstep_formats::{Checkpoint, Format, Value, read_checkpoint, read_edm_pickle_entry, sniff};
-use fewstep_import::{Error, Hints, Recognised, Unsaid, recognise};
+use anyhow::{Result, bail};
+use fewstep_import::{AttentionOrder, Error, Hints, TrainedAs, Unsaid};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
-use fewstep_samplers::{ImportedFrom, ModelCard, ModelFile, Role};
-use fewstep_torch::Compute;
+use fewstep_samplers::ModelFile;
 
-use super::args::ImportArgs;
+use super::args::{AttentionOrderArg, ImportArgs, TrainedAsArg};
 use super::outputs::try_file;
+use fewstep::import::{ImportRequest, Imported, import};
 
 /// The `import` command. The model file is written whole at the very end: what stops an import leaves nothing.
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
@@ -22,23 +19,12 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
         bail!("--out {}: is the file to import, which would be lost", args.out.display());
     }
     try_file("--out", &args.out)?;
-    let bytes = fs_err::read(&args.file)?;
-    let in_file = || args.file.display().to_string();
-    let mut hints = hints(args)?;
-    let checkpoint = read(&bytes, &mut hints).with_context(in_file)?;
-    let digest = Digest::of(&bytes).hex();
-    drop(bytes);
-    let found = recognise(&checkpoint, &hints).map_err(with_flags).with_context(in_file)?;
-    let network = found.config.build().with_context(in_file)?;
-    let flat = found.parameters(network.as_ref()).with_context(in_file)?;
-    let source = ImportedFrom {
-        file: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        sha256: digest,
-        entry: found.entry.clone(),
-    };
-    let card = card(args, &found, source)?;
-    ModelFile::save(&args.out, &card, network.as_ref(), &flat)?;
-    for note in &found.notes {
+    let request =
+        ImportRequest { hints: hints(args)?, schedule: args.schedule.clone(), timesteps: args.timesteps };
+    let Imported { file, notes } = import(&args.file, &request).map_err(with_flags)?;
+    let ModelFile { card, network, flat } = &file;
+    ModelFile::save(&args.out, card, network.as_ref(), flat)?;
+    for note in &notes {
         tracing::warn!("{}: {note}", args.file.display());
     }
     tracing::info!("recognised {}", serde_json::to_string(&card.model)?);
@@ -59,9 +45,17 @@ fn same_file(a: &Path, b: &Path) -> bool {
 fn hints(args: &ImportArgs) -> Result<Hints> {
     let preconditioner = match (args.preconditioner, args.sigma_data) {
         (Some(Preconditioner::Edm { .. }), Some(sigma_data)) => Some(Preconditioner::Edm { sigma_data }),
-        (Some(_), Some(_)) => bail!("--sigma-data: only `--preconditioner edm` has it"),
         (other, _) => other,
     };
+    let trained_as = args.trained_as.map(|how| trained_as(args, how));
+    let has_sigma_data = matches!(preconditioner, Some(Preconditioner::Edm { .. }))
+        || matches!(trained_as, Some(TrainedAs::Edm { .. } | TrainedAs::Consistency { .. }));
+    if args.sigma_data.is_some() && !has_sigma_data {
+        bail!("--sigma-data: only `--preconditioner edm` and `--trained-as edm` or `consistency` have it");
+    }
+    if args.sigma_min.is_some() && !matches!(trained_as, Some(TrainedAs::Consistency { .. })) {
+        bail!("--sigma-min: only `--trained-as consistency` has it");
+    }
     Ok(Hints {
         entry: args.entry.clone(),
         resolution: args.resolution,
@@ -69,27 +63,33 @@ fn hints(args: &ImportArgs) -> Result<Hints> {
         prediction: args.prediction,
         preconditioner,
         resample_filter: args.resample_filter.clone(),
+        attention_order: args.attention_order.map(|order| match order {
+            AttentionOrderArg::Legacy => AttentionOrder::Legacy,
+            AttentionOrderArg::New => AttentionOrder::New,
+        }),
+        trained_as,
     })
 }
 
-/// The file's contents. An EDM pickle has its entries above the networks, and is read for one of them.
-fn read(bytes: &[u8], hints: &mut Hints) -> Result<Checkpoint> {
-    let checkpoint = match (sniff(bytes)?, hints.entry.take()) {
-        (Format::EdmPickle, Some(entry)) => read_edm_pickle_entry(bytes, &entry)?,
-        (_, entry) => {
-            hints.entry = entry;
-            read_checkpoint(bytes)?
+/// What the flags say of the training, with the usual numbers of the programs that have it.
+fn trained_as(args: &ImportArgs, how: TrainedAsArg) -> TrainedAs {
+    let timesteps = args.timesteps.unwrap_or(1000);
+    let sigma_data = args.sigma_data.unwrap_or(0.5);
+    match how {
+        TrainedAsArg::DdpmLinear => TrainedAs::DdpmLinear { timesteps },
+        TrainedAsArg::DdpmCosine => TrainedAs::DdpmCosine { timesteps },
+        TrainedAsArg::DdpmSigmoid => TrainedAs::DdpmSigmoid { timesteps },
+        TrainedAsArg::Flow => TrainedAs::Flow,
+        TrainedAsArg::Edm => TrainedAs::Edm { sigma_data },
+        TrainedAsArg::Consistency => {
+            TrainedAs::Consistency { sigma_data, sigma_min: args.sigma_min.unwrap_or(0.002) }
         }
-    };
-    if checkpoint.options.get("fewstep").and_then(Value::as_text).is_some() {
-        bail!("is a model file of fewstep already, and can be used as it is");
     }
-    Ok(checkpoint)
 }
 
 /// The error with the flags that answer what the file leaves open.
-fn with_flags(error: Error) -> anyhow::Error {
-    let Error::Unsaid { what } = &error else { return error.into() };
+fn with_flags(error: anyhow::Error) -> anyhow::Error {
+    let Some(Error::Unsaid { what }) = error.downcast_ref() else { return error };
     let flags: Vec<&str> = what
         .iter()
         .map(|what| match what {
@@ -100,44 +100,16 @@ fn with_flags(error: Error) -> anyhow::Error {
                 "--preconditioner edm, vp, ve or iddpm (how the output becomes an image)"
             }
             Unsaid::ResampleFilter => "--resample-filter, such as 1,3,3,1 or 1,1 (its taps)",
+            Unsaid::AttentionOrder => {
+                "--attention-order legacy or new (new if the program had use_new_attention_order set)"
+            }
+            Unsaid::TrainedAs => {
+                "--trained-as ddpm-linear, ddpm-cosine, ddpm-sigmoid, flow, edm or consistency (what its time means)"
+            }
         })
         .collect();
-    anyhow::anyhow!("the file cannot say everything about its network; give {}", flags.join(", and "))
-}
-
-fn card(args: &ImportArgs, found: &Recognised<'_>, source: ImportedFrom) -> Result<ModelCard> {
-    let recipe = Recipe::of(found.config.family());
-    let schedule = args.schedule.clone().unwrap_or(recipe.schedule);
-    let timesteps = args.timesteps.or(found.steps).unwrap_or(recipe.steps.min(schedule.most_steps()));
-    let grid = schedule.grid(timesteps).with_context(|| match args.timesteps {
-        Some(_) => "--timesteps".to_owned(),
-        None => format!("`num_sample_steps` in {}", source.file),
-    })?;
-    if grid.last().alpha == 0.0 && !found.config.answers_noise_alone() {
-        bail!(
-            "--schedule: ends at noise alone (alpha = 0), of which this network says nothing: a prediction of noise and EDM's \
-             preconditioning divide by alpha"
-        );
-    }
-    // A network that was distilled knows the levels of its own steps only.
-    let role = if found.steps.is_some() { Role::Student } else { Role::Teacher };
-    Ok(ModelCard {
-        format: 1,
-        model: found.config.clone(),
-        compute: Compute::F32,
-        schedule,
-        timesteps,
-        visits: (0..=grid.steps()).collect(),
-        clip: recipe.teacher_steps.clip,
-        sampler: recipe.teacher_steps.solver.into(),
-        inference_decay: None,
-        dataset: "unknown".to_owned(),
-        dataset_digest: String::new(),
-        class_counts: Vec::new(),
-        samples: 0,
-        role,
-        seed: 0,
-        version: env!("CARGO_PKG_VERSION").into(),
-        source: Some(source),
-    })
+    let told = format!("the file cannot say everything about its network; give {}", flags.join(", and "));
+    // The context is the file.
+    let file = error.to_string();
+    anyhow::anyhow!(told).context(file)
 }

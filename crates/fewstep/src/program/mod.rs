@@ -3,7 +3,9 @@
 mod args;
 mod dataset;
 mod eval_fid;
+mod export;
 mod fetch;
+mod from_teacher;
 mod import;
 mod logging;
 mod outputs;
@@ -58,6 +60,7 @@ fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> 
         Command::EvalFid(a) => eval_fid::run(a, &console),
         Command::Reference(a) => reference::run(a, &console),
         Command::Import(a) => import::run(a),
+        Command::Export(a) => export::run(a),
         Command::Dataset(a) => dataset::run(a, &console),
         Command::Fetch(a) => fetch::run(a, &console),
     }

@@ -6,14 +6,17 @@ use anyhow::Result;
 use fewstep::fetch;
 use fewstep::plan::Run;
 
-use super::Console;
 use super::args::TrainArgs;
 use super::outputs::try_folder;
 use super::stdout::say;
+use super::{Console, from_teacher};
 
 /// The `train` command.
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<ExitCode> {
-    let config = args.config.load()?;
+    let config = match &args.teacher {
+        Some(teacher) => from_teacher::config(args, teacher)?,
+        None => args.config.load()?,
+    };
     if args.dry_run {
         say(Run::new(config)?)?;
         return Ok(ExitCode::SUCCESS);

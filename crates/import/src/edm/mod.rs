@@ -49,6 +49,7 @@ pub(crate) fn recognise(
     sources: &[Source<'_>],
     hints: &Hints,
 ) -> Result<(ModelConfig, Vec<String>)> {
+    hints.refuse_those_of_guided("one of EDM's networks")?;
     let shapes = &Shapes::of(sources);
     let sizes = Sizes::of(shapes, &checkpoint.options)?;
     let is_adm = shapes.has_below("model.out_conv.") || shapes.has_below("model.out_norm.");

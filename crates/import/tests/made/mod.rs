@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fewstep_formats::{Checkpoint, Format, NamedArray, Value, read_checkpoint};
-use fewstep_import::{Hints, recognise};
+use fewstep_import::{AttentionOrder, Hints, TrainedAs, recognise};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::{Network, Prediction};
 use fewstep_torch::Params;
@@ -36,15 +36,29 @@ pub fn golden(name: &str) -> Checkpoint {
     read_checkpoint(&std::fs::read(folder.join(name)).unwrap()).unwrap()
 }
 
+/// A file of denoising_diffusion_pytorch, in the folder of [`golden`].
+pub const TRAINER: &str = "../teachers/lucidrains/pred_v_sigmoid/model-1.pt";
+
 /// One file of each kind.
 pub const FILES: [&str; 3] = ["ddpm_unet_zip.pt", "ddpm_unet_flax.msgpack", "edm_ncsnpp.pkl"];
 
-/// The hints that the files of [`FILES`] need.
+/// A network of guided-diffusion; its own tests are in `guided`.
+pub const GUIDED: &str = "../teachers/guided/uncond_updown_sigma/model.pt";
+
+/// The hints that the files of [`FILES`], [`GUIDED`] and [`TRAINER`] need.
 pub fn hints(file: &str) -> Hints {
     let one = Hints { resolution: Some(16), prediction: Some(Prediction::X0), ..Hints::default() };
     match file {
         "ddpm_unet_zip.pt" => Hints { heads: Some(Heads::Count(1)), ..one },
         "ddpm_unet_flax.msgpack" => one,
+        TRAINER => Hints { prediction: None, ..one },
+        GUIDED => Hints {
+            resolution: Some(16),
+            heads: Some(Heads::Width(16)),
+            attention_order: Some(AttentionOrder::Legacy),
+            trained_as: Some(TrainedAs::DdpmLinear { timesteps: 1000 }),
+            ..Hints::default()
+        },
         _ => Hints::default(),
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::nn::Groups;
 use crate::pyramid::{Pyramid, at_least_one};
 
 /// How attention splits its channels.
@@ -162,7 +163,5 @@ impl DdpmConfig {
     }
 }
 
-/// Groups of a norm over `channels`: 32 as in the reference where they divide, else the most that do.
-pub(crate) fn norm_groups(channels: i64) -> i64 {
-    (1..=32).rev().find(|g| channels % g == 0).unwrap_or(1)
-}
+/// Groups of the norms, as in the reference where it divides the channels.
+pub(crate) const GROUPS: Groups = Groups::AtMost(32);

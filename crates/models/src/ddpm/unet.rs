@@ -2,16 +2,17 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use fewstep_torch::{Device, LayoutBuilder, Params, Tensor};
+use fewstep_torch::{Device, Kind, LayoutBuilder, Params, Tensor};
 
 use crate::conditions::{BlockInputs, Conditions, one_hot};
-use crate::ddpm::block::{AttnBlock, ResBlock, Resize};
-use crate::ddpm::config::{DdpmConfig, Resampling, norm_groups};
+use crate::ddpm::block::{AttnBlock, style};
+use crate::ddpm::config::{DdpmConfig, GROUPS, Resampling};
 use crate::error::{Error, Result};
 use crate::levels::Levels;
 use crate::nn::{
     Conv2d, GroupNorm, Linear, SinusoidOrder, nearest_upsample_2x, position_frequencies, sinusoids,
 };
+use crate::residual::{ResBlock, Resize};
 
 /// The down path saves one output for each block of the up path.
 const UNPAIRED: Error = Error::Fault("a block of the up path finds no saved output of the down path");
@@ -76,7 +77,7 @@ impl DdpmUnet {
         let up = b.scope("up", |b| up_path(b, c, &mut saved))?;
         let first = pyramid.width(0);
         let (out_norm, out_conv) = b.scope("out", |b| -> Result<_> {
-            let norm = GroupNorm::new(b, "0", first, norm_groups(first), 1e-5)?;
+            let norm = GroupNorm::new(b, "0", first, GROUPS.of(first), 1e-5)?;
             Ok((norm, Conv2d::new(b, "2", first, c.image_channels * heads, 3, 0.0)?))
         })?;
         let frequencies = position_frequencies(half, 10_000.0, true);
@@ -123,6 +124,19 @@ impl DdpmUnet {
             h = stage.forward(p, &h, &inputs)?;
         }
         self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
+    }
+
+    /// The vectors of times at these levels, as the first layer after them takes them: what an export of a few steps stores
+    /// instead of the formula.
+    ///
+    /// # Shapes
+    /// `[B, channels]`, of `kind`, on the CPU.
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn time_vectors(&self, at: &Levels, kind: Kind) -> Result<Tensor> {
+        let frequencies = Tensor::f_from_slice(&self.frequencies)?;
+        sinusoids(&time_input(at, Device::Cpu)?, &frequencies, SinusoidOrder::SinCos, kind)
     }
 
     fn check_input(&self, x: &Tensor, at: &Levels) -> Result<()> {
@@ -174,7 +188,9 @@ fn down_path(b: &mut LayoutBuilder, c: &DdpmConfig) -> Result<(Vec<Stage>, Vec<i
         }
         if level < last {
             let stage = b.scope(stages.len().to_string(), |b| match c.resampling {
-                Resampling::Residual => ResBlock::new(b, c, width, width, Resize::Down).map(Stage::Resample),
+                Resampling::Residual => {
+                    ResBlock::new(b, &style(c), width, width, Resize::Down).map(Stage::Resample)
+                }
                 Resampling::Conv => {
                     Conv2d::new(b, "0", width, width, 3, 1.0).map(|conv| Stage::Conv(conv.with_stride(2)))
                 }
@@ -203,7 +219,9 @@ fn up_path(b: &mut LayoutBuilder, c: &DdpmConfig, saved: &mut Vec<i64>) -> Resul
         }
         if level > 0 {
             let stage = b.scope(stages.len().to_string(), |b| match c.resampling {
-                Resampling::Residual => ResBlock::new(b, c, width, width, Resize::Up).map(Stage::Resample),
+                Resampling::Residual => {
+                    ResBlock::new(b, &style(c), width, width, Resize::Up).map(Stage::Resample)
+                }
                 Resampling::Conv => Conv2d::new(b, "1", width, width, 3, 1.0).map(Stage::UpConv),
             })?;
             stages.push(stage);

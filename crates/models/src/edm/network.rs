@@ -5,11 +5,12 @@ use std::sync::Arc;
 use fewstep_torch::{Kind, Layout, LayoutBuilder, Params, Tensor};
 use serde_json::Value;
 
+use crate::coefficients::Columns;
 use crate::conditions::Conditions;
 use crate::description::{Family, NetworkConfig, no_prediction};
 use crate::edm::adm::AdmUnet;
 use crate::edm::config::{AdmConfig, SongConfig};
-use crate::edm::precond::{Columns, Preconditioner, Preconditioning};
+use crate::edm::precond::{Preconditioner, Preconditioning};
 use crate::edm::song::SongUnet;
 use crate::error::{Error, Result};
 use crate::levels::Levels;
@@ -95,8 +96,8 @@ impl EdmNetwork {
         let vectors = cond.vectors(p, x.size()[0], self.config().n_classes(), augment_dim)?;
         let scaled = x.f_mul(&c.c_in)?.f_to_kind(p.kind())?;
         match &self.unet {
-            Unet::Song(unet, _) => unet.forward(p, &scaled, &c.c_noise, &vectors),
-            Unet::Adm(unet, _) => unet.forward(p, &scaled, &c.c_noise, &vectors),
+            Unet::Song(unet, _) => unet.forward(p, &scaled, &c.time, &vectors),
+            Unet::Adm(unet, _) => unet.forward(p, &scaled, &c.time, &vectors),
         }
     }
 
@@ -136,7 +137,7 @@ impl Network for EdmNetwork {
         let out = self.unet(p, &x, &c, cond)?;
         // A second head, where there is one, is not part of the answer.
         let image = out.f_narrow(1, 0, self.image_shape()[0])?.f_to_kind(Kind::Double)?;
-        Ok(x.f_mul(&c.c_skip)?.f_add(&image.f_mul(&c.c_out)?)?)
+        c.answer(&x, &image)
     }
 
     fn describe(&self) -> Value {

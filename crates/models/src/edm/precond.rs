@@ -6,6 +6,7 @@
 use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::coefficients::{Coefficients, Columns};
 use crate::description::Family;
 use crate::error::{Error, Result};
 use crate::levels::Levels;
@@ -39,19 +40,6 @@ impl Default for Preconditioner {
     fn default() -> Self {
         Self::Edm { sigma_data: half() }
     }
-}
-
-/// The coefficients at one noise level.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Coefficients {
-    /// Factor of the state in the answer.
-    pub(crate) c_skip: f64,
-    /// Factor of the network's output in the answer.
-    pub(crate) c_out: f64,
-    /// Factor of the state at the network's door.
-    pub(crate) c_in: f64,
-    /// What the network is told about the noise level.
-    pub(crate) c_noise: f64,
 }
 
 /// Times of the VP and iDDPM forms.
@@ -99,7 +87,7 @@ impl Preconditioner {
                     c_skip: square / total,
                     c_out: sigma * sigma_data / total.sqrt(),
                     c_in: 1.0 / total.sqrt(),
-                    c_noise: visible.ln() / 4.0,
+                    time: visible.ln() / 4.0,
                 }
             }
             Self::Vp {} | Self::Iddpm {} => {
@@ -110,12 +98,10 @@ impl Preconditioner {
                     c_skip: 1.0,
                     c_out: -sigma,
                     c_in: 1.0 / (sigma * sigma + 1.0).sqrt(),
-                    c_noise: (TIMES - 1) as f64 * time,
+                    time: (TIMES - 1) as f64 * time,
                 }
             }
-            Self::Ve {} => {
-                Coefficients { c_skip: 1.0, c_out: sigma, c_in: 1.0, c_noise: (0.5 * visible).ln() }
-            }
+            Self::Ve {} => Coefficients { c_skip: 1.0, c_out: sigma, c_in: 1.0, time: (0.5 * visible).ln() },
         }
     }
 }
@@ -126,18 +112,6 @@ pub(crate) struct Preconditioning {
     kind: Preconditioner,
     /// iDDPM's noise levels in falling order, `[TIMES + 1]`, the last 0: a file's own are used where it has them.
     table: Option<ParamId>,
-}
-
-/// Coefficients of a batch, f64.
-pub(crate) struct Columns {
-    /// `[B, 1, 1, 1]`.
-    pub(crate) c_skip: Tensor,
-    /// `[B, 1, 1, 1]`.
-    pub(crate) c_out: Tensor,
-    /// `[B, 1, 1, 1]`.
-    pub(crate) c_in: Tensor,
-    /// `[B]`.
-    pub(crate) c_noise: Tensor,
 }
 
 impl Preconditioning {
@@ -157,19 +131,12 @@ impl Preconditioning {
     pub(crate) fn columns(&self, p: &Params, at: &Levels) -> Result<Columns> {
         let sigmas: Vec<f64> = at.iter().map(|l| l.variance_exploding().sigma).collect();
         let all: Vec<Coefficients> = sigmas.iter().map(|&s| self.kind.at(s)).collect();
-        let rows: [fn(&Coefficients) -> f64; 4] = [|c| c.c_skip, |c| c.c_out, |c| c.c_in, |c| c.c_noise];
-        // One copy to the device for all of them.
-        let values: Vec<f64> =
-            rows.iter().flat_map(|row| all.iter().map(row)).chain(sigmas.iter().copied()).collect();
-        let n = sigmas.len() as i64;
-        let packed = Tensor::f_from_slice(&values)?.f_view([5, n])?.f_to_device(p.device())?;
-        let row = |i: i64| packed.f_select(0, i);
-        let column = |i: i64| row(i)?.f_view([n, 1, 1, 1]);
-        let c_noise = match self.table {
-            None => row(3)?,
-            Some(table) => nearest_time(&p[table].f_to_kind(Kind::Double)?, &row(4)?)?,
-        };
-        Ok(Columns { c_skip: column(0)?, c_out: column(1)?, c_in: column(2)?, c_noise })
+        let mut columns = Columns::of(&all, p.device())?;
+        if let Some(table) = self.table {
+            let sigmas = Tensor::f_from_slice(&sigmas)?.f_to_device(p.device())?;
+            columns.time = nearest_time(&p[table].f_to_kind(Kind::Double)?, &sigmas)?;
+        }
+        Ok(columns)
     }
 }
 
@@ -212,16 +179,16 @@ mod tests {
             close(c.c_skip, 0.16 / (total * total));
             close(c.c_out, s * 0.4 / total);
             close(c.c_in, 1.0 / total);
-            close(c.c_noise, s.ln() / 4.0);
+            close(c.time, s.ln() / 4.0);
             let c = Preconditioner::Ve {}.at(s);
             assert_eq!((c.c_skip, c.c_out, c.c_in), (1.0, s, 1.0));
-            close(c.c_noise, (s / 2.0).ln());
+            close(c.time, (s / 2.0).ln());
             let c = Preconditioner::Vp {}.at(s);
             assert_eq!((c.c_skip, c.c_out), (1.0, -s));
             close(c.c_in, 1.0 / (s * s + 1.0).sqrt());
         }
         // VP's noise grows to sqrt(exp(19.9 / 2 + 0.1) - 1) at its last time.
-        close(Preconditioner::Vp {}.at(10.05f64.exp_m1().sqrt()).c_noise, 999.0);
+        close(Preconditioner::Vp {}.at(10.05f64.exp_m1().sqrt()).time, 999.0);
     }
 
     #[test]
@@ -230,7 +197,7 @@ mod tests {
         for kind in [edm, Preconditioner::Vp {}, Preconditioner::Ve {}, Preconditioner::Iddpm {}] {
             let c = kind.at(0.0);
             assert_eq!((c.c_skip, c.c_out.abs()), (1.0, 0.0), "{kind:?}");
-            assert!(c.c_in.is_finite() && c.c_noise.is_finite(), "{kind:?}");
+            assert!(c.c_in.is_finite() && c.time.is_finite(), "{kind:?}");
         }
     }
 
@@ -247,7 +214,7 @@ mod tests {
         let p = Params::frozen(layout.clone(), &layout.initial(0).unwrap()).unwrap();
         let at = [0, 417, 999].map(|j| NoiseLevel::from_sigma(f64::from(u[j]) * 1.0001));
         let c = made.columns(&p, &Levels::new(at.to_vec())).unwrap();
-        assert_eq!(Vec::<f64>::try_from(c.c_noise).unwrap(), [999.0, 582.0, 0.0]);
+        assert_eq!(Vec::<f64>::try_from(c.time).unwrap(), [999.0, 582.0, 0.0]);
         assert_eq!(c.c_out.size(), [3, 1, 1, 1]);
     }
 

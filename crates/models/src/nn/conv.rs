@@ -1,4 +1,4 @@
-//! Two-dimensional convolution with bias.
+//! Two-dimensional convolution.
 
 use fewstep_torch::{LayoutBuilder, ParamId, Params, Tensor};
 
@@ -9,9 +9,11 @@ use crate::nn::LayerInit;
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     weight: ParamId,
-    bias: ParamId,
+    bias: Option<ParamId>,
     stride: i64,
     padding: i64,
+    /// Zeros below and right of the image, beside those on all sides.
+    trailing: i64,
 }
 
 impl Conv2d {
@@ -43,13 +45,29 @@ impl Conv2d {
         kernel: i64,
         init: LayerInit,
     ) -> Result<Self> {
+        let mut layer = Self::without_bias(b, name, c_in, c_out, kernel, init)?;
         let area = kernel * kernel;
-        let (fan_in, fan_out) = (area * c_in, area * c_out);
-        let (weight, bias) = b.scope(name, |b| -> Result<_> {
-            let weight = b.param("weight", &[c_out, c_in, kernel, kernel], init.weights(fan_in, fan_out))?;
-            Ok((weight, b.param("bias", &[c_out], init.biases(fan_in, fan_out))?))
-        })?;
-        Ok(Self { weight, bias, stride: 1, padding: kernel / 2 })
+        let start = init.biases(area * c_in, area * c_out);
+        layer.bias = Some(b.scope(name, |b| b.param("bias", &[c_out], start))?);
+        Ok(layer)
+    }
+
+    /// The same without bias.
+    ///
+    /// # Errors
+    /// A name that is taken.
+    pub fn without_bias(
+        b: &mut LayoutBuilder,
+        name: &str,
+        c_in: i64,
+        c_out: i64,
+        kernel: i64,
+        init: LayerInit,
+    ) -> Result<Self> {
+        let area = kernel * kernel;
+        let start = init.weights(area * c_in, area * c_out);
+        let weight = b.scope(name, |b| b.param("weight", &[c_out, c_in, kernel, kernel], start))?;
+        Ok(Self { weight, bias: None, stride: 1, padding: kernel / 2, trailing: 0 })
     }
 
     /// A number that goes with the layer's name.
@@ -61,6 +79,13 @@ impl Conv2d {
     #[must_use]
     pub fn with_stride(mut self, stride: i64) -> Self {
         self.stride = stride;
+        self
+    }
+
+    /// The same with `before` zeros above and left of the image, and `after` zeros below and right of it.
+    #[must_use]
+    pub fn with_padding(mut self, before: i64, after: i64) -> Self {
+        (self.padding, self.trailing) = (before, after - before);
         self
     }
 
@@ -77,7 +102,9 @@ impl Conv2d {
     /// # Errors
     /// Channels that do not fit.
     pub fn forward(&self, p: &Params, x: &Tensor) -> Result<Tensor> {
-        let (s, d) = (self.stride, self.padding);
-        Ok(x.f_conv2d(&p[self.weight], Some(&p[self.bias]), [s, s], [d, d], [1, 1], 1)?)
+        let (s, d, more) = (self.stride, self.padding, self.trailing);
+        let padded = (more != 0).then(|| x.f_constant_pad_nd([0, more, 0, more])).transpose()?;
+        let x = padded.as_ref().unwrap_or(x);
+        Ok(x.f_conv2d(&p[self.weight], self.bias.map(|id| &p[id]), [s, s], [d, d], [1, 1], 1)?)
     }
 }

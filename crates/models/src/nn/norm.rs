@@ -4,6 +4,25 @@ use fewstep_torch::{Init, LayoutBuilder, ParamId, Params, Tensor};
 
 use crate::error::Result;
 
+/// How many groups a norm has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// This many; they must divide the channels.
+    Fixed(i64),
+    /// The most that divide the channels, up to this many.
+    AtMost(i64),
+}
+
+impl Groups {
+    /// Groups over `channels` channels.
+    pub fn of(self, channels: i64) -> i64 {
+        match self {
+            Self::Fixed(n) => n,
+            Self::AtMost(n) => (1..=n).rev().find(|g| channels % g == 0).unwrap_or(1),
+        }
+    }
+}
+
 /// Normalises groups of channels to zero mean and unit variance, then scales and shifts every channel.
 #[derive(Clone, Debug)]
 pub struct GroupNorm {

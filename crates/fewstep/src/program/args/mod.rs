@@ -2,6 +2,7 @@
 
 mod dataset;
 mod evaluation;
+mod export;
 mod fetch;
 mod import;
 mod sample;
@@ -14,8 +15,9 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use dataset::DatasetArgs;
 pub(crate) use evaluation::{EvalFidArgs, FeatureArgs, ReferenceArgs};
+pub(crate) use export::{ExportArgs, ExportFormat};
 pub(crate) use fetch::FetchArgs;
-pub(crate) use import::ImportArgs;
+pub(crate) use import::{AttentionOrderArg, ImportArgs, TrainedAsArg};
 pub(crate) use sample::SampleArgs;
 
 /// Turn a many-step diffusion model into one that samples in one or a few steps, and measure the result.
@@ -44,8 +46,10 @@ pub(crate) enum Command {
     EvalFid(Box<EvalFidArgs>),
     /// Take a data set's reference statistics, keep them, and show what they are.
     Reference(ReferenceArgs),
-    /// Make a model file from another program's: EDM pickle, torch.save, flax checkpoint, safetensors.
-    Import(ImportArgs),
+    /// Make a model file from another program's: EDM pickle, torch.save, flax checkpoint, safetensors, a folder of diffusers.
+    Import(Box<ImportArgs>),
+    /// Make the files of another program from a model file: a pipeline of diffusers.
+    Export(ExportArgs),
     /// Convert images between folders, zips and npz archives, and resize them.
     Dataset(DatasetArgs),
     /// Put published data and weights into the cache. Other commands do so themselves where they need them.
@@ -67,6 +71,16 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    /// Distil this teacher: a model file, or a file or folder of another program that `import` needs no flags for. A config is
+    /// made for it, printed, and kept in the folder of runs.
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) teacher: Option<PathBuf>,
+    /// With `--teacher`: images to distil on, a folder, .zip or .npz, or a published data set by its name.
+    #[arg(long, requires = "teacher")]
+    pub(crate) data: Option<String>,
+    /// With `--teacher`: steps of the student.
+    #[arg(long, requires = "teacher", default_value_t = 1)]
+    pub(crate) steps: usize,
     /// Folder that run folders are made in.
     #[arg(long, default_value = "runs")]
     pub(crate) runs: PathBuf,

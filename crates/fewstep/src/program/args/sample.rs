@@ -10,7 +10,8 @@ pub(crate) struct SampleArgs {
     /// Model file, such as runs/digits/model.safetensors.
     #[arg(long, short)]
     pub(crate) model: PathBuf,
-    /// What to write: a .png is one picture of all images; a .zip, a .npz or a folder holds them one by one, named by seed.
+    /// What to write: a .png is one picture of all images; a .zip, a .npz or a folder holds them one by one, named by seed; a
+    /// .npy holds the numbers before rounding, f32 [N, C, H, W], nominally in [-1, 1].
     #[arg(long, short, default_value = "samples.png")]
     pub(crate) out: PathBuf,
     /// Number of images.
@@ -19,6 +20,9 @@ pub(crate) struct SampleArgs {
     /// Seed of the first image; image k has seed first + k, and one seed is one image.
     #[arg(long, default_value_t = 0)]
     pub(crate) first_seed: u64,
+    /// Noise to start from instead of the seeds': an .npy of standard normal draws, f32 or f64 [N, C, H, W], one image each.
+    #[arg(long, value_name = "NPY", conflicts_with_all = ["n", "first_seed"])]
+    pub(crate) noise: Option<PathBuf>,
     /// Sampling steps (default: those that the model was made for).
     #[arg(long)]
     pub(crate) steps: Option<usize>,

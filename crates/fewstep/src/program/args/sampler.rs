@@ -54,7 +54,8 @@ impl SamplerArgs {
             s_max: self.s_max.or(usual.s_max),
             s_noise: self.s_noise.unwrap_or(usual.s_noise),
         });
-        let sampler = Sampler { solver, churn };
+        let keep_noise = card.sampler.keep_noise && solver == fewstep_samplers::Solver::Ddim;
+        let sampler = Sampler { solver, churn, keep_noise };
         sampler.validate()?;
         Ok(sampler)
     }

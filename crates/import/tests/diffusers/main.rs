@@ -1,0 +1,29 @@
+//! Folders of diffusers that are refused: one sentence that names the file, and the key, tensor or part in it.
+//!
+//! What is taken is compared with the package itself, in `tests/tests/packages`, and with stored vectors.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod folder;
+#[path = "../made/mod.rs"]
+mod made;
+mod options;
+mod weights;
+
+use std::path::Path;
+
+use fewstep_import::Pipeline;
+use folder::{CONFIG, Folder};
+
+#[test]
+fn what_is_no_folder_of_diffusers_is_named() {
+    let empty = tempfile::tempdir().unwrap();
+    let message = |path: &Path, entry| Pipeline::read(path, entry).unwrap_err().to_string();
+    let path = empty.path().to_str().unwrap();
+    assert!(message(empty.path(), None).contains(path));
+    assert!(message(&empty.path().join("absent"), None).contains("absent"));
+    let folder = Folder::new();
+    folder.remove(CONFIG);
+    folder.refused(&["config.json"]);
+    let e = Folder::new().taken(Some("unet_ema")).unwrap_err();
+    assert!(e.contains("`unet_ema`"), "{e}");
+}

@@ -1,0 +1,128 @@
+//! Folders that another package saves, against the numbers that it computes with them.
+//!
+//! The package runs in a Python of its own, which `cargo xtask packages` makes and `cargo xtask test` names in the variable
+//! `FEWSTEP_PYTHON`. Without it nothing is compared, which the test says; on CI that is a failure. The folders are the
+//! vectors' kind `teacher`, drawn here and computed there, so that the harness is the one of the stored vectors.
+//!
+//! `FEWSTEP_TEST_PIPELINES=300` draws so many, and `FEWSTEP_TEST_SEED` others.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+mod dice;
+mod diffusers;
+mod exports;
+mod lucidrains;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fewstep_tests::parity::{Measured, check};
+use serde_json::Value;
+
+/// The interpreter with the packages. Without one the test compares nothing.
+fn python() -> Option<PathBuf> {
+    let found = env::var_os("FEWSTEP_PYTHON").filter(|found| !found.is_empty());
+    if found.is_none() {
+        let says = "FEWSTEP_PYTHON names no Python with the packages to compare with: `cargo xtask packages` makes one";
+        assert!(env::var("CI").as_deref() != Ok("true"), "{says}");
+        // Not by a macro: the output of a test that passes is not shown.
+        io::stderr().write_all(format!("nothing is compared: {says}\n").as_bytes()).unwrap();
+    }
+    found.map(PathBuf::from)
+}
+
+/// Gives the cases to a script beside this file, one process for all: it takes seconds to start.
+fn compute(python: &Path, script: &str, cases: &[Value]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages").join(script);
+    let mut command = Command::new(python);
+    // A GPU would compute other numbers.
+    command.arg(&script).stdin(Stdio::piped()).env("CUDA_VISIBLE_DEVICES", "").env("OMP_NUM_THREADS", "1");
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", python.display()));
+    let cases = serde_json::to_vec(cases).unwrap();
+    let written = child.stdin.take().unwrap().write_all(&cases);
+    let status = child.wait().unwrap();
+    // A script that fails at once closes its input; its own message says more.
+    assert!(status.success() && written.is_ok(), "{}: {status}", script.display());
+}
+
+/// Runs the harness over every case's folder. All failures are reported, each with its case.
+fn compare(cases: &[Value]) {
+    let mut failures = Vec::new();
+    // Tables that are rounded in two ways have wider tolerances, and are reported by themselves.
+    let mut worst: BTreeMap<(String, bool), Measured> = BTreeMap::new();
+    for case in cases {
+        let folder = Path::new(case["folder"].as_str().unwrap());
+        let problem = match check(&folder.join("expect.safetensors")) {
+            Ok(measured) => {
+                let wrong: Vec<String> =
+                    measured.iter().filter(|m| !m.is_ok()).map(|m| format!("{m:?}")).collect();
+                for m in measured {
+                    let key = (m.quantity.clone(), m.tolerance > 1e-7);
+                    let so_far = worst.entry(key).or_insert_with(|| m.clone());
+                    if m.ratio() > so_far.ratio() {
+                        *so_far = m;
+                    }
+                }
+                wrong.join("\n")
+            }
+            Err(e) => format!("{e:#}"),
+        };
+        if !problem.is_empty() {
+            failures.push(format!("{problem}\n{case}"));
+        }
+    }
+    for m in worst.values() {
+        eprintln!(
+            "{:24} {:8.1e} / {:.1e}, the worst of {} cases",
+            m.quantity,
+            m.error,
+            m.tolerance,
+            cases.len()
+        );
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases fail:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n\n")
+    );
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    match env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|e| panic!("{variable} is {text:?}: {e}")),
+        Err(_) => default,
+    }
+}
+
+/// Draws cases, lets the package compute them, and compares.
+fn round_trips(script: &str, draw: fn(u64, u64, &Path) -> Value) {
+    let Some(python) = python() else { return };
+    fewstep_torch::prepare().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (seed, n) = (number("FEWSTEP_TEST_SEED", 20_261_127), number("FEWSTEP_TEST_PIPELINES", 24));
+    println!("seed {seed}");
+    let cases: Vec<Value> = (0..n).map(|i| draw(seed, i, folder.path())).collect();
+    compute(&python, script, &cases);
+    compare(&cases);
+}
+
+#[test]
+fn pipelines_of_diffusers_give_its_numbers() {
+    round_trips("diffusers_folders.py", diffusers::pipeline);
+}
+
+#[test]
+fn files_of_denoising_diffusion_pytorch_give_its_numbers() {
+    round_trips("lucidrains_files.py", lucidrains::file);
+}
+
+#[test]
+fn exported_students_give_the_same_images_in_the_package() {
+    let Some(python) = python() else { return };
+    fewstep_torch::prepare().unwrap();
+    exports::compare(|cases| compute(&python, "exported_folders.py", cases));
+}
