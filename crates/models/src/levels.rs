@@ -51,7 +51,7 @@ impl Levels {
 ///
 /// # Errors
 /// libtorch cannot allocate.
-pub(crate) fn column(device: Device, values: impl Iterator<Item = f64>) -> Result<Tensor> {
+pub fn column(device: Device, values: impl Iterator<Item = f64>) -> Result<Tensor> {
     let values: Vec<f64> = values.collect();
     Ok(Tensor::f_from_slice(&values)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?)
 }

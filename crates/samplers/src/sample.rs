@@ -1,6 +1,6 @@
 //! Loops over steps: from noise to images.
 
-use fewstep_models::{Counted, Denoiser, Levels, X0Clip};
+use fewstep_models::{Counted, Denoiser, Levels, X0Clip, column};
 use fewstep_schedules::NoiseGrid;
 use fewstep_torch::{ScalarOps, Tensor, no_grad};
 
@@ -83,8 +83,7 @@ pub fn ddim_keeping_noise(
     walk(denoiser, grid, x_t, on_step, |x, x0_hat, from, to| {
         let device = x.device();
         let noise = x.f_sub(&x0_hat.f_mul(&from.column(device, |l| l.alpha)?)?)?;
-        let ratios: Vec<f64> = from.iter().zip(to.iter()).map(|(t, s)| s.sigma / t.sigma).collect();
-        let ratios = Tensor::f_from_slice(&ratios)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?;
+        let ratios = column(device, from.iter().zip(to.iter()).map(|(t, s)| s.sigma / t.sigma))?;
         let image = clip.apply(x0_hat)?.f_mul(&to.column(device, |l| l.alpha)?)?;
         Ok(noise.f_mul(&ratios)?.f_add(&image)?)
     })

@@ -3,7 +3,7 @@
 //! A solver gives the `x0` for which one DDIM [`Step`] lands where the solver lands. The step itself, and its inverse, stay
 //! in one place, and a target that is the teacher's own step needs no inverse at all.
 
-use fewstep_models::{Denoiser, Levels};
+use fewstep_models::{Denoiser, Levels, column};
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -55,9 +55,8 @@ impl Solver {
         // Chosen, not multiplied by 0: at no noise a denoiser may answer anything.
         let second = second.f_where_self(&chosen.f_to_device(device)?, &first)?;
         let ends = from.iter().zip(to.iter()).zip(&heuns);
-        let weights: Vec<f64> =
-            ends.map(|((t, s), &heuns)| if heuns { half_ratio(t, s) } else { 0.0 }).collect();
-        let weights = Tensor::f_from_slice(&weights)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?;
+        let weights = ends.map(|((t, s), &heuns)| if heuns { half_ratio(t, s) } else { 0.0 });
+        let weights = column(device, weights)?;
         Ok(second.f_sub(&first)?.f_mul(&weights)?.f_add(&first)?)
     }
 

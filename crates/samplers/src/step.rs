@@ -1,6 +1,6 @@
 //! The DDIM step and its inverse on batches.
 
-use fewstep_models::Levels;
+use fewstep_models::{Levels, column};
 use fewstep_schedules::DdimStep;
 use fewstep_torch::{Device, Tensor};
 
@@ -31,11 +31,8 @@ impl Step {
             let stay = DdimStep { a: 1.0, b: 0.0 };
             coefficients.push(if from == to { stay } else { DdimStep::new(from, to)? });
         }
-        let column = |f: fn(&DdimStep) -> f64| -> Result<Tensor> {
-            let values: Vec<f64> = coefficients.iter().map(f).collect();
-            Ok(Tensor::f_from_slice(&values)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?)
-        };
-        Ok(Self { a: column(|c| c.a)?, b: column(|c| c.b)? })
+        let columns = |f: fn(&DdimStep) -> f64| column(device, coefficients.iter().map(f));
+        Ok(Self { a: columns(|c| c.a)?, b: columns(|c| c.b)? })
     }
 
     /// Where the step lands.
