@@ -10,18 +10,14 @@
 //! ```
 //! use fewstep_export::DiffusersPipeline;
 //! use fewstep_models::{Architecture, ModelConfig, edm::SongConfig};
-//! # use fewstep_models::X0Clip;
-//! # use fewstep_samplers::{ModelCard, ModelFile, Role, Sampler};
+//! # use fewstep_samplers::{ModelCard, ModelFile, Role};
 //! # use fewstep_schedules::Schedule;
 //!
 //! let network = Architecture::SongUnet(SongConfig { channels: 8, ..SongConfig::cifar10_ddpmpp() });
 //! let model = ModelConfig::from(network);
 //! let network = model.build()?;
 //! let flat = network.layout().initial(0)?;
-//! # let card = ModelCard { format: 1, model, compute: Default::default(), schedule: Schedule::karras(), timesteps: 2,
-//! #     visits: vec![0, 2], clip: X0Clip::Off, sampler: Sampler::default(), inference_decay: None, dataset: String::new(),
-//! #     dataset_digest: String::new(), class_counts: vec![], samples: 0, role: Role::Student, seed: 0,
-//! #     version: String::new(), source: None };
+//! # let card = ModelCard::new(model, Schedule::karras(), 2, vec![0, 2], Role::Student);
 //! let error = DiffusersPipeline::of(&ModelFile { card, network, flat }).unwrap_err().to_string();
 //! assert!(error.contains("no unit variance") && error.contains("--format torch"), "{error}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -15,8 +15,9 @@ pub struct About {
     pub numbers: Vec<String>,
 }
 
-/// The text of `README.md` for a pipeline that is called with `steps` steps.
-pub(crate) fn readme(card: &ModelCard, steps: usize, about: &About) -> String {
+/// The text of `README.md` for a pipeline of the steps that the model was made for.
+pub(crate) fn readme(card: &ModelCard, about: &About) -> String {
+    let steps = card.own_steps();
     let [channels, height, width] = card.model.image_shape();
     let mut text = String::from("---\n");
     // Writing to a text cannot fail.

@@ -8,7 +8,7 @@ use fewstep_import::{Hints, Pipeline};
 use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::edm::SongConfig;
 use fewstep_models::unet2d::{LevelBlocks, MidBlock, TimeEmbedding, UNet2dConfig};
-use fewstep_models::{Architecture, LineTime, ModelConfig, Prediction, TimeInput, X0Clip};
+use fewstep_models::{Architecture, LineTime, ModelConfig, Prediction, TimeInput};
 use fewstep_samplers::{LabelRule, Model, ModelCard, ModelFile, Role, Sampler, Solver};
 use fewstep_schedules::{BetaTable, CleanEnd, Schedule};
 use fewstep_torch::{Compute, Tensor};
@@ -66,23 +66,8 @@ fn student(model: ModelConfig, schedule: Schedule, timesteps: usize, visits: &[u
     // Parameters that start as zero would hide layers.
     let flat = network.layout().initial(3).unwrap() * 1.1 + 0.01;
     let card = ModelCard {
-        format: 1,
-        model,
-        compute: Compute::F32,
-        schedule,
-        timesteps,
-        visits: visits.to_vec(),
-        clip: X0Clip::UnitRange,
         sampler: Sampler { keep_noise: true, ..Sampler::default() },
-        inference_decay: None,
-        dataset: "made up".to_owned(),
-        dataset_digest: String::new(),
-        class_counts: Vec::new(),
-        samples: 0,
-        role: Role::Student,
-        seed: 0,
-        version: "test".to_owned(),
-        source: None,
+        ..ModelCard::new(model, schedule, timesteps, visits.to_vec(), Role::Student)
     };
     ModelFile { card, network, flat }
 }
@@ -93,7 +78,7 @@ fn of_table(prediction: Prediction, table: BetaTable, visits: &[usize]) -> Model
 }
 
 fn written(file: &ModelFile, folder: &Path) {
-    DiffusersPipeline::of(file).unwrap().write(folder, file, &About::default()).unwrap();
+    DiffusersPipeline::of(file).unwrap().write(folder, &About::default()).unwrap();
 }
 
 fn images(model: &Model) -> Tensor {
@@ -184,7 +169,7 @@ fn a_folder_that_was_changed_is_refused() {
     let folder = dir.path().join("student");
     written(&file, &folder);
     let pipeline = DiffusersPipeline::of(&file).unwrap();
-    let e = pipeline.write(&folder, &file, &About::default()).unwrap_err().to_string();
+    let e = pipeline.write(&folder, &About::default()).unwrap_err().to_string();
     assert!(e.contains("student"), "a folder that is there stays: {e}");
 }
 

@@ -11,7 +11,6 @@ use fewstep_models::unet2d::UNet2dConfig;
 use fewstep_models::{Architecture, ModelConfig, TimeInput};
 use fewstep_samplers::{ImportedFrom, ModelCard, ModelFile, Role, Sampler, Solver};
 use fewstep_schedules::Schedule;
-use fewstep_torch::Compute;
 
 /// What a person says of a model that its files do not.
 #[derive(Clone, Debug, Default)]
@@ -122,23 +121,10 @@ fn card(found: &Recognised<'_>, source: ImportedFrom, request: &ImportRequest) -
         (_, None) => (Role::Teacher, (0..=grid.steps()).collect(), solver),
     };
     Ok(ModelCard {
-        format: 1,
-        model: found.config.clone(),
-        compute: Compute::F32,
-        schedule,
-        timesteps,
-        visits,
         clip: sampling.clip.unwrap_or(recipe.teacher_steps.clip),
         sampler: Sampler { keep_noise: sampling.keep_noise, ..solver.into() },
-        inference_decay: None,
-        dataset: "unknown".to_owned(),
-        dataset_digest: String::new(),
-        class_counts: Vec::new(),
-        samples: 0,
-        role,
-        seed: 0,
-        version: env!("CARGO_PKG_VERSION").into(),
         source: Some(source),
+        ..ModelCard::new(found.config.clone(), schedule, timesteps, visits, role)
     })
 }
 

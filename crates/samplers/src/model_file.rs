@@ -164,6 +164,35 @@ impl ModelFile {
 }
 
 impl ModelCard {
+    /// The card of a model of these steps, in f32, sampled by DDIM with clipping, of which nothing else is known.
+    pub fn new(
+        model: ModelConfig,
+        schedule: Schedule,
+        timesteps: usize,
+        visits: Vec<usize>,
+        role: Role,
+    ) -> Self {
+        Self {
+            format: 1,
+            model,
+            compute: Compute::F32,
+            schedule,
+            timesteps,
+            visits,
+            clip: X0Clip::UnitRange,
+            sampler: Sampler::default(),
+            inference_decay: None,
+            dataset: "unknown".to_owned(),
+            dataset_digest: String::new(),
+            class_counts: Vec::new(),
+            samples: 0,
+            role,
+            seed: 0,
+            version: env!("CARGO_PKG_VERSION").into(),
+            source: None,
+        }
+    }
+
     /// The card of a model file, without its parameters.
     ///
     /// # Errors

@@ -71,23 +71,9 @@ fn student(
     // What starts as zero would hide layers. As after training, the output is about as large as an image or its noise.
     let flat = network.layout().initial(7).unwrap() * 1.1 + 0.01;
     let card = ModelCard {
-        format: 1,
-        model,
-        compute: Compute::F32,
-        schedule,
-        timesteps,
-        visits,
         clip,
         sampler: Sampler { keep_noise: clip != X0Clip::Off, ..Sampler::default() },
-        inference_decay: None,
-        dataset: String::new(),
-        dataset_digest: String::new(),
-        class_counts: Vec::new(),
-        samples: 0,
-        role: Role::Student,
-        seed: 0,
-        version: String::new(),
-        source: None,
+        ..ModelCard::new(model, schedule, timesteps, visits, Role::Student)
     };
     ModelFile { card, network, flat }
 }
@@ -128,7 +114,7 @@ pub(crate) fn compare(sample: impl Fn(&[Value])) {
     for (i, file) in students().iter().enumerate() {
         let [c, h, w] = file.network.image_shape().map(|extent| extent as usize);
         let place = folder.path().join(i.to_string());
-        DiffusersPipeline::of(file).unwrap().write(&place, file, &About::default()).unwrap();
+        DiffusersPipeline::of(file).unwrap().write(&place, &About::default()).unwrap();
         let draws =
             Key::new(i as u64, 0, Stream::Sample).normals(&(0..N as u64).collect::<Vec<_>>(), c * h * w);
         write(&NamedArray::from_f32("z", &[N, c, h, w], &draws).unwrap(), &place.join("z.npy"));

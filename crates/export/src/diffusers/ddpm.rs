@@ -1,7 +1,5 @@
 //! A DDPM U-Net of this project as a `UNet2DModel`: the same layers under other names.
 
-use std::collections::HashMap;
-
 use fewstep_models::ddpm::{DdpmConfig, DdpmNetwork, DdpmUnet, Heads, Resampling};
 use fewstep_models::nn::Activation;
 use fewstep_models::unet2d::{ClassInput, LevelBlocks, MidBlock, TimeEmbedding, UNet2dConfig};
@@ -9,7 +7,7 @@ use fewstep_models::{Levels, Network, Prediction, TimeInput};
 use fewstep_schedules::BetaTable;
 use fewstep_torch::{LayoutBuilder, Params, Tensor};
 
-use crate::diffusers::unet::Named;
+use crate::diffusers::unet::{ByName, Named};
 use crate::error::{Error, Result};
 
 /// The largest number of groups of a norm in this network.
@@ -223,18 +221,17 @@ fn matrix(t: &Tensor) -> Result<Tensor> {
 }
 
 /// The inverse of [`theirs`] over all tensors.
-pub(crate) fn own_tensors(c: &DdpmConfig, exported: Named) -> Result<Named> {
+pub(crate) fn own_tensors(c: &DdpmConfig, exported: &ByName) -> Result<ByName> {
     let all = modules(c);
-    let mut parts: HashMap<String, Tensor> = exported.into_iter().collect();
     let network = DdpmNetwork::new(c.clone(), Prediction::X0)?;
-    let mut own = Vec::new();
+    let mut own = ByName::new();
     for param in network.layout().params() {
         // The shapes tell which of theirs ours is made of.
         let like = Tensor::f_zeros(&param.shape, (fewstep_torch::Kind::Float, fewstep_torch::Device::Cpu))?;
         let pieces = theirs(c, &all, &param.name, &like)?;
         let mut found = Vec::with_capacity(pieces.len());
         for (name, piece) in pieces {
-            let t = parts.remove(&name).ok_or_else(|| unknown(&name))?;
+            let t = exported.get(&name).ok_or_else(|| unknown(&name))?;
             if t.size() != piece.size() {
                 return Err(unknown(&name));
             }
@@ -250,7 +247,7 @@ pub(crate) fn own_tensors(c: &DdpmConfig, exported: Named) -> Result<Named> {
                 Tensor::f_stack(&split, 1)?.f_reshape(&param.shape)?
             }
         };
-        own.push((param.name.clone(), t));
+        own.insert(param.name.clone(), t);
     }
     Ok(own)
 }

@@ -47,7 +47,7 @@ pub struct Pipeline {
     config: Value,
     scheduler: Value,
     tensors: Named,
-    steps: usize,
+    card: ModelCard,
 }
 
 impl Pipeline {
@@ -87,7 +87,7 @@ impl Pipeline {
             config: unet::config(&config, table.betas.len())?,
             scheduler: scheduler(&table, prediction, clip),
             tensors: unet::tensors(&config, own, &rows)?,
-            steps,
+            card: file.card.clone(),
         })
     }
 
@@ -95,7 +95,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// A place that cannot be written: nothing is left there.
-    pub fn write(&self, path: &Path, file: &ModelFile, about: &About) -> Result<()> {
+    pub fn write(&self, path: &Path, about: &About) -> Result<()> {
         let folder = AtomicFolder::create(path)?;
         for inner in ["unet", "scheduler"] {
             let inner = folder.path().join(inner);
@@ -107,7 +107,7 @@ impl Pipeline {
             "scheduler": ["diffusers", "DDIMScheduler"],
             "unet": ["diffusers", "UNet2DModel"],
         });
-        let card = serde_json::to_value(&file.card).map_err(|e| wrong(path, e.to_string()))?;
+        let card = serde_json::to_value(&self.card).map_err(|e| wrong(path, e.to_string()))?;
         let documents = [
             ("model_index.json", &index),
             ("unet/config.json", &self.config),
@@ -118,7 +118,7 @@ impl Pipeline {
             let text = serde_json::to_string_pretty(value).map_err(|e| wrong(path, e.to_string()))?;
             fewstep_files::write_atomically(&folder.path().join(name), (text + "\n").as_bytes())?;
         }
-        let text = readme(&file.card, self.steps, about);
+        let text = readme(&self.card, about);
         fewstep_files::write_atomically(&folder.path().join("README.md"), text.as_bytes())?;
         fewstep_torch::save(&folder.path().join(WEIGHTS), &self.tensors, None)?;
         Ok(folder.commit()?)
@@ -201,11 +201,10 @@ pub fn read_back(folder: &Path) -> Result<Option<ModelFile>> {
         serde_json::from_slice(&read(&path)?).map_err(|e| wrong(&path, format!("is no model card: {e}")))?;
     let network = card.model.build()?;
     let weights = folder.join(WEIGHTS);
-    let stored = fewstep_torch::load(&weights)?;
-    let exported: Named = stored.tensors.into_iter().collect();
+    let exported = fewstep_torch::load(&weights)?.tensors;
     let own = match &card.model.network {
-        Architecture::UNet2d(config) => unet::own_tensors(config, exported)?,
-        Architecture::DdpmUnet(config) => ddpm::own_tensors(config, exported)?,
+        Architecture::UNet2d(config) => unet::own_tensors(config, &exported)?,
+        Architecture::DdpmUnet(config) => ddpm::own_tensors(config, &exported)?,
         other => {
             return Err(wrong(
                 &path,
@@ -213,11 +212,9 @@ pub fn read_back(folder: &Path) -> Result<Option<ModelFile>> {
             ));
         }
     };
-    let tensors = own.into_iter().collect();
-    let flat = network.layout().gather(&weights.display().to_string(), &tensors, Kind::Float)?;
+    let flat = network.layout().gather(&weights.display().to_string(), &own, Kind::Float)?;
     let file = ModelFile { card, network, flat };
     let again = Pipeline::of(&file)?;
-    let here: Named = fewstep_torch::load(&weights)?.tensors.into_iter().collect();
     let same_text = |name: &str, value: &Value| -> Result<bool> {
         let found: Value = serde_json::from_slice(&read(&folder.join(name))?)
             .map_err(|e| wrong(&folder.join(name), format!("is no JSON: {e}")))?;
@@ -225,7 +222,7 @@ pub fn read_back(folder: &Path) -> Result<Option<ModelFile>> {
     };
     let unchanged = same_text("unet/config.json", &again.config)?
         && same_text("scheduler/scheduler_config.json", &again.scheduler)?
-        && unet::same(&again.tensors, &here)?;
+        && unet::same(&again.tensors, &exported)?;
     if !unchanged {
         let problem = format!(
             "was changed after it was exported: its {CARD} describes another model; remove that file to \

@@ -1,5 +1,7 @@
 //! A U-Net as a `UNet2DModel`: its config and its tensors.
 
+use std::collections::HashMap;
+
 use fewstep_models::ddpm::{Heads, Resampling};
 use fewstep_models::nn::Activation;
 use fewstep_models::unet2d::{ClassInput, LevelBlocks, TimeEmbedding, UNet2dConfig};
@@ -13,8 +15,10 @@ pub(crate) const TIMES: &str = "time_proj.weight";
 /// Name of the layer that takes them.
 const FIRST_LAYER: &str = "time_embedding.linear_1.weight";
 
-/// The tensors of a network by name.
+/// The tensors of a network with their names, in its order.
 pub(crate) type Named = Vec<(String, Tensor)>;
+/// The tensors of a file.
+pub(crate) type ByName = HashMap<String, Tensor>;
 
 fn refuse<T>(what: impl Into<String>) -> Result<T> {
     Err(Error::Inexpressible { format: super::NAME, what: what.into(), instead: super::USE_TORCH })
@@ -137,38 +141,32 @@ pub(crate) fn tensors(c: &UNet2dConfig, own: Named, rows: &Tensor) -> Result<Nam
 }
 
 /// The network's own tensors from those of an export, without the table of time vectors where it has none.
-pub(crate) fn own_tensors(c: &UNet2dConfig, exported: Named) -> Result<Named> {
+pub(crate) fn own_tensors(c: &UNet2dConfig, exported: &ByName) -> Result<ByName> {
     let channels = match c.embedding {
         TimeEmbedding::Sinusoids { channels, .. } | TimeEmbedding::Learned { channels, .. } => channels,
         TimeEmbedding::Fourier { channels } => 2 * channels,
     };
-    let mut own = Vec::with_capacity(exported.len());
-    for (name, tensor) in exported {
-        match name.as_str() {
-            TIMES => {}
+    let own = |name: &str, tensor: &Tensor| -> Result<Tensor> {
+        Ok(match name {
             FIRST_LAYER => {
-                own.push((name, tensor.f_narrow(1, 0, channels.min(tensor.size()[1]))?.f_contiguous()?))
+                let columns = tensor.size().get(1).copied().unwrap_or_default();
+                tensor.f_narrow(1, 0, channels.min(columns))?.f_contiguous()?
             }
-            _ => own.push((name, tensor)),
-        }
-    }
-    Ok(own)
+            _ => tensor.shallow_clone(),
+        })
+    };
+    let kept = exported.iter().filter(|(name, _)| *name != TIMES);
+    kept.map(|(name, tensor)| Ok((name.clone(), own(name, tensor)?))).collect()
 }
 
-/// Whether two lists hold the same tensors, to the bit.
-pub(crate) fn same(a: &Named, b: &Named) -> Result<bool> {
-    let sorted = |list: &Named| {
-        let mut all: Vec<(String, Tensor)> =
-            list.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
-        all
-    };
-    let (a, b) = (sorted(a), sorted(b));
+/// Whether both hold the same tensors, to the bit.
+pub(crate) fn same(a: &Named, b: &ByName) -> Result<bool> {
     if a.len() != b.len() {
         return Ok(false);
     }
-    for ((name, t), (other, u)) in a.iter().zip(&b) {
-        if name != other || t.size() != u.size() || t.kind() != u.kind() || !t.f_equal(u)? {
+    for (name, t) in a {
+        let Some(u) = b.get(name) else { return Ok(false) };
+        if t.size() != u.size() || t.kind() != u.kind() || !t.f_equal(u)? {
             return Ok(false);
         }
     }

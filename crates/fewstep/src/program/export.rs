@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     match args.format {
         ExportFormat::Diffusers => {
             let in_file = || args.model.display().to_string();
-            DiffusersPipeline::of(&file).with_context(in_file)?.write(&args.out, &file, &about)?;
+            DiffusersPipeline::of(&file).with_context(in_file)?.write(&args.out, &about)?;
         }
     }
     let steps = file.card.own_steps();

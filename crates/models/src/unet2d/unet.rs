@@ -86,7 +86,7 @@ impl Backbone for UNet2d {
                 h = resampler.forward(p, &h, &inputs)?;
             }
         }
-        let h = self.activation_out(p, &h)?;
+        let h = self.last_layers(p, &h)?;
         if !self.embedding.divides_by_time() {
             return Ok(h);
         }
@@ -106,7 +106,7 @@ impl UNet2d {
     }
 
     /// The last layers; their nonlinearity is SiLU whatever the blocks' is.
-    fn activation_out(&self, p: &Params, h: &Tensor) -> Result<Tensor> {
+    fn last_layers(&self, p: &Params, h: &Tensor) -> Result<Tensor> {
         self.out_conv.forward(p, &self.out_norm.forward(p, h)?.f_silu()?)
     }
 }
