@@ -7,9 +7,9 @@
 //! differences are notes: seeds, versions, devices, and values that one record does not have.
 
 use crate::error::{Error, Result};
+use crate::feature_space::FeatureSpace;
 use crate::making::{Labels, Making};
 use crate::record::{Generated, Record, Weights};
-use crate::spaces::FeatureSpace;
 use std::fmt;
 
 /// What a difference means.

@@ -4,11 +4,32 @@
 //! so a distance there cannot be reported under the name of a distance in Inception's pool3.
 
 use crate::error::{During, Error, Result};
+use crate::feature_space::FeatureSpace;
 use crate::rows::checked_rows;
-use crate::space::ExtractFeatures;
-use crate::spaces::FeatureSpace;
 use std::fmt;
 use tch::{Kind, Tensor};
+
+/// Maps 8-bit images to feature rows.
+pub trait ExtractFeatures: Send {
+    /// The space of the rows. Two extractors with the same space must give the same rows; outside these crates it is a
+    /// [`FeatureSpace::Named`].
+    fn space(&self) -> FeatureSpace;
+
+    /// Feature rows of images, which may be none.
+    ///
+    /// # Shapes
+    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on any device.
+    ///
+    /// # Errors
+    /// Images that have no features in this space. An error of yours goes through [`Error::other`].
+    fn features(&self, images: &Tensor) -> Result<Tensor>;
+
+    /// How many of these images are grey, so that [`ExtractFeatures::features`] replicates their channel.
+    fn n_grey(&self, images: &Tensor) -> u64 {
+        let _ = images;
+        0
+    }
+}
 
 /// Maps 8-bit images to feature rows.
 pub struct Extractor {

@@ -2,15 +2,15 @@
 //! can be saved in a file of half a gigabyte.
 
 use crate::error::{During, Error, Result};
+use crate::estimate::Estimate;
 use crate::extractor::Extractor;
+use crate::feature_space::{FeatureSpace, same_space};
 use crate::image_moments::ImageMoments;
-use crate::metrics::Statistic;
 use crate::moments::Moments;
 use crate::record::Reference;
 use crate::rows::{all_finite, values_f64};
-use crate::score::{Estimate, Images, ReferenceCount, Score};
-use crate::space::same_space;
-use crate::spaces::FeatureSpace;
+use crate::score::{Images, ReferenceCount, Score};
+use crate::statistic::Statistic;
 use fewstep_files::Hasher;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

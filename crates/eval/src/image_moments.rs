@@ -3,10 +3,9 @@
 
 use crate::error::{Error, Result};
 use crate::extractor::Extractor;
+use crate::feature_space::{FeatureSpace, same_space};
 use crate::moments::Moments;
 use crate::score::Images;
-use crate::space::same_space;
-use crate::spaces::FeatureSpace;
 use tch::{Device, Tensor};
 
 /// Moments of a stream of 8-bit images in one feature space.
@@ -95,9 +94,9 @@ impl ImageMoments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_space::ImageShape;
     use crate::reference::ReferenceStats;
     use crate::score::ReferenceCount;
-    use crate::spaces::ImageShape;
     use tch::Kind;
 
     fn square(side: u32) -> Extractor {

@@ -3,6 +3,7 @@
 //! The metrics that configs and `--metrics` know are in `metrics/`; one of yours is a type that implements the trait.
 
 use crate::error::Result;
+use crate::extractor::Extractor;
 use crate::record::Reference;
 use crate::score::Score;
 use crate::sides::{GeneratedSide, ReferenceSide};
@@ -64,4 +65,31 @@ pub trait Metric {
     /// [`Error::other`](crate::Error::other).
     fn scores(&self, generated: &GeneratedSide, reference: &ReferenceSide)
     -> Result<Vec<(Score, Reference)>>;
+}
+
+impl GeneratedSide {
+    /// No images yet, in the space of `extractor`; what is kept of them is what `metrics` need.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn new(extractor: &Extractor, metrics: &[&dyn Metric]) -> Result<Self> {
+        Self::keeping(extractor, metrics.iter().any(|metric| metric.needs_rows()))
+    }
+
+    /// The numbers of all metrics, in their order, each with what the record says of the reference.
+    ///
+    /// # Errors
+    /// When the spaces of the two sides differ, or a metric fails.
+    pub fn scores(
+        &self,
+        metrics: &[&dyn Metric],
+        reference: &ReferenceSide,
+    ) -> Result<Vec<(Score, Reference)>> {
+        reference.stats.require_space("GeneratedSide::scores", self.space())?;
+        let mut scores = Vec::new();
+        for metric in metrics {
+            scores.extend(metric.scores(self, reference)?);
+        }
+        Ok(scores)
+    }
 }

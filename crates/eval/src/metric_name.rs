@@ -4,8 +4,8 @@
 //! distance in pool3 of the Inception network of 2015-12-05, and "KID" the kernel distance in the same space. Every other
 //! name contains the space.
 
-use crate::metrics::Statistic;
-use crate::spaces::FeatureSpace;
+use crate::feature_space::FeatureSpace;
+use crate::statistic::Statistic;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct MetricName {
 impl MetricName {
     pub(crate) fn new(statistic: Statistic, space: FeatureSpace) -> Self {
         let described = space.description();
-        let own = statistic.rules().in_fids_space.filter(|_| described.makes_fid());
+        let own = statistic.name_in_fids_space().filter(|_| described.makes_fid());
         let name = own.map_or_else(|| format!("{}[{}]", statistic.name(), described.label()), str::to_owned);
         Self { name, statistic, space }
     }
@@ -85,10 +85,10 @@ impl TryFrom<Stored> for MetricName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_space::ImageShape;
+    use crate::feature_space::NamedSpace;
+    use crate::feature_space::{PoolThree, Protocol};
     use crate::name::Name;
-    use crate::space::NamedSpace;
-    use crate::spaces::ImageShape;
-    use crate::spaces::inception::{PoolThree, Protocol};
     use fewstep_files::Digest;
 
     const STATISTICS: [Statistic; 5] = [

@@ -5,12 +5,11 @@
 //! protocol, so [`ReferenceStats::import`] takes the user's [`Claim`] and marks it as stated.
 
 use crate::error::{Error, Result};
+use crate::feature_space::{FeatureSpace, same_space};
 use crate::gaussian::Gaussian;
 use crate::image_moments::ImageMoments;
 use crate::record::Reference;
 use crate::score::ReferenceCount;
-use crate::space::same_space;
-use crate::spaces::FeatureSpace;
 use fewstep_files::{AtomicFile, Digest, Hasher};
 use fewstep_formats::{Checkpoint, DType, NamedArray, read_npz, write_npz};
 use ndarray::{Array1, Array2};

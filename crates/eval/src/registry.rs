@@ -1,5 +1,4 @@
-//! The metrics, their statistics and the feature spaces by name: what the lists in `metrics/mod.rs` and `spaces/mod.rs`
-//! declare.
+//! The metrics and the feature spaces by name: what the lists in `metrics/mod.rs` and `spaces/mod.rs` declare.
 
 /// Declares the choices that configs and flags know, over values of a trait that has `name` and `aliases`: an enum with
 /// these names, and with the comments of the list in the JSON schema of configs.
@@ -90,69 +89,4 @@ macro_rules! choices {
     };
 }
 
-/// Declares [`Statistic`](crate::Statistic): for each what holds of its numbers, with the whole numbers that it depends on.
-macro_rules! statistics {
-    ($(
-        $(#[$doc:meta])*
-        $variant:ident $({ $($(#[$about:meta])* $option:ident: $number:ty,)* })? = $rules:path,
-    )*) => {
-        /// What is computed from two sets of features.
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-        #[serde(rename_all = "snake_case", deny_unknown_fields)]
-        #[non_exhaustive]
-        pub enum Statistic {
-            $($(#[$doc])* $variant $({ $($(#[$about])* $option: $number,)* })?,)*
-            /// Of a metric outside these crates, by the name that it gave itself.
-            Named($crate::name::Name),
-        }
-
-        impl Statistic {
-            /// What holds of the statistics of this crate.
-            pub(crate) const RULES: &[&$crate::statistic::Rules] = &[$(&$rules),*];
-
-            /// What holds of its numbers.
-            pub(crate) fn rules(&self) -> &'static $crate::statistic::Rules {
-                match self {
-                    $(Self::$variant { .. } => &$rules,)*
-                    Self::Named(_) => &$crate::statistic::OWN,
-                }
-            }
-
-            /// The numbers that it depends on, by their names.
-            pub(crate) fn options(&self) -> Vec<(&'static str, u64)> {
-                match self {
-                    $(Self::$variant $({ $($option,)* })? => {
-                        vec![$($((stringify!($option), u64::from(*$option)),)*)?]
-                    })*
-                    Self::Named(_) => Vec::new(),
-                }
-            }
-        }
-    };
-}
-
-/// Declares [`FeatureSpace`](crate::FeatureSpace) over the descriptions of spaces.
-macro_rules! feature_spaces {
-    ($($(#[$doc:meta])* $variant:ident($description:ty) = $stored:literal,)*) => {
-        /// The space of a feature row, with everything that distinguishes it from other spaces.
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-        #[non_exhaustive]
-        pub enum FeatureSpace {
-            $($(#[$doc])* #[serde(rename = $stored)] $variant($description),)*
-        }
-
-        impl FeatureSpace {
-            pub(crate) fn description(&self) -> &dyn $crate::space::Described {
-                match self { $(Self::$variant(description) => description,)* }
-            }
-
-            /// What the spaces of this crate are called in records and in the names of metrics.
-            pub(crate) fn labels() -> impl Iterator<Item = &'static str> {
-                let spaces = [$((<$description as $crate::space::Described>::labels(), $stored)),*];
-                spaces.into_iter().flat_map(|(labels, stored)| labels.iter().copied().chain([stored]))
-            }
-        }
-    };
-}
-
-pub(crate) use {choices, feature_spaces, statistics};
+pub(crate) use choices;

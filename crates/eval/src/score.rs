@@ -1,58 +1,11 @@
 //! A score: a number with its metric, the counts of images, and how it was estimated.
 
 use crate::error::{Error, Result};
+use crate::estimate::Estimate;
+use crate::feature_space::FeatureSpace;
 use crate::metric_name::MetricName;
-use crate::metrics::Statistic;
-use crate::spaces::FeatureSpace;
+use crate::statistic::Statistic;
 use serde::{Deserialize, Serialize};
-
-/// How a number was estimated from the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Estimate {
-    /// The statistic of all rows.
-    Whole,
-    /// The mean over random subsets of both sides.
-    Subsets {
-        /// Number of subsets.
-        count: u32,
-        /// Images per subset, from each side.
-        size: u64,
-        /// Seed of the draws.
-        seed: u64,
-        /// Standard deviation over the subsets.
-        deviation: f64,
-    },
-    /// The statistic of all rows, with an interval from draws of the generated rows with replacement.
-    Bootstrap {
-        /// Number of draws.
-        resamples: u32,
-        /// Seed of the draws.
-        seed: u64,
-        /// Share of draws inside the interval.
-        level: f64,
-        /// Lower end of the interval.
-        low: f64,
-        /// Upper end of the interval.
-        high: f64,
-        /// Standard deviation over the draws.
-        deviation: f64,
-    },
-    /// The intercept of a line in 1/N fitted to values at several sizes N.
-    Extrapolated {
-        /// Number of sizes.
-        points: u32,
-        /// The smallest size; the largest is all images.
-        smallest: u64,
-        /// Seed of the draws.
-        seed: u64,
-        /// The line's slope.
-        slope: f64,
-        /// Root mean square distance of the values from the line.
-        residual: f64,
-    },
-}
 
 /// A finite number with its metric and the counts of images. Made only by [`crate::ImageMoments`] and
 /// [`crate::ImageFeatures`]; by [`crate::GeneratedSide::score`] under a name of its own; or read from a file.
@@ -165,17 +118,17 @@ pub(crate) struct Images {
 impl Stored {
     /// Checks that the fields do not contradict each other; the error says which do.
     fn check(&self) -> std::result::Result<(), String> {
-        let rules = self.metric.statistic().rules();
-        if !(rules.estimates)(&self.estimate) {
+        let statistic = self.metric.statistic();
+        if !statistic.may_be(&self.estimate) {
             return Err(format!("{} taken as {:?}", self.metric, self.estimate));
         }
-        let least = (rules.fewest)(self.metric.statistic());
+        let least = statistic.fewest();
         let few = |n: u64| n < least;
         if few(self.n_generated) || self.n_reference.number().is_some_and(few) {
             let (g, r) = (self.n_generated, &self.n_reference);
             return Err(format!("{} of {g} images against {r:?}", self.metric));
         }
-        if (self.value < 0.0 && !rules.signed) || !self.value.is_finite() {
+        if (self.value < 0.0 && !statistic.is_signed()) || !self.value.is_finite() {
             return Err(format!("{} of {}", self.metric, self.value));
         }
         if self.n_grey > self.n_generated {
@@ -203,7 +156,7 @@ impl From<Score> for Stored {
 mod tests {
     use super::ReferenceCount::Measured;
     use super::*;
-    use crate::spaces::inception::{PoolThree, Protocol};
+    use crate::feature_space::{PoolThree, Protocol};
 
     fn score(statistic: Statistic, value: f64, estimate: Estimate, n: u64, m: u64) -> Result<Score> {
         let space = FeatureSpace::PoolThree(PoolThree::fid(Protocol::PytorchFid));

@@ -1,16 +1,16 @@
 //! The two sides of a measurement, as a metric sees them: the features of the generated images, and the reference.
 
 use crate::error::{Error, Result};
+use crate::estimate::Estimate;
 use crate::extractor::Extractor;
+use crate::feature_space::FeatureSpace;
 use crate::image_features::ImageFeatures;
 use crate::image_moments::ImageMoments;
-use crate::metric::Metric;
-use crate::metrics::Statistic;
 use crate::name::Name;
 use crate::record::Reference;
 use crate::reference::ReferenceStats;
-use crate::score::{Estimate, Images, ReferenceCount, Score};
-use crate::spaces::FeatureSpace;
+use crate::score::{Images, ReferenceCount, Score};
+use crate::statistic::Statistic;
 use std::cell::OnceCell;
 use tch::{Device, Tensor};
 
@@ -26,12 +26,9 @@ enum Kept {
 }
 
 impl GeneratedSide {
-    /// No images yet, in the space of `extractor`; what is kept of them is what `metrics` need.
-    ///
-    /// # Errors
-    /// When memory runs out.
-    pub fn new(extractor: &Extractor, metrics: &[&dyn Metric]) -> Result<Self> {
-        Ok(Self(match metrics.iter().any(|metric| metric.needs_rows()) {
+    /// No images yet, in the space of `extractor`; of each image its whole row is kept, or only what it adds to the sums.
+    pub(crate) fn keeping(extractor: &Extractor, rows: bool) -> Result<Self> {
+        Ok(Self(match rows {
             true => Kept::Rows(ImageFeatures::new(extractor), OnceCell::new()),
             false => Kept::Sums(ImageMoments::new(extractor, Device::Cpu)?),
         }))
@@ -97,7 +94,7 @@ impl GeneratedSide {
     /// Every row, with the space.
     ///
     /// # Errors
-    /// When only sums were kept: no metric's [`Metric::needs_rows`] says that rows are needed.
+    /// When only sums were kept: no metric's [`needs_rows`](crate::Metric::needs_rows) says that rows are needed.
     pub fn features(&self) -> Result<&ImageFeatures> {
         match &self.0 {
             Kept::Sums(_) => Err(Error::NoRows { of: "generated images", asks: "needs_rows" }),
@@ -139,23 +136,6 @@ impl GeneratedSide {
         reference.stats.require_space("GeneratedSide::score", self.space())?;
         Score::new(statistic, self.space(), (value, estimate), self.images(), reference.count())
     }
-
-    /// The numbers of all metrics, in their order, each with what the record says of the reference.
-    ///
-    /// # Errors
-    /// When the spaces of the two sides differ, or a metric fails.
-    pub fn scores(
-        &self,
-        metrics: &[&dyn Metric],
-        reference: &ReferenceSide,
-    ) -> Result<Vec<(Score, Reference)>> {
-        reference.stats.require_space("GeneratedSide::scores", self.space())?;
-        let mut scores = Vec::new();
-        for metric in metrics {
-            scores.extend(metric.scores(self, reference)?);
-        }
-        Ok(scores)
-    }
 }
 
 /// The reference: mean and covariance, and every row where a metric needs them.
@@ -185,7 +165,7 @@ impl<'a> ReferenceSide<'a> {
     /// Every row, with the space.
     ///
     /// # Errors
-    /// When they are not there: the metric's [`Metric::needs_reference_rows`] does not say that they are needed.
+    /// When they are not there: the metric's [`needs_reference_rows`](crate::Metric::needs_reference_rows) does not say that they are needed.
     pub fn features(&self) -> Result<&'a ImageFeatures> {
         self.rows.ok_or(Error::NoRows { of: "reference", asks: "needs_reference_rows" })
     }

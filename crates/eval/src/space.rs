@@ -1,18 +1,15 @@
-//! Feature spaces: [`Space`] makes an extractor for images of a shape, [`ExtractFeatures`] is what it extracts with.
+//! [`Space`]: makes the extractor of a feature space for images of a shape.
 //!
-//! The spaces that configs and `--features` know are in `spaces/`; one of yours is a type that implements the two traits.
-//! What distinguishes a space from others is a [`FeatureSpace`], which travels with the rows and enters the record.
+//! The spaces that configs and `--features` know are in `spaces/`; one of yours is a type that implements this trait and
+//! [`ExtractFeatures`](crate::ExtractFeatures).
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::extractor::Extractor;
-use crate::name::Name;
-use crate::spaces::inception::Grey;
-use crate::spaces::{FeatureSpace, ImageShape};
-use fewstep_files::Digest;
+use crate::feature_space::ImageShape;
 use fewstep_files::published::PublishedSet;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// A feature space that images can be compared in.
 pub trait Space {
@@ -33,7 +30,7 @@ pub trait Space {
     ///
     /// # Errors
     /// Images that have no features in this space, or files that are missing. An error of yours goes through
-    /// [`Error::other`].
+    /// [`Error::other`](crate::Error::other).
     fn extractor(&self, shape: ImageShape, options: &FeatureOptions) -> Result<Extractor>;
 }
 
@@ -48,99 +45,13 @@ pub struct FeatureOptions {
     pub device: Device,
 }
 
-/// Maps 8-bit images to feature rows.
-pub trait ExtractFeatures: Send {
-    /// The space of the rows. Two extractors with the same space must give the same rows; outside these crates it is a
-    /// [`FeatureSpace::Named`].
-    fn space(&self) -> FeatureSpace;
-
-    /// Feature rows of images, which may be none.
-    ///
-    /// # Shapes
-    /// `images [B, C, H, W]` u8 -> `[B, width]`, floating point, on any device.
-    ///
-    /// # Errors
-    /// Images that have no features in this space. An error of yours goes through [`Error::other`].
-    fn features(&self, images: &Tensor) -> Result<Tensor>;
-
-    /// How many of these images are grey, so that [`ExtractFeatures::features`] replicates their channel.
-    fn n_grey(&self, images: &Tensor) -> u64 {
-        let _ = images;
-        0
-    }
-}
-
-/// What is stored of a feature space, and what it says of itself.
-pub(crate) trait Described {
-    /// Features per row.
-    fn width(&self) -> usize;
-
-    /// Every label of such spaces, to be refused to spaces outside these crates.
-    fn labels() -> &'static [&'static str]
-    where
-        Self: Sized;
-
-    /// The space in the name of a metric: `pixels` of `frechet[pixels]`.
-    fn label(&self) -> &str;
-
-    /// Whether it is the space in which a Frechet distance is called FID.
-    fn makes_fid(&self) -> bool {
-        false
-    }
-
-    /// What stands beside the name of a metric, to tell spaces of one label apart.
-    fn variant(&self) -> Option<&str> {
-        None
-    }
-
-    /// The space in words, with everything that distinguishes it.
-    fn words(&self) -> String;
-
-    /// What is compared of two such spaces: names and values.
-    fn parts(&self) -> Vec<(&'static str, String)> {
-        vec![("feature space", self.words())]
-    }
-
-    /// The space in the names of files that are kept of a reference; `None` where nothing is kept.
-    fn file_name(&self) -> Option<String> {
-        None
-    }
-}
-
-/// What is stored of a feature space outside these crates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NamedSpace {
-    /// What it calls itself.
-    pub name: Name,
-    /// Digest of everything that its features depend on, such as a network's parameters and how its input is prepared.
-    pub digest: Digest,
-    /// Features per row.
-    pub width: u32,
-}
-
-impl Described for NamedSpace {
-    fn width(&self) -> usize {
-        self.width as usize
-    }
-
-    fn labels() -> &'static [&'static str] {
-        &[]
-    }
-
-    fn label(&self) -> &str {
-        self.name.as_str()
-    }
-
-    fn words(&self) -> String {
-        let Self { name, digest, width } = self;
-        format!("{name} of {width} features, {digest}")
-    }
-}
-
-pub(crate) fn same_space(operation: &'static str, expected: &FeatureSpace, got: &FeatureSpace) -> Result<()> {
-    if expected == got {
-        return Ok(());
-    }
-    Err(Error::Space { operation, expected: expected.to_string(), got: got.to_string() })
+/// What to do with images of one channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grey {
+    /// Return an error: a grey image among colour images is usually a mistake.
+    #[default]
+    Refuse,
+    /// Use the channel three times, as image libraries do when they convert to RGB, and count the images.
+    Replicate,
 }

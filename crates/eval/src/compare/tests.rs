@@ -1,11 +1,12 @@
 use super::*;
+use crate::estimate::Estimate;
+use crate::feature_space::{PoolThree, Protocol};
 use crate::making::{Labels, Making};
-use crate::metrics::Statistic;
 use crate::quantise::Quantisation;
 use crate::record::{Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
-use crate::score::{Estimate, Images, ReferenceCount, Score};
-use crate::spaces::inception::{PoolThree, Protocol};
+use crate::score::{Images, ReferenceCount, Score};
+use crate::statistic::Statistic;
 use fewstep_files::Digest;
 use fewstep_torch::Compute;
 

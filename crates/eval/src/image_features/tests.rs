@@ -1,8 +1,8 @@
 use super::*;
+use crate::feature_space::ImageShape;
 use crate::metrics::kernel::{KernelSubsets, kernel_distance};
 use crate::reference::ReferenceStats;
 use crate::resample::{Bootstrap, Extrapolation};
-use crate::spaces::ImageShape;
 use crate::test_data::normals;
 
 fn pixels(channels: u32) -> Extractor {

@@ -2,25 +2,16 @@
 //! interval and the extrapolation use it too.
 
 use crate::error::Result;
+use crate::estimate::Estimate;
+use crate::feature_space::same_space;
 use crate::frechet::frechet_distance;
 use crate::image_moments::ImageMoments;
 use crate::metric::Metric;
-use crate::metrics::Statistic;
 use crate::record::Reference;
 use crate::reference::ReferenceStats;
-use crate::score::{Estimate, ReferenceCount, Score};
+use crate::score::{ReferenceCount, Score};
 use crate::sides::{GeneratedSide, ReferenceSide};
-use crate::space::same_space;
-use crate::statistic::Rules;
-
-pub(super) const RULES: Rules = Rules {
-    name: "frechet",
-    in_fids_space: Some("FID"),
-    estimates: |estimate| matches!(estimate, Estimate::Whole | Estimate::Bootstrap { .. }),
-    fewest: |_| 2,
-    signed: false,
-    distance: true,
-};
+use crate::statistic::Statistic;
 
 /// The Frechet distance. Only sums are kept of the images.
 #[derive(Debug, Clone, Copy)]

@@ -1,24 +1,15 @@
 //! The Frechet distance extrapolated to infinitely many images, as a metric.
 
 use crate::error::Result;
+use crate::estimate::Estimate;
 use crate::image_features::ImageFeatures;
 use crate::metric::Metric;
-use crate::metrics::Statistic;
 use crate::record::Reference;
 use crate::reference::ReferenceStats;
 use crate::resample::{Extrapolation, frechet_infinity};
-use crate::score::{Estimate, Score};
+use crate::score::Score;
 use crate::sides::{GeneratedSide, ReferenceSide};
-use crate::statistic::Rules;
-
-pub(super) const RULES: Rules = Rules {
-    name: "frechet-infinity",
-    in_fids_space: Some("FID-infinity"),
-    estimates: |estimate| matches!(estimate, Estimate::Extrapolated { .. }),
-    fewest: |_| 2,
-    signed: true,
-    distance: true,
-};
+use crate::statistic::Statistic;
 
 /// The Frechet distance at infinitely many images, from a line through 15 sizes.
 #[derive(Debug, Clone, Copy)]

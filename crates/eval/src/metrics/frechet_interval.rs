@@ -1,14 +1,15 @@
 //! The Frechet distance with a bootstrap interval, as a metric.
 
 use crate::error::Result;
+use crate::estimate::Estimate;
 use crate::image_features::ImageFeatures;
 use crate::metric::Metric;
-use crate::metrics::Statistic;
 use crate::record::Reference;
 use crate::reference::ReferenceStats;
 use crate::resample::{Bootstrap, frechet_interval};
-use crate::score::{Estimate, Score};
+use crate::score::Score;
 use crate::sides::{GeneratedSide, ReferenceSide};
+use crate::statistic::Statistic;
 
 /// The Frechet distance with an interval of 95 % from 50 draws of the generated images.
 #[derive(Debug, Clone, Copy)]

@@ -9,15 +9,15 @@
 //! rows, or as the mean over random subsets, whose standard deviation measures its uncertainty.
 
 use crate::error::{During, Error, Result};
+use crate::estimate::Estimate;
+use crate::feature_space::same_space;
 use crate::image_features::ImageFeatures;
 use crate::metric::Metric;
-use crate::metrics::Statistic;
 use crate::record::Reference;
 use crate::rows::{all_finite, checked_rows};
-use crate::score::{Estimate, ReferenceCount, Score};
+use crate::score::{ReferenceCount, Score};
 use crate::sides::{GeneratedSide, ReferenceSide};
-use crate::space::same_space;
-use crate::statistic::Rules;
+use crate::statistic::Statistic;
 use crate::workers::{LARGE, in_order};
 use fewstep_random::{Key, Stream};
 use fewstep_torch::ScalarOps;
@@ -25,15 +25,6 @@ use tch::{Kind, Tensor};
 
 /// Rows per tile of the kernel matrix. The module `precision_recall` explains why not fewer.
 const TILE: i64 = 2048;
-
-pub(super) const RULES: Rules = Rules {
-    name: "kernel",
-    in_fids_space: Some("KID"),
-    estimates: |estimate| matches!(estimate, Estimate::Whole | Estimate::Subsets { .. }),
-    fewest: |_| 2,
-    signed: true,
-    distance: true,
-};
 
 /// The kernel distance over 100 subsets of 1,000, or of all images of the smaller side where it has fewer.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! The metrics of this crate and the statistics that they compute. A metric joins by its file and its lines here.
+//! The metrics that configs and flags can name. A metric joins by its file and its lines here.
 
 pub(crate) mod frechet;
 pub(crate) mod frechet_infinity;
@@ -9,7 +9,6 @@ pub(crate) mod precision_recall;
 use crate::metric::Metric;
 use crate::registry;
 
-// What configs and `--metrics` can name.
 registry::choices! {
     /// A metric, by the name that configs and flags have.
     enum MetricChoice, "metric", metric -> Metric {
@@ -24,26 +23,6 @@ registry::choices! {
         /// Improved precision and recall, k = 3.
         PrecisionRecall = precision_recall::Improved,
     }
-}
-
-// What records can name.
-registry::statistics! {
-    /// Squared Frechet distance between fitted Gaussians.
-    Frechet = frechet::RULES,
-    /// Squared Frechet distance, extrapolated to infinitely many generated images.
-    FrechetInfinity = frechet_infinity::RULES,
-    /// Kernel distance, unbiased.
-    Kernel = kernel::RULES,
-    /// Share of generated images inside the reference's manifold.
-    Precision {
-        /// Each ball of a manifold reaches to this nearest neighbour of its centre.
-        neighbours: u32,
-    } = precision_recall::PRECISION,
-    /// Share of reference images inside the generated images' manifold.
-    Recall {
-        /// Each ball of a manifold reaches to this nearest neighbour of its centre.
-        neighbours: u32,
-    } = precision_recall::RECALL,
 }
 
 impl MetricChoice {

@@ -8,15 +8,15 @@
 //! `|x|^2 + |y|^2 - 2 x.y`.
 
 use crate::error::{During, Error, Result};
+use crate::estimate::Estimate;
+use crate::feature_space::same_space;
 use crate::image_features::ImageFeatures;
 use crate::metric::Metric;
-use crate::metrics::Statistic;
 use crate::record::Reference;
 use crate::rows::{all_finite, checked_rows};
-use crate::score::{Estimate, ReferenceCount, Score};
+use crate::score::{ReferenceCount, Score};
 use crate::sides::{GeneratedSide, ReferenceSide};
-use crate::space::same_space;
-use crate::statistic::Rules;
+use crate::statistic::Statistic;
 use crate::workers::{LARGE, in_order};
 use fewstep_torch::ScalarOps;
 use tch::{Kind, Tensor};
@@ -29,25 +29,6 @@ const TILE: i64 = 2048;
 
 /// Neighbours, as published numbers have it.
 const NEIGHBOURS: u32 = 3;
-
-pub(super) const PRECISION: Rules = share_called("precision");
-pub(super) const RECALL: Rules = share_called("recall");
-
-const fn share_called(name: &'static str) -> Rules {
-    Rules {
-        name,
-        in_fids_space: None,
-        estimates: |estimate| matches!(estimate, Estimate::Whole),
-        fewest: |statistic| match statistic {
-            Statistic::Precision { neighbours } | Statistic::Recall { neighbours } => {
-                u64::from(*neighbours) + 1
-            }
-            _ => 2,
-        },
-        signed: false,
-        distance: false,
-    }
-}
 
 /// Improved precision and recall at the third nearest neighbour.
 #[derive(Debug, Clone, Copy)]

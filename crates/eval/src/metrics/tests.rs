@@ -1,12 +1,15 @@
 use super::*;
 use crate::error::Result;
 use crate::extractor::Extractor;
+use crate::feature_space::{FeatureSpace, ImageShape, PoolThree, Protocol};
 use crate::image_features::ImageFeatures;
+use crate::metric_name::MetricName;
+use crate::name::Name;
 use crate::record::Reference;
 use crate::reference::ReferenceStats;
 use crate::score::Score;
 use crate::sides::{GeneratedSide, ReferenceSide};
-use crate::spaces::ImageShape;
+use crate::statistic::Statistic;
 use tch::Tensor;
 
 fn extractor() -> Extractor {
@@ -99,10 +102,24 @@ fn every_choice_is_measured_once_in_the_order_of_the_list() {
     assert_eq!(names, ["frechet", "kernel"]);
 }
 
+/// A name that a metric of this crate has or gives is free for metrics outside it only if its numbers are named ones.
 #[test]
-fn the_statistics_have_names_of_their_own() {
-    let mut names: Vec<&str> = Statistic::RULES.iter().map(|rules| rules.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), Statistic::RULES.len());
+fn the_names_of_metrics_and_of_their_numbers_are_taken() {
+    for choice in MetricChoice::ALL {
+        let scores = measured(choice.metric(), choice.metric(), 9, 9).unwrap();
+        let mut names: Vec<String> = choice.names().into_iter().map(str::to_owned).collect();
+        for (score, _) in &scores {
+            let fid = FeatureSpace::PoolThree(PoolThree::fid(Protocol::Tf));
+            let statistic = score.metric().statistic();
+            if let Statistic::Named(name) = statistic {
+                names.retain(|other| other != name.as_str());
+                continue;
+            }
+            let in_fids_space = MetricName::new(statistic.clone(), fid).name().to_owned();
+            names.extend([statistic.name().to_owned(), in_fids_space.replace("[pool3]", "")]);
+        }
+        for name in names {
+            assert!(Name::new(&name).is_err(), "`{name}` is to be in `TAKEN`");
+        }
+    }
 }

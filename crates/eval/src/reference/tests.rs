@@ -1,7 +1,7 @@
 use super::*;
 use crate::extractor::Extractor;
-use crate::spaces::ImageShape;
-use crate::spaces::inception::{PoolThree, Protocol};
+use crate::feature_space::ImageShape;
+use crate::feature_space::{PoolThree, Protocol};
 use tch::{Device, Kind, Tensor};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 3 };

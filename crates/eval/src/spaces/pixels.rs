@@ -1,43 +1,12 @@
 //! The pixels themselves as a feature space, for small data.
 
 use crate::error::{During, Error, Result};
-use crate::extractor::Extractor;
+use crate::extractor::{ExtractFeatures, Extractor};
+use crate::feature_space::{FeatureSpace, ImageShape};
 use crate::rows::shape_of;
-use crate::space::{Described, ExtractFeatures, FeatureOptions, Space};
-use crate::spaces::FeatureSpace;
+use crate::space::{FeatureOptions, Space};
 use fewstep_torch::ScalarOps;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
-
-/// Channels, height and width of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageShape {
-    /// Channels.
-    pub channels: u32,
-    /// Height.
-    pub height: u32,
-    /// Width.
-    pub width: u32,
-}
-
-impl Described for ImageShape {
-    fn width(&self) -> usize {
-        self.channels as usize * self.height as usize * self.width as usize
-    }
-
-    fn labels() -> &'static [&'static str] {
-        &["pixels"]
-    }
-
-    fn label(&self) -> &str {
-        "pixels"
-    }
-
-    fn words(&self) -> String {
-        format!("pixels {}x{}x{}", self.channels, self.height, self.width)
-    }
-}
 
 /// The space of pixels, as configs and flags name it, for images of any shape.
 #[derive(Debug, Clone, Copy)]

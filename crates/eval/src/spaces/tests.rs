@@ -1,10 +1,10 @@
 use super::*;
 use crate::error::{Error, Result};
-use crate::extractor::Extractor;
+use crate::extractor::{ExtractFeatures, Extractor};
+use crate::feature_space::{FeatureSpace, ImageShape, NamedSpace, PoolThree};
 use crate::name::Name;
-use crate::space::{ExtractFeatures, FeatureOptions};
+use crate::space::{FeatureOptions, Grey};
 use fewstep_files::Digest;
-use inception::Grey;
 use tch::{Device, Kind, Tensor};
 
 /// An extractor that says it is of `space` and gives rows of `width`, one of them missing if `short`.
@@ -89,4 +89,27 @@ fn pixels_need_no_files() {
     assert_eq!(FeatureSpace::Pixels(shape).file_name(), None);
     let fid = FeatureSpace::PoolThree(PoolThree::fid(Protocol::Tf));
     assert_eq!(fid.file_name().unwrap(), "tf-faa37c74");
+}
+
+/// A name that a space of this crate has, or has in a record, is free for spaces outside it only if it is itself a named one.
+#[test]
+fn the_names_of_spaces_are_taken() {
+    let shape = ImageShape { channels: 1, height: 1, width: 1 };
+    let options = FeatureOptions { weights: None, grey: Grey::Refuse, device: Device::Cpu };
+    for choice in Features::ALL {
+        for name in choice.names().into_iter().filter(|name| Name::new(name).is_ok()) {
+            let space = choice.space().extractor(shape, &options).unwrap().space();
+            let named = matches!(&space, FeatureSpace::Named(space) if space.name.as_str() == name);
+            assert!(named, "`{name}` is to be in `TAKEN`");
+        }
+    }
+    let fid = PoolThree::fid(Protocol::Tf);
+    let other = PoolThree { weights: Digest::of(b"other"), ..fid.clone() };
+    for space in [FeatureSpace::Pixels(shape), FeatureSpace::PoolThree(fid), FeatureSpace::PoolThree(other)] {
+        let stored = serde_json::to_value(&space).unwrap();
+        let stored = stored.as_object().unwrap().keys().map(String::as_str);
+        for name in stored.chain([space.description().label()]) {
+            assert!(Name::new(name).is_err(), "`{name}` is to be in `TAKEN`");
+        }
+    }
 }

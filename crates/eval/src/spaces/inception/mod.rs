@@ -12,20 +12,15 @@ mod network;
 mod protocol;
 mod weights;
 
-pub use protocol::Protocol;
-
 use crate::error::{During, Error, Result};
-use crate::extractor::Extractor;
+use crate::extractor::{ExtractFeatures, Extractor};
+use crate::feature_space::{FID_2015, FeatureSpace, ImageShape, PoolThree, Protocol};
 use crate::rows::shape_of;
-use crate::space::{Described, ExtractFeatures, FeatureOptions, Space};
-use crate::spaces::{FeatureSpace, ImageShape};
+use crate::space::{FeatureOptions, Grey, Space};
 use crate::workers::in_order;
-use fewstep_files::Digest;
 use fewstep_files::published::{INCEPTION, PublishedSet};
 use fewstep_formats::Checkpoint;
 use network::Network;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use weights::Parameters;
@@ -37,94 +32,6 @@ const MICRO_BATCH_CPU: i64 = 4;
 
 /// Images per pass on an accelerator, which one pass occupies fully.
 const MICRO_BATCH_ACCELERATOR: i64 = 64;
-
-/// Digest of the parameters of 2015-12-05, for [`PoolThree::weights`].
-const FID_2015: Digest = Digest::from_sha256([
-    0xfa, 0xa3, 0x7c, 0x74, 0xce, 0xc4, 0x86, 0x0f, 0x41, 0xdc, 0x8c, 0x41, 0x19, 0x52, 0x6a, 0x52, 0x6c,
-    0xa7, 0x10, 0x98, 0x2b, 0x3c, 0xdf, 0x79, 0x83, 0x10, 0x03, 0xfc, 0x5f, 0x43, 0x82, 0xb4,
-]);
-
-/// What to do with images of one channel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grey {
-    /// Return an error: a grey image among colour images is usually a mistake.
-    #[default]
-    Refuse,
-    /// Use the channel three times, as image libraries do when they convert to RGB, and count the images.
-    Replicate,
-}
-
-/// The feature space of pool3: the network's parameters and the protocol that prepares its input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PoolThree {
-    /// Digest of the network's parameters: the same for every file with the same parameters.
-    pub weights: Digest,
-    /// How images are resized and scaled.
-    pub protocol: Protocol,
-}
-
-impl PoolThree {
-    /// Features per image.
-    pub const WIDTH: usize = 2048;
-
-    /// The space of the 2015-12-05 parameters with this protocol.
-    #[must_use]
-    pub fn fid(protocol: Protocol) -> Self {
-        Self { weights: FID_2015, protocol }
-    }
-
-    /// Whether a Frechet distance in this space is a FID.
-    #[must_use]
-    pub fn is_fid(&self) -> bool {
-        self.weights == FID_2015
-    }
-}
-
-impl fmt::Display for PoolThree {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { weights, protocol } = self;
-        match self.is_fid() {
-            true => write!(f, "Inception pool3 of 2015-12-05, {protocol}"),
-            false => write!(f, "Inception pool3 of {weights}, {protocol}"),
-        }
-    }
-}
-
-impl Described for PoolThree {
-    fn width(&self) -> usize {
-        Self::WIDTH
-    }
-
-    fn labels() -> &'static [&'static str] {
-        &["pool3", "other pool3"]
-    }
-
-    fn label(&self) -> &str {
-        if self.is_fid() { "pool3" } else { "other pool3" }
-    }
-
-    fn makes_fid(&self) -> bool {
-        self.is_fid()
-    }
-
-    fn variant(&self) -> Option<&str> {
-        Some(self.protocol.name())
-    }
-
-    fn words(&self) -> String {
-        self.to_string()
-    }
-
-    fn parts(&self) -> Vec<(&'static str, String)> {
-        vec![("protocol", self.protocol.to_string()), ("feature weights", self.weights.to_string())]
-    }
-
-    fn file_name(&self) -> Option<String> {
-        Some(format!("{}-{:.8}", self.protocol, self.weights.hex()))
-    }
-}
 
 /// The space of a protocol, with the published weights or those that the options name.
 impl Space for Protocol {

@@ -6,41 +6,15 @@
 
 use super::network::channels_last;
 use crate::error::{During, Result};
+use crate::feature_space::Protocol;
 use fewstep_torch::ScalarOps;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use tch::{Device, Kind, Tensor};
 
 /// Side of the network's input.
 const SIDE: i64 = 299;
 const OPERATION: &str = "FID protocol";
 
-/// How images are resized and scaled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// The package pytorch-fid: `x / 255`, pixel centres aligned (`align_corners=False`), `2 x - 1`.
-    #[serde(rename = "pytorch-fid")]
-    PytorchFid,
-    /// TensorFlow's FID, EDM's and StyleGAN's: pixel corners aligned (output `i` at `i h / 299`, as
-    /// `resize_bilinear` of TensorFlow 1), then `(x - 128) / 128`.
-    #[serde(rename = "tf")]
-    Tf,
-}
-
 impl Protocol {
-    /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::PytorchFid, Self::Tf];
-
-    /// The name in records and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PytorchFid => "pytorch-fid",
-            Self::Tf => "tf",
-        }
-    }
-
     /// The network's input.
     ///
     /// # Shapes
@@ -63,21 +37,6 @@ impl Protocol {
                 channels_last(&x)
             }
         }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for Protocol {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|protocol| protocol.name() == text);
-        found.ok_or_else(|| format!("`{text}` is not a FID protocol: expected pytorch-fid or tf"))
     }
 }
 
@@ -154,14 +113,5 @@ mod tests {
         };
         assert!(off(Protocol::PytorchFid, &levels / 127.5 - 1.0) < 1e-6);
         assert!(off(Protocol::Tf, (&levels - 128.0) / 128.0) < 1e-6);
-    }
-
-    #[test]
-    fn names_round_trip() {
-        for protocol in Protocol::ALL {
-            assert_eq!(protocol.name().parse(), Ok(protocol));
-            assert_eq!(serde_json::to_string(&protocol).unwrap(), format!("\"{protocol}\""));
-        }
-        assert!("clean".parse::<Protocol>().unwrap_err().contains("expected pytorch-fid or tf"));
     }
 }
