@@ -15,8 +15,18 @@ pub struct About {
     pub numbers: Vec<String>,
 }
 
-/// The text of `README.md` for a pipeline of the steps that the model was made for.
-pub(crate) fn readme(card: &ModelCard, about: &About) -> String {
+/// What a format says of itself in a model card.
+pub(crate) struct Usage<'a> {
+    /// The library that loads it, as model cards name it.
+    pub(crate) library: &'a str,
+    /// How it is loaded and run.
+    pub(crate) call: String,
+    /// How it comes back to fewstep.
+    pub(crate) back: &'a str,
+}
+
+/// The text of `README.md` for a model in the steps that it was made for.
+pub(crate) fn readme(card: &ModelCard, about: &About, usage: &Usage<'_>) -> String {
     let steps = card.own_steps();
     let [channels, height, width] = card.model.image_shape();
     let mut text = String::from("---\n");
@@ -24,7 +34,11 @@ pub(crate) fn readme(card: &ModelCard, about: &About) -> String {
     if let Some(licence) = &about.licence {
         let _ = writeln!(text, "license: {licence}");
     }
-    text += "library_name: diffusers\npipeline_tag: unconditional-image-generation\ntags:\n- fewstep\n- distillation\n---\n\n";
+    let _ = write!(
+        text,
+        "library_name: {}\npipeline_tag: unconditional-image-generation\ntags:\n- fewstep\n- distillation\n---\n\n",
+        usage.library
+    );
     let what = match card.role {
         Role::Student => "a few-step generator, distilled by fewstep",
         Role::Teacher => "a diffusion model",
@@ -36,7 +50,7 @@ pub(crate) fn readme(card: &ModelCard, about: &About) -> String {
          Its levels and times are those of these steps only: no other number of steps is right.\n\n",
         about.name
     );
-    text += &call(card, steps);
+    text += &usage.call;
     text += "\n## Numbers\n\n";
     match &about.numbers[..] {
         [] => text += "None were measured with this export.\n",
@@ -48,31 +62,9 @@ pub(crate) fn readme(card: &ModelCard, about: &About) -> String {
         let _ = writeln!(text, "- imported from: {} (sha256 {})", source.file, source.sha256);
     }
     let _ = writeln!(text, "- samples seen in training: {}", card.samples);
-    let _ = writeln!(
-        text,
-        "- fewstep {}; `fewstep.json` is its card, and `fewstep import` reads this folder back",
-        card.version
-    );
+    let _ = writeln!(text, "- fewstep {}; {}", card.version, usage.back);
     if about.licence.is_none() {
         text += "- licence: not known to fewstep; the teacher's applies\n";
     }
     text
-}
-
-/// How the pipeline is called.
-fn call(card: &ModelCard, steps: usize) -> String {
-    if card.model.n_classes() == 0 {
-        return format!(
-            "```python\nfrom diffusers import DDIMPipeline\n\npipe = DDIMPipeline.from_pretrained(\"path/to/this/folder\")\n\
-             images = pipe(batch_size=4, num_inference_steps={steps}).images\n```\n"
-        );
-    }
-    format!(
-        "The pipeline loads, but passes no labels; this loop does:\n\n```python\nimport torch\nfrom diffusers import DDIMPipeline\n\n\
-         pipe = DDIMPipeline.from_pretrained(\"path/to/this/folder\")\nlabels = torch.tensor([0, 1, 2, 3])\n\
-         x = torch.randn(4, pipe.unet.config.in_channels, pipe.unet.config.sample_size, pipe.unet.config.sample_size)\n\
-         pipe.scheduler.set_timesteps({steps})\nwith torch.no_grad():\n    for t in pipe.scheduler.timesteps:\n        \
-         out = pipe.unet(x, t, class_labels=labels).sample\n        x = pipe.scheduler.step(out, t, x).prev_sample\n\
-         images = (x / 2 + 0.5).clamp(0, 1)\n```\n"
-    )
 }

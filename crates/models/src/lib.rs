@@ -38,6 +38,7 @@
 //!
 //! To sample from a denoiser, see `fewstep-samplers`; to train one, `fewstep-train`.
 
+mod affine;
 mod clip;
 mod coefficients;
 mod conditions;
@@ -60,6 +61,7 @@ mod residual;
 mod timed;
 pub mod unet2d;
 
+pub use affine::Affine;
 pub use clip::{Clipped, X0Clip};
 pub use conditions::Conditions;
 pub use counted::Counted;

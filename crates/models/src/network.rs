@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Layout, Params, Tensor};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::affine::Affine;
 use crate::conditions::Conditions;
 use crate::denoiser::{Denoiser, check_batch};
 use crate::error::Result;
@@ -40,6 +42,15 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// # Errors
     /// Shapes that do not fit, or a label out of range.
     fn denoise(&self, params: &Params, x_t: &Tensor, at: &Levels, cond: Conditions<'_>) -> Result<Tensor>;
+
+    /// How its answer at one noise level follows from what it puts out; `None` where it has no such form, or does not say.
+    ///
+    /// # Errors
+    /// A level at which it has no answer.
+    fn affine(&self, params: &Params, at: NoiseLevel) -> Result<Option<Affine>> {
+        let _ = (params, at);
+        Ok(None)
+    }
 
     /// What a model file calls a network outside these crates. The default is the name of its type, which changes when the
     /// type moves: give a name of your own to files that are to last.

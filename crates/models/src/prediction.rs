@@ -2,6 +2,7 @@
 //!
 //! Most are for variance preserving levels, with `x_t = alpha x0 + sigma eps` and `v = alpha eps - sigma x0` (arXiv 2202.00512).
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,25 @@ impl Prediction {
     /// Heads of the network: output channels over image channels.
     pub fn heads(&self) -> i64 {
         if matches!(self, Self::X0AndEps) { 2 } else { 1 }
+    }
+
+    /// The factors of the state and of the network's image in the clean image, at a variance preserving level (of any scale
+    /// for `Flow`): what [`Prediction::x0`] computes, in numbers. Of two heads, the first.
+    pub(crate) fn one_head(self, NoiseLevel { alpha, sigma }: NoiseLevel) -> (f64, f64) {
+        match self {
+            Self::X0 => (0.0, 1.0),
+            Self::Eps => (1.0 / alpha, -sigma / alpha),
+            Self::V => (alpha, -sigma),
+            Self::Flow => (1.0 / (alpha + sigma), -sigma / (alpha + sigma)),
+            Self::X0AndEps => (alpha, sigma * sigma),
+        }
+    }
+
+    /// The same with the factors of all heads.
+    pub(crate) fn all_heads(self, level: NoiseLevel) -> (f64, Vec<f64>) {
+        let (state, first) = self.one_head(level);
+        let second = (self == Self::X0AndEps).then_some(-level.alpha * level.sigma);
+        (state, std::iter::once(first).chain(second).collect())
     }
 
     /// The clean image from the network's output.
@@ -90,6 +110,16 @@ mod tests {
             let got = prediction.x0(&x_t, &out, &at).unwrap();
             let err = (got - &x0).abs().max().double_value(&[]);
             assert!(err < 1e-13, "{prediction:?}: {err}");
+            let heads = out.chunk(prediction.heads(), 1);
+            for (i, level) in at.iter().enumerate() {
+                let (state, factors) = prediction.all_heads(level);
+                assert_eq!(factors.len(), heads.len());
+                let image = |t: &Tensor| t.get(i as i64);
+                let sum = heads.iter().zip(factors).map(|(head, factor)| image(head) * factor);
+                let got = sum.fold(image(&x_t) * state, |a, b| a + b);
+                let err = (got - image(&x0)).abs().max().double_value(&[]);
+                assert!(err < 1e-12, "{prediction:?} in numbers: {err}");
+            }
             assert_eq!(out.size()[1], 3 * prediction.heads());
         }
     }

@@ -11,6 +11,7 @@ mod dice;
 mod diffusers;
 mod exports;
 mod lucidrains;
+mod pytorch;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -125,4 +126,11 @@ fn exported_students_give_the_same_images_in_the_package() {
     let Some(python) = python() else { return };
     fewstep_torch::prepare().unwrap();
     exports::compare(|cases| compute(&python, "exported_folders.py", cases));
+}
+
+#[test]
+fn exported_python_gives_the_same_images() {
+    let Some(python) = python() else { return };
+    fewstep_torch::prepare().unwrap();
+    pytorch::compare(&python, |cases| compute(&python, "exported_code.py", cases));
 }

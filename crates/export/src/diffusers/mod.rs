@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use crate::diffusers::table::Table;
 use crate::diffusers::unet::Named;
 use crate::error::{Error, Result};
-use crate::readme::{About, readme};
+use crate::readme::{About, Usage, readme};
 
 /// The format, for messages.
 pub(crate) const NAME: &str = "a folder of diffusers";
@@ -118,7 +118,12 @@ impl Pipeline {
             let text = serde_json::to_string_pretty(value).map_err(|e| wrong(path, e.to_string()))?;
             fewstep_files::write_atomically(&folder.path().join(name), (text + "\n").as_bytes())?;
         }
-        let text = readme(&self.card, about);
+        let usage = Usage {
+            library: "diffusers",
+            call: call(&self.card),
+            back: "`fewstep.json` is its card, and `fewstep import` reads this folder back",
+        };
+        let text = readme(&self.card, about, &usage);
         fewstep_files::write_atomically(&folder.path().join("README.md"), text.as_bytes())?;
         fewstep_torch::save(&folder.path().join(WEIGHTS), &self.tensors, None)?;
         Ok(folder.commit()?)
@@ -159,6 +164,25 @@ fn inner_kind(network: &Architecture) -> &'static str {
     }
 }
 
+/// How the pipeline is called.
+fn call(card: &ModelCard) -> String {
+    let steps = card.own_steps();
+    if card.model.n_classes() == 0 {
+        return format!(
+            "```python\nfrom diffusers import DDIMPipeline\n\npipe = DDIMPipeline.from_pretrained(\"path/to/this/folder\")\n\
+             images = pipe(batch_size=4, num_inference_steps={steps}).images\n```\n"
+        );
+    }
+    format!(
+        "The pipeline loads, but passes no labels; this loop does:\n\n```python\nimport torch\nfrom diffusers import DDIMPipeline\n\n\
+         pipe = DDIMPipeline.from_pretrained(\"path/to/this/folder\")\nlabels = torch.tensor([0, 1, 2, 3])\n\
+         x = torch.randn(4, pipe.unet.config.in_channels, pipe.unet.config.sample_size, pipe.unet.config.sample_size)\n\
+         pipe.scheduler.set_timesteps({steps})\nwith torch.no_grad():\n    for t in pipe.scheduler.timesteps:\n        \
+         out = pipe.unet(x, t, class_labels=labels).sample\n        x = pipe.scheduler.step(out, t, x).prev_sample\n\
+         images = (x / 2 + 0.5).clamp(0, 1)\n```\n"
+    )
+}
+
 /// The `scheduler_config.json`.
 fn scheduler(table: &Table, prediction: Prediction, clip: X0Clip) -> Value {
     let betas: Vec<f64> = table.betas.iter().map(|&beta| f64::from(beta)).collect();
@@ -191,7 +215,7 @@ fn scheduler(table: &Table, prediction: Prediction, clip: X0Clip) -> Value {
 ///
 /// # Errors
 /// A card that cannot be read, or a folder that was changed since: what the card's model is exported as is not what is there.
-pub fn read_back(folder: &Path) -> Result<Option<ModelFile>> {
+pub(crate) fn read_back(folder: &Path) -> Result<Option<ModelFile>> {
     let path = folder.join(CARD);
     if !path.is_file() {
         return Ok(None);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::DatasetSpec;
-use fewstep_models::{Family, X0Clip};
+use fewstep_models::{Family, Prediction, X0Clip};
 use fewstep_samplers::ModelCard;
 use fewstep_schedules::{CleanEnd, MAX_STEPS, Schedule};
 use serde::Serialize;
@@ -80,6 +80,15 @@ impl Draft<'_> {
             batch = 2 * micro_batch,
             every = 400 * micro_batch,
         );
+        if card.model.prediction == Prediction::Eps {
+            let amplified = noise_end(&schedule, first)?;
+            let _ = write!(
+                text,
+                "\n# The teacher predicts noise. At the noise end an error in it is {amplified:.0} times as large in the image, which many\n\
+                 # steps forgive and few do not. So the student, which starts with the teacher's weights, predicts v (arXiv 2202.00512).\n\
+                 [student]\nprediction = \"v\"\n"
+            );
+        }
         text += &self.distillation(first, &phases)?;
         let teacher_steps: Vec<usize> = {
             let mut all = vec![steps, 8 * steps, 64.max(2 * steps)];
@@ -159,6 +168,12 @@ fn ends_without_noise(schedule: &Schedule) -> Schedule {
         table.clean_end = CleanEnd::NoNoise;
     }
     schedule
+}
+
+/// How large an error of predicted noise is in the image at the first level of sampling, `sigma / alpha`.
+fn noise_end(schedule: &Schedule, first: usize) -> Result<f64> {
+    let last = schedule.grid(first).context("the teacher's levels")?.last();
+    Ok(last.sigma / last.alpha)
 }
 
 /// Steps of the first grid: as many as the teacher has where the student's divide them, else the most that are the student's

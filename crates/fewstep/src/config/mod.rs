@@ -47,7 +47,7 @@ pub struct RunConfig {
     /// The network and what it predicts. Left out, both are those of `teacher.from`; without `teacher.from` it must be given. A network
     /// that does not take images of the data's shape is refused.
     pub model: ModelConfig,
-    /// The student's network, where it is another than the teacher's, such as a smaller one.
+    /// The student's network or prediction, where it is another than the teacher's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub student: Option<StudentConfig>,
     /// The noise levels. Left out, they are those of `teacher.from`; else the Karras schedule for EDM's networks and the cosine schedule
@@ -65,13 +65,14 @@ pub struct RunConfig {
     pub evaluation: EvaluationConfig,
 }
 
-/// A student of another network, such as a smaller one.
+/// A student of another network, such as a smaller one, or of another prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StudentConfig {
-    /// The student's network. It must take the images that the teacher takes.
-    pub network: Architecture,
-    /// What a DDPM network predicts. For EDM's networks, all but `x0` is refused.
+    /// The student's network; left out, it is built as the teacher's. It must take the images that the teacher takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Architecture>,
+    /// What the student predicts. For EDM's networks, all but `x0` is refused.
     #[serde(default)]
     pub prediction: Prediction,
     /// The student's parameters come from here when it takes over.

@@ -44,7 +44,7 @@ impl Setup {
         config.teacher.objective.validate().context("teacher.objective")?;
         let teacher = config.model.build().map_err(|e| in_section("model", e))?;
         let student = match &config.student {
-            Some(student) => other_student(student, teacher.as_ref())?,
+            Some(student) => other_student(student, &config.model, teacher.as_ref())?,
             None => Arc::clone(&teacher),
         };
         let phases = PhasePlan::new(&config.distill.schedule).context("distill.schedule")?;
@@ -101,8 +101,13 @@ fn in_training(error: fewstep_train::Error) -> anyhow::Error {
 }
 
 /// The network of `[student]`.
-fn other_student(student: &StudentConfig, teacher: &dyn Network) -> Result<Arc<dyn Network>> {
-    let config = ModelConfig { network: student.network.clone(), prediction: student.prediction };
+fn other_student(
+    student: &StudentConfig,
+    model: &ModelConfig,
+    teacher: &dyn Network,
+) -> Result<Arc<dyn Network>> {
+    let network = student.network.as_ref().unwrap_or(&model.network).clone();
+    let config = ModelConfig { network, prediction: student.prediction };
     let network = config.build().map_err(|e| in_section("student", e))?;
     if network.image_shape() != teacher.image_shape() {
         bail!(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use fewstep_eval::{Generated, Record};
-use fewstep_export::{About, DiffusersPipeline};
+use fewstep_export::{About, DiffusersPipeline, PytorchFolder};
 use fewstep_samplers::ModelFile;
 
 use super::args::{ExportArgs, ExportFormat};
@@ -27,11 +27,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     });
     let numbers = numbers(&args.model, &file)?;
     let about = About { name, licence: args.licence.clone(), numbers };
+    let in_file = || args.model.display().to_string();
     match args.format {
         ExportFormat::Diffusers => {
-            let in_file = || args.model.display().to_string();
             DiffusersPipeline::of(&file).with_context(in_file)?.write(&args.out, &about)?;
         }
+        ExportFormat::Torch => PytorchFolder::of(&file).with_context(in_file)?.write(&args.out, &about)?,
     }
     let steps = file.card.own_steps();
     tracing::info!(

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Layout, LayoutBuilder, Params, Tensor};
 
 use serde_json::Value;
 
+use crate::affine::Affine;
 use crate::conditions::Conditions;
 use crate::ddpm::config::DdpmConfig;
-use crate::ddpm::unet::DdpmUnet;
+use crate::ddpm::unet::{DdpmUnet, time_of};
 use crate::description::{Family, NetworkConfig};
 use crate::error::Result;
 use crate::levels::Levels;
@@ -61,6 +63,13 @@ impl Network for DdpmNetwork {
         let (x_t, at) = variance_preserving(x_t, at)?;
         let out = self.unet.forward(p, &x_t.f_to_kind(p.kind())?, &at, cond)?;
         self.prediction.x0(&x_t, &out.f_to_kind(Kind::Double)?, &at)
+    }
+
+    fn affine(&self, _: &Params, at: NoiseLevel) -> Result<Option<Affine>> {
+        let scale = at.alpha.hypot(at.sigma);
+        let level = at.variance_preserving();
+        let (c_skip, c_out) = self.prediction.all_heads(level);
+        Ok(Some(Affine { c_in: 1.0 / scale, time: time_of(level), c_skip: c_skip / scale, c_out }))
     }
 
     fn describe(&self) -> Value {

@@ -2,6 +2,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Device, Kind, LayoutBuilder, Params, Tensor};
 
 use crate::conditions::{BlockInputs, Conditions, one_hot};
@@ -160,12 +161,17 @@ impl DdpmUnet {
     }
 }
 
-/// `1000 u` of every level, f64 `[B]`.
+/// `1000 u` of a level: what the network is told.
 ///
 /// The reference clips log-SNR to [-20, 20], and so does this: no network of this kind was trained beyond.
+pub(crate) fn time_of(level: NoiseLevel) -> f64 {
+    let u = (-0.5 * level.log_snr().clamp(-20.0, 20.0)).exp().atan() / FRAC_PI_2;
+    1000.0 * u
+}
+
+/// The times of a batch, f64 `[B]`.
 fn time_input(at: &Levels, device: Device) -> Result<Tensor> {
-    let u = |log_snr: f64| (-0.5 * log_snr.clamp(-20.0, 20.0)).exp().atan() / FRAC_PI_2;
-    let times: Vec<f64> = at.iter().map(|l| 1000.0 * u(l.log_snr())).collect();
+    let times: Vec<f64> = at.iter().map(time_of).collect();
     Ok(Tensor::f_from_slice(&times)?.f_to_device(device)?)
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Layout, LayoutBuilder, Params, Tensor};
 use serde_json::Value;
 
+use crate::affine::Affine;
 use crate::coefficients::Columns;
 use crate::conditions::Conditions;
 use crate::description::{Family, NetworkConfig, no_prediction};
@@ -138,6 +140,14 @@ impl Network for EdmNetwork {
         // A second head, where there is one, is not part of the answer.
         let image = out.f_narrow(1, 0, self.image_shape()[0])?.f_to_kind(Kind::Double)?;
         c.answer(&x, &image)
+    }
+
+    fn affine(&self, p: &Params, at: NoiseLevel) -> Result<Option<Affine>> {
+        let mut affine = Affine::from(self.preconditioning.at(p, at)?);
+        affine.c_in /= at.alpha;
+        affine.c_skip /= at.alpha;
+        affine.c_out.resize(self.preconditioning.heads() as usize, 0.0);
+        Ok(Some(affine))
     }
 
     fn describe(&self) -> Value {

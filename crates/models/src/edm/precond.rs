@@ -3,6 +3,7 @@
 //! Coefficients are f64: states are scaled in f64 and cast at the network's door, and `c_noise` stays f64 up to the
 //! sinusoids. In the VP and iDDPM forms it is near 1000, where one last place of f32 would show.
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,20 @@ impl Preconditioning {
             _ => None,
         };
         Ok(Self { kind, table })
+    }
+
+    /// Images that the network puts out.
+    pub(crate) fn heads(&self) -> i64 {
+        self.kind.heads()
+    }
+
+    /// The coefficients at one noise level.
+    pub(crate) fn at(&self, p: &Params, level: NoiseLevel) -> Result<Coefficients> {
+        let mut coefficients = self.kind.at(level.variance_exploding().sigma);
+        if self.table.is_some() {
+            coefficients.time = self.columns(p, &Levels::new(vec![level]))?.time.f_double_value(&[0])?;
+        }
+        Ok(coefficients)
     }
 
     /// The coefficients for a batch of noise levels, on the parameters' device.

@@ -156,24 +156,22 @@ impl Told {
         let NoiseLevel { alpha, sigma } = level;
         match self.input {
             TimeInput::Timesteps { .. } => {
+                if self.prediction == Prediction::Eps && alpha == 0.0 {
+                    return Err(Error::NoSignal);
+                }
                 let scale = alpha.hypot(sigma);
-                let (a, s) = (alpha / scale, sigma / scale);
-                let (c_skip, c_out) = match self.prediction {
-                    Prediction::Eps if alpha == 0.0 => return Err(Error::NoSignal),
-                    Prediction::Eps => (1.0 / alpha, -s / a),
-                    Prediction::V => (a / scale, -s),
-                    _ => (0.0, 1.0),
-                };
-                Ok(Coefficients { c_in: 1.0 / scale, c_skip, c_out, time: self.timestep(&level)? })
+                let (c_skip, c_out) = self.prediction.one_head(level.variance_preserving());
+                let time = self.timestep(&level)?;
+                Ok(Coefficients { c_in: 1.0 / scale, c_skip: c_skip / scale, c_out, time })
             }
             TimeInput::Line { time, scale } => {
                 let sum = alpha + sigma;
-                let t = sigma / sum;
+                let (c_skip, c_out) = self.prediction.one_head(level);
                 let told = match time {
-                    LineTime::FromData => t,
+                    LineTime::FromData => sigma / sum,
                     LineTime::FromNoise => alpha / sum,
                 };
-                Ok(Coefficients { c_in: 1.0 / sum, c_skip: 1.0 / sum, c_out: -t, time: scale * told })
+                Ok(Coefficients { c_in: 1.0 / sum, c_skip, c_out, time: scale * told })
             }
             TimeInput::Edm { sigma_data, factor, boundary } => {
                 if alpha == 0.0 {

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Kind, Layout, LayoutBuilder, Params, Tensor};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::affine::Affine;
 use crate::coefficients::{Coefficients, Columns};
 use crate::conditions::Conditions;
 use crate::error::{Error, Result};
@@ -106,6 +108,10 @@ impl Network for TimedNetwork {
         let c = Columns::of(&coefficients, p.device())?;
         let out = self.forward(p, &x_t.f_mul(&c.c_in)?.f_to_kind(p.kind())?, &c.time, cond)?;
         c.answer(x_t, &out.f_to_kind(Kind::Double)?)
+    }
+
+    fn affine(&self, _: &Params, at: NoiseLevel) -> Result<Option<Affine>> {
+        Ok(Some(self.told.at(at)?.into()))
     }
 
     fn describe(&self) -> Value {

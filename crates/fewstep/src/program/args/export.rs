@@ -7,7 +7,8 @@ pub(crate) struct ExportArgs {
     /// Model file, such as runs/digits/model.safetensors.
     #[arg(long, short)]
     pub(crate) model: PathBuf,
-    /// Form of the files: `diffusers` is a folder that DDIMPipeline.from_pretrained loads.
+    /// Form of the files: `diffusers` is a folder that DDIMPipeline.from_pretrained loads; `torch` is the weights, and one
+    /// Python file of the network and its sampler, for every network.
     #[arg(long, default_value = "diffusers")]
     pub(crate) format: ExportFormat,
     /// Folder to write, which must not be there yet.
@@ -29,4 +30,5 @@ pub(crate) struct ExportArgs {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum ExportFormat {
     Diffusers,
+    Torch,
 }
