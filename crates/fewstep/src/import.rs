@@ -66,7 +66,9 @@ fn folder(path: &Path, request: &ImportRequest) -> Result<Imported> {
         let name = file.strip_prefix(path).unwrap_or(file);
         lines += &format!("{}  {}\n", Digest::of_file(file)?.hex(), name.display());
     }
-    model(&found, path, Digest::of(lines.as_bytes()), request).with_context(in_folder)
+    let mut imported = model(&found, path, Digest::of(lines.as_bytes()), request).with_context(in_folder)?;
+    imported.file.card.licence = pipeline.licence().map(str::to_owned);
+    Ok(imported)
 }
 
 /// The file's contents. An EDM pickle has its entries above the networks, and is read for one of them.

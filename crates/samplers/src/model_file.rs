@@ -56,6 +56,9 @@ pub struct ModelCard {
     /// The file of another program that it was imported from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ImportedFrom>,
+    /// Licence of that file, or of the teacher's, as the other program's model card names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
 }
 
 /// What a model was trained to do.
@@ -190,6 +193,7 @@ impl ModelCard {
             seed: 0,
             version: env!("CARGO_PKG_VERSION").into(),
             source: None,
+            licence: None,
         }
     }
 

@@ -72,6 +72,7 @@ impl Run {
             seed: config.seed,
             version: env!("CARGO_PKG_VERSION").into(),
             source: None,
+            licence: self.teacher.as_ref().and_then(|teacher| teacher.card.licence.clone()),
         })
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
         absolute.file_name().unwrap_or_default().to_string_lossy().into_owned()
     });
     let numbers = numbers(&args.model, &file)?;
-    let about = About { name, licence: args.licence.clone(), numbers };
+    let about = About { name, licence: args.licence.clone().or(file.card.licence.clone()), numbers };
     let in_file = || args.model.display().to_string();
     match args.format {
         ExportFormat::Diffusers => {

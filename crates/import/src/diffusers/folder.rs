@@ -11,6 +11,9 @@ use crate::escaped_name;
 
 /// Largest config or index that is read: a hundred times the largest index of a network of any size.
 const LARGEST_JSON: u64 = 64 << 20;
+/// Largest model card that is read, and the longest name of a licence in it.
+const LARGEST_CARD: u64 = 1 << 20;
+const LONGEST_LICENCE: usize = 64;
 /// Parts of a pipeline that this project takes.
 const PARTS: [&str; 2] = ["unet", "scheduler"];
 /// How the files of weights begin.
@@ -51,6 +54,20 @@ fn read(path: &Path, largest: Option<u64>) -> Result<Vec<u8>> {
         return Err(wrong(path, format!("has {size} bytes, and such a file has at most {largest}")));
     }
     std::fs::read(path).map_err(failed)
+}
+
+/// The `license` at the head of the folder's model card. A card that cannot be read, or says it in another way, says nothing.
+pub(crate) fn licence(folder: &Path) -> Option<String> {
+    let bytes = read(&folder.join("README.md"), Some(LARGEST_CARD)).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let mut lines = text.lines();
+    if lines.next()?.trim_end() != "---" {
+        return None;
+    }
+    let value = lines.take_while(|line| line.trim_end() != "---").find_map(|l| l.strip_prefix("license:"))?;
+    let name = value.trim().trim_matches(['"', '\'']);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
+    (!name.is_empty() && name.len() <= LONGEST_LICENCE && name.chars().all(is_name)).then(|| name.to_owned())
 }
 
 /// The parts of a folder.

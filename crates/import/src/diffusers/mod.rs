@@ -30,6 +30,7 @@ pub struct Pipeline {
     checkpoint: Checkpoint,
     files: Vec<PathBuf>,
     entry: String,
+    licence: Option<String>,
     notes: Vec<String>,
 }
 
@@ -49,7 +50,13 @@ impl Pipeline {
         if let Some(variant) = weights.variant() {
             notes.push(format!("the weights are those of the variant `{variant}`"));
         }
-        Ok(Self { network, scheduler, checkpoint, files, entry, notes })
+        let licence = folder::licence(path);
+        Ok(Self { network, scheduler, checkpoint, files, entry, licence, notes })
+    }
+
+    /// The licence that the folder's model card names, `README.md`.
+    pub fn licence(&self) -> Option<&str> {
+        self.licence.as_deref()
     }
 
     /// The files that were read, sorted.

@@ -27,3 +27,24 @@ fn what_is_no_folder_of_diffusers_is_named() {
     let e = Folder::new().taken(Some("unet_ema")).unwrap_err();
     assert!(e.contains("`unet_ema`"), "{e}");
 }
+
+#[test]
+fn the_licence_is_the_one_at_the_head_of_the_model_card() {
+    let folder = Folder::new();
+    let licence = || Pipeline::read(folder.path(), None).unwrap().licence().map(str::to_owned);
+    assert_eq!(licence(), None, "no card");
+    for (card, expected) in [
+        ("---\nlicense: apache-2.0\ntags:\n- pytorch\n---\n\n# A model\n", Some("apache-2.0")),
+        ("---\r\nlibrary_name: diffusers\r\nlicense: \"mit\"\r\n---\r\n", Some("mit")),
+        ("# A model\n\nlicense: mit\n", None),
+        ("---\ntags: []\n---\nlicense: mit\n", None),
+        ("---\nlicense:\n- mit\n- other\n---\n", None),
+        ("---\nlicense: two words\n---\n", None),
+        ("", None),
+    ] {
+        folder.write("README.md", card);
+        assert_eq!(licence().as_deref(), expected, "{card:?}");
+    }
+    folder.write("README.md", [0xff, 0xfe, 0]);
+    assert_eq!(licence(), None, "no text");
+}

@@ -21,7 +21,7 @@ pub(crate) struct ExportArgs {
     /// Name in the model card (default: the out folder's).
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Licence of the teacher in the model card, such as apache-2.0.
+    /// Licence of the teacher in the model card, such as apache-2.0 (default: what the README.md of its folder names).
     #[arg(long)]
     pub(crate) licence: Option<String>,
 }
