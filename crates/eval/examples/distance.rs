@@ -8,7 +8,7 @@
 //! pytorch-fid.
 #![allow(clippy::print_stdout, reason = "printing is the program's purpose")]
 
-use fewstep_eval::{Claim, FeatureSpace, PoolThree, Protocol, ReferenceStats, frechet_distance};
+use fewstep_eval::{FeatureSpace, PoolThree, Protocol, ReferenceStats, StatedOrigin, frechet_distance};
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -23,7 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     tch::set_num_threads(threads);
     let open = |path: &String| {
         let space = FeatureSpace::PoolThree(PoolThree::fid(Protocol::PytorchFid));
-        ReferenceStats::import(Path::new(path), Claim { space, count: None, description: path.clone() })
+        ReferenceStats::import(
+            Path::new(path),
+            StatedOrigin { space, count: None, description: path.clone() },
+        )
     };
     let (a, b) = (open(a)?, open(b)?);
     let start = Instant::now();

@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::feature_space::FeatureSpace;
-use crate::making::{Labels, Making};
+use crate::generation::{GenerationSettings, Labels};
 use crate::record::{Generated, Record, Weights};
 use std::fmt;
 
@@ -221,7 +221,12 @@ fn images(a: &Record, b: &Record, found: &mut Found) {
 
 /// Differences in how two models were sampled. `way` is the meaning of most of them; levels are compared only if
 /// the numbers of steps are equal.
-fn making(a: &Making, b: &Making, (way, same_steps): (Meaning, bool), found: &mut Found) {
+fn making(
+    a: &GenerationSettings,
+    b: &GenerationSettings,
+    (way, same_steps): (Meaning, bool),
+    found: &mut Found,
+) {
     use Meaning::{Forbids, Subject};
     found.texts("network", way, &a.network, &b.network);
     found.texts("prediction", way, &a.prediction, &b.prediction);

@@ -2,7 +2,7 @@
 //! and to decide whether two scores may be compared. Unknown fields are an error.
 
 use crate::error::{Error, Result};
-use crate::making::Making;
+use crate::generation::GenerationSettings;
 use crate::quantise::Quantisation;
 use crate::score::Score;
 use fewstep_files::Digest;
@@ -57,7 +57,7 @@ pub enum Generated {
         quantisation: Quantisation,
         /// How the images were generated; records of earlier versions do not have it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        making: Option<Box<Making>>,
+        making: Option<Box<GenerationSettings>>,
     },
     /// Read as 8-bit images.
     Images {

@@ -2,7 +2,7 @@
 //!
 //! The file is an npz archive with `mu [d]` and `sigma [d, d]` in f64, which pytorch-fid and EDM read, and a third
 //! array, `fewstep`, with the record as JSON. Files written by those programs have no record, not even of the
-//! protocol, so [`ReferenceStats::import`] takes the user's [`Claim`] and marks it as stated.
+//! protocol, so [`ReferenceStats::import`] takes the user's [`StatedOrigin`] and marks it as stated.
 
 use crate::error::{Error, Result};
 use crate::feature_space::{FeatureSpace, same_space};
@@ -39,7 +39,7 @@ struct StatsRecord {
 
 /// What the user states about statistics computed by another program.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
+pub struct StatedOrigin {
     /// The feature space, with weights and protocol.
     pub space: FeatureSpace,
     /// Number of images, if known.
@@ -84,18 +84,18 @@ impl ReferenceStats {
         Self { gaussian: gaussian(path, &file)?, record }.checked(OPERATION)
     }
 
-    /// Reads `mu` and `sigma` from any npz file; the record is the user's claim.
+    /// Reads `mu` and `sigma` from any npz file; the record is what the user states.
     ///
     /// # Errors
     /// When the file cannot be read, has no such arrays, or they are not a Gaussian of the claimed space's width.
-    pub fn import(path: &Path, claim: Claim) -> Result<Self> {
+    pub fn import(path: &Path, origin: StatedOrigin) -> Result<Self> {
         const OPERATION: &str = "ReferenceStats::import";
         let gaussian = gaussian(path, &read(path)?)?;
         let record = StatsRecord {
-            space: claim.space,
-            count: claim.count.map_or(ReferenceCount::Unknown, ReferenceCount::Stated),
+            space: origin.space,
+            count: origin.count.map_or(ReferenceCount::Unknown, ReferenceCount::Stated),
             n_grey: 0,
-            description: claim.description,
+            description: origin.description,
             digest: digest_of(&gaussian),
         };
         Self { gaussian, record }.checked(OPERATION)

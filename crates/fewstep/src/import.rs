@@ -37,7 +37,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// Files that cannot be read, hold no known network, or leave something open that the request does not say
-/// ([`fewstep_import::Error::Unsaid`], at the end of the chain).
+/// ([`fewstep_import::Error::MissingHints`], at the end of the chain).
 pub fn import(path: &Path, request: &ImportRequest) -> Result<Imported> {
     if path.is_dir() {
         return folder(path, request);

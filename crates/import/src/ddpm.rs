@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 
-use crate::error::{Error, Result, Unsaid};
+use crate::error::{Error, MissingHint, Result};
 use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::vote::most_common;
@@ -40,16 +40,16 @@ pub(crate) fn recognise(shapes: &Shapes<'_>, hints: &Hints, heads: Option<Heads>
     let (image_channels, prediction) = prediction(shapes, hints)?;
     let mut missing = Vec::new();
     if hints.resolution.is_none() {
-        missing.push(Unsaid::Resolution);
+        missing.push(MissingHint::Resolution);
     }
     if heads.is_none() {
-        missing.push(Unsaid::Heads);
+        missing.push(MissingHint::Heads);
     }
     if prediction.is_none() {
-        missing.push(Unsaid::Prediction);
+        missing.push(MissingHint::Prediction);
     }
     let (Some(resolution), Some(heads), Some(prediction)) = (hints.resolution, heads, prediction) else {
-        return Err(Error::Unsaid { what: missing });
+        return Err(Error::MissingHints { what: missing });
     };
     let attention_resolutions = (levels.iter().enumerate())
         .filter(|(_, level)| level.has_attention(shapes))

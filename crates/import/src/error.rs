@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A property of the network that the file does not determine and [`crate::Hints`] must give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsaid {
+pub enum MissingHint {
     /// [`crate::Hints::resolution`].
     Resolution,
     /// [`crate::Hints::heads`].
@@ -27,7 +27,7 @@ pub enum Unsaid {
     TrainedAs,
 }
 
-impl fmt::Display for Unsaid {
+impl fmt::Display for MissingHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolution => "resolution (height and width of the images)",
@@ -86,9 +86,9 @@ pub enum Error {
     },
     /// The file does not determine the network. All missing properties are listed.
     #[error("the file does not say: {}", joined(what))]
-    Unsaid {
+    MissingHints {
         /// The missing properties.
-        what: Vec<Unsaid>,
+        what: Vec<MissingHint>,
     },
     /// Two sources disagree.
     #[error("{key}: {said_by} says {said}, but {found}")]
@@ -139,7 +139,7 @@ fn listed(what: &str, items: &[String]) -> String {
     format!("{what} ({} in all): {first}{more}", items.len())
 }
 
-fn joined(what: &[Unsaid]) -> String {
+fn joined(what: &[MissingHint]) -> String {
     what.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

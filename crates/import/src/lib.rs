@@ -44,7 +44,7 @@ use crate::evidence::Shapes;
 use crate::source::{Conversion, Source};
 
 pub use diffusers::Pipeline;
-pub use error::{Error, Result, Unsaid};
+pub use error::{Error, MissingHint, Result};
 pub use hints::{AttentionOrder, Hints};
 pub use trained_as::TrainedAs;
 
@@ -86,7 +86,7 @@ enum Naming<'a> {
 /// Derives which network a file holds.
 ///
 /// # Errors
-/// [`Error::UnknownNetwork`]; [`Error::Entry`] if there are several networks and no valid choice; [`Error::Unsaid`] for
+/// [`Error::UnknownNetwork`]; [`Error::Entry`] if there are several networks and no valid choice; [`Error::MissingHints`] for
 /// what [`Hints`] must give; [`Error::Contradiction`] for hints or options of the file that contradict the tensors;
 /// [`Error::UnknownClass`], [`Error::UnknownNames`], [`Error::Structure`] and [`Error::Mismatch`] for tensors by name.
 pub fn recognise<'a>(checkpoint: &'a Checkpoint, hints: &Hints) -> Result<Recognised<'a>> {

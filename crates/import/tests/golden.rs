@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fewstep_formats::{Format, read_checkpoint};
-use fewstep_import::{Error, Hints, Unsaid, recognise};
+use fewstep_import::{Error, Hints, MissingHint, recognise};
 use fewstep_models::ddpm::{DdpmConfig, DdpmNetwork, Heads, Resampling};
 use fewstep_models::edm::{AdmConfig, Preconditioner, SongConfig};
 use fewstep_models::{Architecture, Conditions, Denoiser, Levels, ModelConfig, Prediction};
@@ -241,14 +241,14 @@ fn every_file_gives_its_network_tensors_and_output() {
 
 #[test]
 fn all_missing_hints_are_listed_at_once() {
-    use Unsaid::{Heads, Prediction, Resolution};
+    use MissingHint::{Heads, Prediction, Resolution};
     for (file, missing) in [
         ("ddpm_unet_zip.pt", vec![Resolution, Heads, Prediction]),
         ("ddpm_unet_flax.msgpack", vec![Resolution, Prediction]),
     ] {
         let checkpoint = read_checkpoint(&std::fs::read(folder().join(file)).unwrap()).unwrap();
         match recognise(&checkpoint, &Hints::default()).err() {
-            Some(Error::Unsaid { what }) => assert_eq!(what, missing, "{file}"),
+            Some(Error::MissingHints { what }) => assert_eq!(what, missing, "{file}"),
             other => panic!("{file}: {other:?}"),
         }
     }

@@ -8,7 +8,7 @@ mod made;
 use std::path::Path;
 
 use fewstep_formats::{Checkpoint, NamedArray, Value, read_checkpoint};
-use fewstep_import::{AttentionOrder, Error, Hints, Sampling, TrainedAs, Unsaid, recognise};
+use fewstep_import::{AttentionOrder, Error, Hints, MissingHint, Sampling, TrainedAs, recognise};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
 use fewstep_models::lucidrains::{LevelAttention, LucidrainsConfig};
@@ -66,8 +66,10 @@ fn a_trainers_file_says_all_but_the_resolution() {
             "{which}"
         );
         assert!(what.contains(&format!("{prediction:?}")) && what.contains("loss_weight"), "{what}");
-        let Err(Error::Unsaid { what }) = recognise(&file, &Hints::default()) else { panic!("a resolution") };
-        assert_eq!(what, [Unsaid::Resolution]);
+        let Err(Error::MissingHints { what }) = recognise(&file, &Hints::default()) else {
+            panic!("a resolution")
+        };
+        assert_eq!(what, [MissingHint::Resolution]);
     }
 }
 
@@ -105,8 +107,10 @@ fn a_diffusion_alone_is_enough_and_a_network_alone_needs_its_timesteps() {
     let found = recognise(&diffusion, &hints()).unwrap();
     assert_eq!((found.config.clone(), found.entry.as_str()), (want.clone(), "model"));
     let alone = below(&file, "ema.ema_model.model");
-    let Err(Error::Unsaid { what }) = recognise(&alone, &hints()) else { panic!("nothing says the levels") };
-    assert_eq!(what, [Unsaid::Prediction, Unsaid::TrainedAs]);
+    let Err(Error::MissingHints { what }) = recognise(&alone, &hints()) else {
+        panic!("nothing says the levels")
+    };
+    assert_eq!(what, [MissingHint::Prediction, MissingHint::TrainedAs]);
     let cosine = TrainedAs::DdpmCosine { timesteps: 1000 };
     let said = Hints { prediction: Some(Prediction::Eps), trained_as: Some(cosine), ..hints() };
     let found = recognise(&alone, &said).unwrap();
@@ -132,10 +136,10 @@ fn an_older_file_that_does_not_weight_its_loss_needs_a_prediction() {
     for array in &mut file.arrays {
         array.name = array.name.replace("loss_weight", "p2_loss_weight");
     }
-    let Err(Error::Unsaid { what }) = recognise(&file, &hints()) else {
+    let Err(Error::MissingHints { what }) = recognise(&file, &hints()) else {
         panic!("nothing says the prediction")
     };
-    assert_eq!(what, [Unsaid::Prediction]);
+    assert_eq!(what, [MissingHint::Prediction]);
     let said = Hints { prediction: Some(Prediction::V), ..hints() };
     assert_eq!(recognise(&file, &said).unwrap().config.prediction, Prediction::V);
 }

@@ -4,7 +4,7 @@
 mod made;
 
 use fewstep_formats::Value;
-use fewstep_import::{Error, Hints, Unsaid, recognise};
+use fewstep_import::{Error, Hints, MissingHint, recognise};
 use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
@@ -116,10 +116,10 @@ fn edm_networks_of_every_option() {
         // As a state dict below a key, which does not (but for iDDPM, by its buffer).
         let file = checkpoint(arrays(network.as_ref(), "ema."), None, Value::Null);
         if preconditioner != iddpm {
-            let Err(Error::Unsaid { what }) = recognise(&file, &Hints::default()) else {
+            let Err(Error::MissingHints { what }) = recognise(&file, &Hints::default()) else {
                 unreachable!("a state dict does not say its preconditioner")
             };
-            assert_eq!(what, [Unsaid::Preconditioner]);
+            assert_eq!(what, [MissingHint::Preconditioner]);
         }
         let hints = Hints { preconditioner: Some(preconditioner), ..Hints::default() };
         let found = recognise(&file, &hints).unwrap();
@@ -137,7 +137,7 @@ fn filters_may_be_left_out_when_hints_give_them() {
     tensors.retain(|a| !a.name.ends_with("resample_filter"));
     let file = checkpoint(tensors, Some("EDMPrecond"), Value::Null);
     let e = recognise(&file, &Hints::default()).unwrap_err();
-    assert!(matches!(&e, Error::Unsaid { what } if what == &[Unsaid::ResampleFilter]), "{e}");
+    assert!(matches!(&e, Error::MissingHints { what } if what == &[MissingHint::ResampleFilter]), "{e}");
     let with_taps = |taps: &[f64]| Hints { resample_filter: Some(taps.to_vec()), ..Hints::default() };
     let found = recognise(&file, &with_taps(&[1.0, 3.0, 3.0, 1.0])).unwrap();
     assert_eq!(found.config, want);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fewstep_models::{ModelConfig, Network, X0Clip};
 use fewstep_schedules::{NoiseGrid, Schedule};
-use fewstep_torch::{Compute, Device, Params, Stored, Tensor, load, load_card, save};
+use fewstep_torch::{Compute, Device, Params, SafetensorsFile, Tensor, load, load_card, save};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -159,7 +159,12 @@ impl ModelFile {
         self.card.model(Arc::clone(&self.network), flat, steps)
     }
 
-    fn gather(path: &Path, file: Stored, card: ModelCard, network: Arc<dyn Network>) -> Result<Self> {
+    fn gather(
+        path: &Path,
+        file: SafetensorsFile,
+        card: ModelCard,
+        network: Arc<dyn Network>,
+    ) -> Result<Self> {
         let kind = card.compute.kind();
         let flat = network.layout().gather(&path.display().to_string(), &file.tensors, kind)?;
         Ok(Self { card, network, flat })

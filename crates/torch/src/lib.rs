@@ -48,7 +48,7 @@ pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamRole, ParamSpec};
 pub use parallel::in_order;
 pub use params::Params;
 pub use scalar::{Number, ScalarOps, counted};
-pub use store::{Stored, load, load_card, parse, raw_bytes, save, to_bytes};
+pub use store::{SafetensorsFile, load, load_card, parse, raw_bytes, save, to_bytes};
 pub use tch::{Device, Kind, Tensor};
 
 /// Turns gradient recording off until the guard is dropped, even by a panic (tch's closure leaves it off then).

@@ -21,7 +21,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Contents of a safetensors file.
 #[derive(Debug)]
-pub struct Stored {
+pub struct SafetensorsFile {
     /// Tensors by name, on the CPU.
     pub tensors: HashMap<String, Tensor>,
     /// The project's own metadata text, if the file has one.
@@ -108,7 +108,7 @@ pub fn save(path: &Path, tensors: &[(String, Tensor)], card: Option<&str>) -> Re
 ///
 /// # Errors
 /// The file cannot be read or is not well formed; the error names the path.
-pub fn load(path: &Path) -> Result<Stored> {
+pub fn load(path: &Path) -> Result<SafetensorsFile> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     parse(&bytes, &path.display().to_string())
 }
@@ -138,7 +138,7 @@ pub fn load_card(path: &Path) -> Result<Option<String>> {
 ///
 /// # Errors
 /// The bytes are not a well-formed safetensors file.
-pub fn parse(bytes: &[u8], what: &str) -> Result<Stored> {
+pub fn parse(bytes: &[u8], what: &str) -> Result<SafetensorsFile> {
     let bad = |reason: String| Error::Format { what: what.to_owned(), reason };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;
     let metadata = header.metadata().clone().unwrap_or_default();
@@ -150,7 +150,7 @@ pub fn parse(bytes: &[u8], what: &str) -> Result<Stored> {
         let size: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
         tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, kind)?);
     }
-    Ok(Stored { tensors, card: metadata.get(CARD).cloned(), metadata })
+    Ok(SafetensorsFile { tensors, card: metadata.get(CARD).cloned(), metadata })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Everything that a run changes.
 
 use fewstep_models::Network;
-use fewstep_torch::{Adam, AdamConfig, Compute, Device, Ema, Stored, Tensor};
+use fewstep_torch::{Adam, AdamConfig, Compute, Device, Ema, SafetensorsFile, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -146,7 +146,7 @@ impl TrainState {
 
     /// The state from a stored file of a run that follows `plan`.
     pub(crate) fn from_stored(
-        mut file: Stored,
+        mut file: SafetensorsFile,
         plan: &Plan,
         device: Device,
         path: &std::path::Path,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::estimate::Estimate;
 use crate::feature_space::{PoolThree, Protocol};
-use crate::making::{Labels, Making};
+use crate::generation::{GenerationSettings, Labels};
 use crate::quantise::Quantisation;
 use crate::record::{Program, Reference, Seeds};
 use crate::score::ReferenceCount::{Measured, Stated, Unknown};
@@ -19,8 +19,8 @@ fn pool3(protocol: Protocol) -> FeatureSpace {
     FeatureSpace::PoolThree(PoolThree::fid(protocol))
 }
 
-fn making() -> Making {
-    Making {
+fn making() -> GenerationSettings {
+    GenerationSettings {
         network: Digest::of(b"network"),
         prediction: "x0".to_owned(),
         schedule: "cosine_log_snr".to_owned(),
@@ -102,7 +102,7 @@ fn what_changes_the_number_for_the_same_images_forbids() {
     }
 }
 
-fn change_making(record: &mut Record, change: impl Fn(&mut Making)) {
+fn change_making(record: &mut Record, change: impl Fn(&mut GenerationSettings)) {
     if let Generated::Model { making: Some(making), .. } = &mut record.generated {
         change(making);
     }
@@ -110,7 +110,7 @@ fn change_making(record: &mut Record, change: impl Fn(&mut Making)) {
 
 #[test]
 fn the_same_parameters_asked_in_another_way_are_not_comparable() {
-    type Change<'a> = (&'a str, &'a dyn Fn(&mut Making));
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut GenerationSettings));
     let changes: [Change; 8] = [
         ("network", &|m| m.network = Digest::of(b"other heads")),
         ("prediction", &|m| m.prediction = "eps".to_owned()),
@@ -195,7 +195,7 @@ fn models_are_what_is_compared() {
         nfe: 3,
         kind: Compute::F64,
         quantisation: Quantisation::HalfUp,
-        making: Some(Box::new(Making {
+        making: Some(Box::new(GenerationSettings {
             network: Digest::of(b"small"),
             prediction: "v".to_owned(),
             schedule: "karras".to_owned(),

@@ -25,7 +25,7 @@ fn record() -> Record {
             nfe: 2,
             kind: Compute::F32,
             quantisation: Quantisation::HalfToEven,
-            making: Some(Box::new(Making {
+            making: Some(Box::new(GenerationSettings {
                 network: Digest::of(b"network"),
                 prediction: "v".to_owned(),
                 schedule: "karras".to_owned(),

@@ -14,8 +14,8 @@ fn moments(factor: i64) -> ImageMoments {
     moments
 }
 
-fn claim(count: Option<u64>) -> Claim {
-    Claim { space: FeatureSpace::Pixels(SHAPE), count, description: "from elsewhere".to_owned() }
+fn origin(count: Option<u64>) -> StatedOrigin {
+    StatedOrigin { space: FeatureSpace::Pixels(SHAPE), count, description: "from elsewhere".to_owned() }
 }
 
 #[test]
@@ -47,23 +47,23 @@ fn statistics_of_other_programs_are_taken_on_a_stated_claim() {
     write(&[3], &[3, 3]);
     let message = ReferenceStats::open(&path).unwrap_err().to_string();
     assert!(message.contains("its protocol must be stated"), "{message}");
-    let imported = ReferenceStats::import(&path, claim(None)).unwrap();
+    let imported = ReferenceStats::import(&path, origin(None)).unwrap();
     assert_eq!((imported.gaussian(), imported.digest()), (stats.gaussian(), stats.digest()));
     assert_eq!(imported.count(), ReferenceCount::Unknown);
     let score = moments(41).frechet_against(&imported).unwrap();
     assert_eq!(score.n_reference(), ReferenceCount::Unknown);
-    let stated = ReferenceStats::import(&path, claim(Some(50))).unwrap();
+    let stated = ReferenceStats::import(&path, origin(Some(50))).unwrap();
     assert_eq!(stated.count(), ReferenceCount::Stated(50));
     assert_eq!(score.value(), moments(41).frechet_against(&stats).unwrap().value());
 
-    assert!(ReferenceStats::import(&path, claim(Some(1))).is_err());
+    assert!(ReferenceStats::import(&path, origin(Some(1))).is_err());
     let pool3 = FeatureSpace::PoolThree(PoolThree::fid(Protocol::Tf));
     let message =
-        ReferenceStats::import(&path, Claim { space: pool3, ..claim(None) }).unwrap_err().to_string();
+        ReferenceStats::import(&path, StatedOrigin { space: pool3, ..origin(None) }).unwrap_err().to_string();
     assert!(message.contains("2048 features"), "{message}");
     for (mu, sigma) in [(&[1usize, 3][..], &[3usize, 3][..]), (&[3], &[9]), (&[3], &[1, 9])] {
         write(mu, sigma);
-        assert!(ReferenceStats::import(&path, claim(None)).is_err(), "{mu:?} {sigma:?}");
+        assert!(ReferenceStats::import(&path, origin(None)).is_err(), "{mu:?} {sigma:?}");
     }
 }
 

@@ -222,6 +222,9 @@ fn two_digits(n: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fewstep_models::ddpm::DdpmConfig;
+    use fewstep_models::{Architecture, ModelConfig};
+    use fewstep_samplers::Role;
     use fewstep_schedules::BetaTable;
 
     #[test]
@@ -244,6 +247,23 @@ mod tests {
         for steps in [0, 501, 1000, 5000] {
             let e = first_grid(&table, 1000, steps).unwrap_err().to_string();
             assert!(e.contains("1 to 500"), "{e}");
+        }
+    }
+
+    #[test]
+    fn the_student_of_a_noise_predictor_predicts_v() {
+        let text = |prediction| {
+            let network = Architecture::DdpmUnet(DdpmConfig { channels: 8, ..DdpmConfig::cifar10() });
+            let (model, schedule) =
+                (ModelConfig { network, prediction }, Schedule::Betas(BetaTable::default()));
+            let card = ModelCard::new(model, schedule, 1000, (0..=1000).collect(), Role::Teacher);
+            let (teacher, data) = (Path::new("t.safetensors"), &DatasetSpec::default());
+            Draft { name: "x", teacher, card: &card, n_params: 1_000_000, data, steps: 2 }.text().unwrap()
+        };
+        let eps = text(Prediction::Eps);
+        assert!(eps.contains("157 times") && eps.contains("[student]\nprediction = \"v\"\n"), "{eps}");
+        for other in [Prediction::X0, Prediction::V] {
+            assert!(!text(other).contains("[student]"), "{other:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::Dataset;
-use fewstep_eval::{Claim, Extractor, ImageFeatures, ImageMoments, ReferenceSide, ReferenceStats};
+use fewstep_eval::{Extractor, ImageFeatures, ImageMoments, ReferenceSide, ReferenceStats, StatedOrigin};
 use fewstep_files::cache_folder;
 use fewstep_torch::{Device, Tensor};
 
@@ -60,11 +60,11 @@ impl ReferenceSet {
         Ok(made)
     }
 
-    /// Statistics in a file: one that `fewstep reference` wrote, or mean and covariance from elsewhere, of which `claim`
+    /// Statistics in a file: one that `fewstep reference` wrote, or mean and covariance from elsewhere, of which `stated`
     /// says what they are.
-    pub fn of_file(path: &Path, claim: Option<Claim>) -> Result<Self> {
-        let stats = match claim {
-            Some(claim) => ReferenceStats::import(path, claim)?,
+    pub fn of_file(path: &Path, stated: Option<StatedOrigin>) -> Result<Self> {
+        let stats = match stated {
+            Some(stated) => ReferenceStats::import(path, stated)?,
             None => ReferenceStats::open(path)?,
         };
         Ok(Self { stats, rows: None })

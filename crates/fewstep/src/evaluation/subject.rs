@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use fewstep_eval::{Making, Weights};
+use fewstep_eval::{GenerationSettings, Weights};
 use fewstep_files::Digest;
 use fewstep_models::Network;
 use fewstep_samplers::{LabelRule, ModelCard, ModelFile};
@@ -42,14 +42,14 @@ impl<'a> Subject<'a> {
     }
 
     /// How it is asked for images, on these levels and with labels by this rule.
-    pub fn making(&self, grid: &NoiseGrid, rule: &LabelRule) -> Result<Making> {
+    pub fn making(&self, grid: &NoiseGrid, rule: &LabelRule) -> Result<GenerationSettings> {
         let ModelCard { model, schedule, clip, .. } = self.card;
         let mut levels = Vec::new();
         for i in 0..=grid.steps() {
             let level = grid.level(i)?;
             levels.extend([level.alpha, level.sigma].map(f64::to_le_bytes).concat());
         }
-        Ok(Making {
+        Ok(GenerationSettings {
             network: Digest::of(&serde_json::to_vec(&model.network)?),
             prediction: words(&model.prediction)?,
             // The digest of the levels stands for the numbers of a list.

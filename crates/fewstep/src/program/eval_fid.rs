@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec, ImageShape};
-use fewstep_eval::{Claim, Extractor, Metric, Record, Seeds};
+use fewstep_eval::{Extractor, Metric, Record, Seeds, StatedOrigin};
 use fewstep_samplers::{LabelRule, ModelFile};
 
 use super::Console;
@@ -266,12 +266,12 @@ impl<'a> Request<'a> {
                 path.display()
             );
         }
-        let claim = self.args.reference_is.as_ref().map(|text| Claim {
+        let stated = self.args.reference_is.as_ref().map(|text| StatedOrigin {
             space: extractor.space(),
             count: self.args.reference_count,
             description: text.clone(),
         });
-        let found = ReferenceSet::of_file(path, claim)?;
+        let found = ReferenceSet::of_file(path, stated)?;
         found.stats.require_space("eval-fid", &extractor.space())?;
         Ok(Source::File(Box::new(found)))
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use fewstep_import::{AttentionOrder, Error, Hints, TrainedAs, Unsaid};
+use fewstep_import::{AttentionOrder, Error, Hints, MissingHint, TrainedAs};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
 use fewstep_samplers::ModelFile;
@@ -89,21 +89,21 @@ fn trained_as(args: &ImportArgs, how: TrainedAsArg) -> TrainedAs {
 
 /// The error with the flags that answer what the file leaves open.
 fn with_flags(error: anyhow::Error) -> anyhow::Error {
-    let Some(Error::Unsaid { what }) = error.downcast_ref() else { return error };
+    let Some(Error::MissingHints { what }) = error.downcast_ref() else { return error };
     let flags: Vec<&str> = what
         .iter()
         .map(|what| match what {
-            Unsaid::Resolution => "--resolution N (height and width of the images)",
-            Unsaid::Heads => "--heads N or --head-channels N (attention heads, or the channels of each)",
-            Unsaid::Prediction => "--prediction x0, eps or v (what the network puts out)",
-            Unsaid::Preconditioner => {
+            MissingHint::Resolution => "--resolution N (height and width of the images)",
+            MissingHint::Heads => "--heads N or --head-channels N (attention heads, or the channels of each)",
+            MissingHint::Prediction => "--prediction x0, eps or v (what the network puts out)",
+            MissingHint::Preconditioner => {
                 "--preconditioner edm, vp, ve or iddpm (how the output becomes an image)"
             }
-            Unsaid::ResampleFilter => "--resample-filter, such as 1,3,3,1 or 1,1 (its taps)",
-            Unsaid::AttentionOrder => {
+            MissingHint::ResampleFilter => "--resample-filter, such as 1,3,3,1 or 1,1 (its taps)",
+            MissingHint::AttentionOrder => {
                 "--attention-order legacy or new (new if the program had use_new_attention_order set)"
             }
-            Unsaid::TrainedAs => {
+            MissingHint::TrainedAs => {
                 "--trained-as ddpm-linear, ddpm-cosine, ddpm-sigmoid, flow, edm or consistency (what its time means)"
             }
         })

@@ -16,7 +16,7 @@ use fewstep_models::{Architecture, ModelConfig, Prediction, TimeInput};
 use fewstep_schedules::Rounding;
 
 use crate::diffusers::folder::{Contents, Json};
-use crate::error::{Error, Result, Unsaid};
+use crate::error::{Error, MissingHint, Result};
 use crate::hints::Hints;
 use crate::source::{Conversion, Rows, Source};
 use crate::trained_as::TrainedAs;
@@ -67,7 +67,7 @@ impl Pipeline {
     /// The network in the folder.
     ///
     /// # Errors
-    /// [`Error::File`] for an option that is not known or cannot be; [`Error::Unsaid`] for a folder without a
+    /// [`Error::File`] for an option that is not known or cannot be; [`Error::MissingHints`] for a folder without a
     /// scheduler; those of [`recognise`](crate::recognise) for tensors.
     pub fn recognise(&self, hints: &Hints) -> Result<Recognised<'_>> {
         let mut notes = self.notes.clone();
@@ -100,7 +100,7 @@ impl Pipeline {
 /// What a folder without a scheduler leaves to the hints. The package's tables are f32.
 fn without_scheduler(hints: &Hints) -> Result<(TimeInput, Prediction, Sampling)> {
     let Some(trained_as) = hints.trained_as else {
-        return Err(Error::Unsaid { what: vec![Unsaid::TrainedAs] });
+        return Err(Error::MissingHints { what: vec![MissingHint::TrainedAs] });
     };
     if trained_as == TrainedAs::Flow {
         return Err(Error::Contradiction {

@@ -7,7 +7,7 @@ use fewstep_models::{Error as ModelError, TimeInput};
 
 use crate::diffusers::folder::Json;
 use crate::diffusers::options::Options;
-use crate::error::{Error, Result, Unsaid};
+use crate::error::{Error, MissingHint, Result};
 
 /// Names of the network's class.
 const CLASSES: [&str; 2] = ["UNet2DModel", "UNetModel"];
@@ -123,7 +123,7 @@ fn resolution(o: &Options<'_>, asked: Option<i64>) -> Result<i64> {
         (Some(found), Some(asked)) if found != asked => {
             Err(o.wrong(key, format!("and the request says {asked}")))
         }
-        (found, asked) => found.or(asked).ok_or(Error::Unsaid { what: vec![Unsaid::Resolution] }),
+        (found, asked) => found.or(asked).ok_or(Error::MissingHints { what: vec![MissingHint::Resolution] }),
     }
 }
 

@@ -13,7 +13,7 @@ use fewstep_formats::{Checkpoint, Value};
 use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, SongConfig};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
 
-use crate::error::{Error, Result, Unsaid};
+use crate::error::{Error, MissingHint, Result};
 use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::source::Source;
@@ -57,13 +57,13 @@ pub(crate) fn recognise(
     let preconditioner = preconditioner::find(checkpoint, shapes, hints)?;
     let mut missing = Vec::new();
     if preconditioner.is_none() {
-        missing.push(Unsaid::Preconditioner);
+        missing.push(MissingHint::Preconditioner);
     }
     if filter.is_none() && !is_adm {
-        missing.push(Unsaid::ResampleFilter);
+        missing.push(MissingHint::ResampleFilter);
     }
     let (Some(preconditioner), true) = (preconditioner, missing.is_empty()) else {
-        return Err(Error::Unsaid { what: missing });
+        return Err(Error::MissingHints { what: missing });
     };
     let network = if is_adm {
         Architecture::AdmUnet(AdmConfig {

@@ -14,7 +14,7 @@ use fewstep_models::nn::Activation;
 use fewstep_models::unet2d::{ClassInput, LevelBlocks, MidBlock, TimeEmbedding, UNet2dConfig};
 use fewstep_models::{Architecture, ModelConfig};
 
-use crate::error::{Error, Result, Unsaid};
+use crate::error::{Error, MissingHint, Result};
 use crate::evidence::Shapes;
 use crate::guided::layers::Reading;
 use crate::guided::structure::{Path, Structure};
@@ -143,16 +143,16 @@ impl Asked {
             trained_as = Some(edm);
         }
         let missing = [
-            (hints.resolution.is_none(), Unsaid::Resolution),
-            (hints.heads.is_none(), Unsaid::Heads),
-            (order.is_none(), Unsaid::AttentionOrder),
-            (trained_as.is_none(), Unsaid::TrainedAs),
+            (hints.resolution.is_none(), MissingHint::Resolution),
+            (hints.heads.is_none(), MissingHint::Heads),
+            (order.is_none(), MissingHint::AttentionOrder),
+            (trained_as.is_none(), MissingHint::TrainedAs),
         ];
         match (hints.resolution, hints.heads, order, trained_as) {
             (Some(resolution), Some(heads), Some(order), Some(trained_as)) => {
                 Ok(Self { resolution, heads, order, trained_as })
             }
-            _ => Err(Error::Unsaid {
+            _ => Err(Error::MissingHints {
                 what: missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what).collect(),
             }),
         }

@@ -13,7 +13,7 @@ use fewstep_models::{Architecture, ModelConfig, Prediction, TimeInput, X0Clip};
 use fewstep_schedules::BetaTable;
 
 use crate::entry::{Entry, is_average};
-use crate::error::{Error, Result, Unsaid};
+use crate::error::{Error, MissingHint, Result};
 use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::lucidrains::schedule::Tables;
@@ -44,16 +44,16 @@ pub(crate) fn recognise(
     let prediction = prediction(&tables, table.as_ref(), hints, &mut notes)?;
     let mut missing = Vec::new();
     if hints.resolution.is_none() {
-        missing.push(Unsaid::Resolution);
+        missing.push(MissingHint::Resolution);
     }
     if prediction.is_none() {
-        missing.push(Unsaid::Prediction);
+        missing.push(MissingHint::Prediction);
     }
     if table.is_none() {
-        missing.push(Unsaid::TrainedAs);
+        missing.push(MissingHint::TrainedAs);
     }
     let (Some(resolution), Some(prediction), Some(table)) = (hints.resolution, prediction, table) else {
-        return Err(Error::Unsaid { what: missing });
+        return Err(Error::MissingHints { what: missing });
     };
     let network = structure.config(resolution, TimeInput::Timesteps { table }).map_err(in_file)?;
     Ok((ModelConfig { network: Architecture::LucidrainsUnet(network), prediction }, notes))

@@ -1,7 +1,7 @@
 //! Incomplete and contradictory files and hints: the error names what is wrong.
 
 use fewstep_formats::{Checkpoint, NamedArray};
-use fewstep_import::{AttentionOrder, Error, Hints, TrainedAs, Unsaid, recognise};
+use fewstep_import::{AttentionOrder, Error, Hints, MissingHint, TrainedAs, recognise};
 use fewstep_models::Prediction;
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::Preconditioner;
@@ -113,9 +113,9 @@ fn blocks_that_make_no_network_are_named() {
 
 #[test]
 fn what_the_hints_must_say_is_listed_at_once() {
-    use Unsaid::{AttentionOrder as Order, Heads as H, Resolution, TrainedAs as Trained};
+    use MissingHint::{AttentionOrder as Order, Heads as H, Resolution, TrainedAs as Trained};
     let missing = |case: &Case, hints: &Hints| match recognise(&case.checkpoint, hints).err() {
-        Some(Error::Unsaid { what }) => what,
+        Some(Error::MissingHints { what }) => what,
         None => Vec::new(),
         other => panic!("{}: {other:?}", case.name),
     };

@@ -7,7 +7,7 @@ use std::fmt;
 /// How a model's images were generated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Making {
+pub struct GenerationSettings {
     /// Digest of the network's description.
     pub network: Digest,
     /// What the network predicts.
