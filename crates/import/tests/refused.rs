@@ -232,3 +232,19 @@ fn hints_of_guided_diffusion_are_refused_for_other_networks() {
         }
     }
 }
+
+#[test]
+fn what_a_message_quotes_is_escaped_and_short() {
+    let markers = ["time_embed.0.weight", "time_embed.2.weight", "out.2.weight"];
+    let named = |prefixes: &[String]| {
+        let names = prefixes.iter().flat_map(|prefix| markers.map(|name| format!("{prefix}.{name}")));
+        let arrays = names.map(|name| NamedArray::from_f32(&name, &[1], &[0.0]).unwrap()).collect();
+        import(&checkpoint(arrays, None, Value::Null), &Hints::default()).unwrap_err()
+    };
+    let e = named(&["a\u{1b}[2J".to_owned(), "b".to_owned()]);
+    assert!(e.contains("`a\\u{1b}[2J`") && !e.contains('\u{1b}'), "{e}");
+    let e = named(&["x".repeat(10_000), "y".to_owned()]);
+    assert!(e.contains("xxx...") && e.len() < 500, "{e}");
+    let e = named(&(0..100).map(|i| format!("n{i}")).collect::<Vec<_>>());
+    assert!(e.ends_with("and 90 more"), "{e}");
+}
