@@ -222,3 +222,25 @@ fn what_a_folder_cannot_express_is_named() {
     );
     assert!(e.contains("first level"), "{e}");
 }
+
+#[test]
+fn what_a_message_quotes_of_a_folder_is_escaped_and_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("student");
+    let file = of_table(Prediction::Eps, BetaTable::default(), &[0, 1000]);
+    written(&file, &folder);
+    let says = |what: &str| {
+        let e = read_back(&folder).unwrap_err().to_string();
+        assert!(e.contains(what) && e.contains("\\u{1b}[2J") && !e.contains('\u{1b}'), "{e}");
+        assert!(e.len() < 1000, "{e}");
+    };
+    let weights = folder.join("unet/diffusion_pytorch_model.safetensors");
+    let mut tensors: Vec<_> = fewstep_torch::load(&weights).unwrap().tensors.into_iter().collect();
+    tensors.push((format!("\u{1b}[2J{}", "x".repeat(10_000)), Tensor::from_slice(&[0f32])));
+    fewstep_torch::save(&weights, &tensors, None).unwrap();
+    says("is not a parameter");
+    let card = std::fs::read_to_string(folder.join("fewstep.json")).unwrap();
+    let key = format!("{{\"\\u001b[2J{}\": 1,", "x".repeat(10_000));
+    std::fs::write(folder.join("fewstep.json"), card.replacen('{', &key, 1)).unwrap();
+    says("is no model card");
+}

@@ -139,13 +139,23 @@ fn listed(what: &str, items: &[String]) -> String {
     format!("{what} ({} in all): {first}{more}", items.len())
 }
 
+/// Names from a file for a message, the first of them.
+pub(crate) fn quoted<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let more = match names.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let first: Vec<String> =
+        names.take(LISTED).map(|name| format!("`{}`", crate::escaped_name(name))).collect();
+    first.join(", ") + &more
+}
+
 fn joined(what: &[MissingHint]) -> String {
     what.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn entry_message(asked: Option<&str>, found: &[String]) -> String {
-    let quoted: Vec<String> = found.iter().map(|name| format!("`{name}`")).collect();
-    let quoted = quoted.join(", ");
+    let quoted = quoted(found.iter().map(String::as_str));
     match asked {
         Some(asked) => format!("entry `{asked}`: expected one of the networks in the file, {quoted}"),
         None => format!("holds several networks, choose an entry: {quoted}"),

@@ -4,6 +4,7 @@
 //! all tensors are compared with the description.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::source::Source;
 use crate::vote::most_common;
@@ -38,10 +39,25 @@ impl<'a> Shapes<'a> {
 
     /// The names that begin with `prefix`, without it.
     pub(crate) fn below(&self, prefix: &str) -> impl Iterator<Item = &'a str> {
-        self.0.keys().filter_map(move |name| name.strip_prefix(prefix))
+        // Names are in order: a search, not a walk over all of them, which a file may have by the million.
+        let from = self.0.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.map_while(move |(name, _)| name.strip_prefix(prefix))
     }
 
     pub(crate) fn has_below(&self, prefix: &str) -> bool {
         self.below(prefix).next().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_below_a_prefix_are_those_that_begin_with_it() {
+        let shapes = Shapes(["a", "a.b", "a.c.d", "a.c", "ab", "b"].map(|name| (name, &[1][..])).into());
+        assert_eq!(shapes.below("a.").collect::<Vec<_>>(), ["b", "c", "c.d"]);
+        assert_eq!(shapes.below("").count(), 6);
+        assert!(shapes.has_below("a.c.") && !shapes.has_below("a.d") && !shapes.has_below("c"));
     }
 }

@@ -34,6 +34,8 @@ const BLOCK: [Module; 6] = [
     ("nin_shortcut", "skip", Conversion::Pointwise),
 ];
 const ATTENTION: [Module; 2] = [("norm", "norm", Conversion::Same), ("proj_out", "out", Conversion::Join)];
+/// Levels of a path, of which no network has as many: each tensor's place is summed up from those before it.
+const MOST_LEVELS: usize = 64;
 const QUERIES: [&str; 3] = ["q", "k", "v"];
 
 /// Position of a module in the network.
@@ -205,13 +207,12 @@ fn parse(name: &str) -> Option<Parsed<'_>> {
         Some((kind, index)) => (kind, Some(number(index)?)),
         None => (module, None),
     };
+    let level = |text: &str| number(text).filter(|level| *level < MOST_LEVELS);
     let place = match (path.split_once('_'), path, kind, index) {
-        (Some(("down", level)), _, "block" | "attn", Some(block)) => {
-            Place::Down { level: number(level)?, block }
-        }
-        (Some(("up", level)), _, "block" | "attn", Some(block)) => Place::Up { level: number(level)?, block },
-        (Some(("down", level)), _, "downsample", None) => Place::Downsample { level: number(level)? },
-        (Some(("up", level)), _, "upsample", None) => Place::Upsample { level: number(level)? },
+        (Some(("down", at)), _, "block" | "attn", Some(block)) => Place::Down { level: level(at)?, block },
+        (Some(("up", at)), _, "block" | "attn", Some(block)) => Place::Up { level: level(at)?, block },
+        (Some(("down", at)), _, "downsample", None) => Place::Downsample { level: level(at)? },
+        (Some(("up", at)), _, "upsample", None) => Place::Upsample { level: level(at)? },
         // The middle has one attention layer, after its first block.
         (None, "mid", "block", Some(block @ (1 | 2))) => Place::Mid { block: block - 1 },
         (None, "mid", "attn", Some(1)) => Place::Mid { block: 0 },

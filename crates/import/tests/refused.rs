@@ -8,7 +8,7 @@ use fewstep_import::{AttentionOrder, Hints, TrainedAs, recognise};
 use fewstep_models::ddpm::Heads;
 use fewstep_models::edm::{Preconditioner, SongConfig};
 use fewstep_models::{Architecture, ModelConfig, Prediction};
-use made::{FILES, arrays, checkpoint, golden, hints, import};
+use made::{FILES, TRAINER, arrays, checkpoint, golden, hints, import};
 
 /// Indices of the tensors that the network needs.
 fn needed(file: &Checkpoint) -> Vec<usize> {
@@ -231,4 +231,45 @@ fn hints_of_guided_diffusion_are_refused_for_other_networks() {
             assert!(e.starts_with(&format!("{key}: the request says {said}")), "{file}: {e}");
         }
     }
+}
+
+#[test]
+fn what_a_message_quotes_is_escaped_and_short() {
+    let markers = ["time_embed.0.weight", "time_embed.2.weight", "out.2.weight"];
+    let named = |prefixes: &[String]| {
+        let names = prefixes.iter().flat_map(|prefix| markers.map(|name| format!("{prefix}.{name}")));
+        let arrays = names.map(|name| NamedArray::from_f32(&name, &[1], &[0.0]).unwrap()).collect();
+        import(&checkpoint(arrays, None, Value::Null), &Hints::default()).unwrap_err()
+    };
+    let e = named(&["a\u{1b}[2J".to_owned(), "b".to_owned()]);
+    assert!(e.contains("`a\\u{1b}[2J`") && !e.contains('\u{1b}'), "{e}");
+    let e = named(&["x".repeat(10_000), "y".to_owned()]);
+    assert!(e.contains("xxx...") && e.len() < 500, "{e}");
+    let e = named(&(0..100).map(|i| format!("n{i}")).collect::<Vec<_>>());
+    assert!(e.ends_with("and 90 more"), "{e}");
+}
+
+#[test]
+fn more_levels_than_an_image_can_be_halved_for_are_refused() {
+    // Where a tensor belongs is summed up over the levels before it: a file of a million levels would take hours.
+    let mut file = golden("ddpm_unet_flax.msgpack");
+    let hints = hints("ddpm_unet_flax.msgpack");
+    let prefix = recognise(&file, &hints).unwrap().entry;
+    for level in 0..100 {
+        let name = format!("{prefix}.down_{level}.block_0.conv1.kernel");
+        file.arrays.retain(|array| array.name != name);
+        file.arrays.push(NamedArray::from_f32(&name, &[1, 1, 1, 1], &[0.0]).unwrap());
+    }
+    let e = import(&file, &hints).unwrap_err();
+    assert!(e.contains("down_64.block_0.conv1.kernel`") && !e.contains("down_63."), "{e}");
+    let mut file = golden(TRAINER);
+    let like =
+        file.arrays.iter().find(|array| array.name.starts_with("ema.ema_model.model.downs.0.")).unwrap();
+    let like = like.clone();
+    for level in 0..100 {
+        let name = format!("ema.ema_model.model.downs.{level}.none");
+        file.arrays.push(NamedArray { name, ..like.clone() });
+    }
+    let e = import(&file, &made::hints(TRAINER)).unwrap_err();
+    assert!(e.contains("downs.64`") && e.contains("one level more"), "{e}");
 }

@@ -3,6 +3,13 @@
 
 use crate::error::{Error, Result};
 
+/// The most channels, pixels on a side, classes and blocks of a level, so that no product of them overflows, and no
+/// description asks for more layers than memory has place for: descriptions come from files of others. Each is far above
+/// that of the largest network published.
+pub(crate) const MOST: i64 = 1 << 16;
+pub(crate) const MOST_CLASSES: i64 = 1 << 20;
+pub(crate) const MOST_BLOCKS: i64 = 256;
+
 /// Levels of a U-Net, from the full resolution down.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pyramid<'a> {
@@ -38,11 +45,17 @@ impl Pyramid<'_> {
     pub(crate) fn validate(&self) -> Result<()> {
         let bad = |key, problem| Err(Error::Config { key, problem });
         at_least_one(&[("resolution", self.resolution), ("channels", self.channels)])?;
+        at_most(&[("resolution", self.resolution, MOST), ("channels", self.channels, MOST)])?;
         if self.channel_mult.is_empty() || self.channel_mult.iter().any(|&m| m < 1) {
             return bad(
                 "channel_mult",
                 format!("needs a multiplier of at least 1 for every level, is {:?}", self.channel_mult),
             );
+        }
+        let is_wide = |&mult: &i64| self.channels.checked_mul(mult).is_none_or(|width| width > MOST);
+        if let Some(mult) = self.channel_mult.iter().find(|mult| is_wide(mult)) {
+            let problem = format!("{mult} times {} channels are more than {MOST}", self.channels);
+            return bad("channel_mult", problem);
         }
         let halvings = self.channel_mult.len() - 1;
         let factor = 1i64.checked_shl(halvings as u32).filter(|_| halvings < 32).unwrap_or(i64::MAX);
@@ -74,6 +87,16 @@ impl Pyramid<'_> {
 pub(crate) fn at_least_one(numbers: &[(&'static str, i64)]) -> Result<()> {
     match numbers.iter().find(|(_, n)| *n < 1) {
         Some((key, n)) => Err(Error::Config { key, problem: format!("must be at least 1, is {n}") }),
+        None => Ok(()),
+    }
+}
+
+/// `Err` for the first number above its bound.
+pub(crate) fn at_most(numbers: &[(&'static str, i64, i64)]) -> Result<()> {
+    match numbers.iter().find(|(_, n, most)| n > most) {
+        Some(&(key, n, most)) => {
+            Err(Error::Config { key, problem: format!("must be at most {most}, is {n}") })
+        }
         None => Ok(()),
     }
 }

@@ -106,5 +106,15 @@ pub(crate) fn same_shape(what: &str, got: &tch::Tensor, like: &tch::Tensor) -> R
     Err(Error::Shape { what: what.to_owned(), expected: like.size(), got: got.size() })
 }
 
+/// A text from a file for a message: escaped, so that nothing in it controls a terminal, and shortened.
+pub(crate) fn escaped(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut escaped: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        escaped.push_str("...");
+    }
+    escaped
+}
+
 /// Result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;

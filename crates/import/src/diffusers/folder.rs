@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fewstep_formats::{Checkpoint, read_checkpoint};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::escaped_name;
 
 /// Largest config or index that is read: a hundred times the largest index of a network of any size.
@@ -117,17 +117,17 @@ fn check_parts(index: &Json) -> Result<()> {
         Value::Array(names) => names.iter().any(|name| !name.is_null()),
         other => !(other.is_null() || other.is_boolean() || other.is_number()),
     };
-    let others: Vec<String> = index
+    let others: Vec<&str> = index
         .map
         .iter()
         .filter(|(key, value)| !key.starts_with('_') && !PARTS.contains(&key.as_str()) && present(value))
-        .map(|(key, _)| format!("`{}`", escaped_name(key)))
+        .map(|(key, _)| key.as_str())
         .collect();
     if !others.is_empty() {
         let problem = format!(
             "is a {} with {}; a teacher is a pipeline of one `unet` and its `scheduler`, unconditional or by class",
             escaped_name(class),
-            others.join(", ")
+            quoted(others.into_iter())
         );
         return Err(wrong(&index.path, problem));
     }

@@ -20,7 +20,7 @@ use crate::error::{Error, MissingHint, Result};
 use crate::hints::Hints;
 use crate::source::{Conversion, Rows, Source};
 use crate::trained_as::TrainedAs;
-use crate::{Naming, Recognised, Sampling};
+use crate::{Naming, Recognised, Sampling, escaped_name};
 
 /// A folder of diffusers, in memory.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Pipeline {
             .extend([Some(&network), scheduler.as_ref()].into_iter().flatten().map(|json| json.path.clone()));
         files.sort();
         if let Some(variant) = weights.variant() {
-            notes.push(format!("the weights are those of the variant `{variant}`"));
+            notes.push(format!("the weights are those of the variant `{}`", escaped_name(variant)));
         }
         let licence = folder::licence(path);
         Ok(Self { network, scheduler, checkpoint, files, entry, licence, notes })

@@ -49,8 +49,8 @@ pub(crate) fn read(json: &Json, notes: &mut Vec<String>) -> Result<(TimeInput, P
             );
         }
     }
-    if let Some(kind) = o.maybe_text("variance_type")?.filter(|kind| kind.starts_with("learned")) {
-        return Err(o.wrong("variance_type", format!("a network of {kind} variance puts out two images")));
+    if o.maybe_text("variance_type")?.is_some_and(|kind| kind.starts_with("learned")) {
+        return Err(o.wrong("variance_type", "a network of learned variance puts out two images"));
     }
     let prediction = match o.text("prediction_type", "epsilon")? {
         "epsilon" => Prediction::Eps,

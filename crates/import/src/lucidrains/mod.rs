@@ -13,12 +13,12 @@ use fewstep_models::{Architecture, ModelConfig, Prediction, TimeInput, X0Clip};
 use fewstep_schedules::BetaTable;
 
 use crate::entry::{Entry, is_average};
-use crate::error::{Error, MissingHint, Result};
+use crate::error::{Error, MissingHint, Result, quoted};
 use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::lucidrains::schedule::Tables;
 use crate::source::Source;
-use crate::{Sampling, joined};
+use crate::{Sampling, escaped_name, joined};
 
 /// The name of the network inside the diffusion.
 const INNER: &str = "model";
@@ -96,13 +96,12 @@ fn diffusion(prefix: &str) -> Option<&str> {
 impl Entry {
     /// Which of several weights were taken.
     fn note(&self) -> Option<String> {
-        let others: Vec<String> = self.others.iter().map(|other| format!("`{other}`")).collect();
-        if others.is_empty() {
+        if self.others.is_empty() {
             return None;
         }
         let kind = if is_average(&self.prefix) { "averaged" } else { "not averaged" };
-        let others = others.join(", ");
-        Some(format!("the weights are those of `{}`, {kind}; `entry` chooses others: {others}", self.prefix))
+        let (taken, others) = (escaped_name(&self.prefix), quoted(self.others.iter().map(String::as_str)));
+        Some(format!("the weights are those of `{taken}`, {kind}; `entry` chooses others: {others}"))
     }
 }
 

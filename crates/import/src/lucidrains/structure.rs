@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::evidence::Shapes;
 use crate::vote::most_common;
 
+/// Levels at which the names are looked for: an image cannot be halved more often.
+const MOST_LEVELS: usize = 64;
+
 /// What the tensors say about the network.
 pub(super) struct Structure {
     image_channels: i64,
@@ -97,14 +100,15 @@ fn image_channels(shapes: &Shapes<'_>) -> Result<i64> {
 /// The number of levels.
 fn levels(shapes: &Shapes<'_>) -> Result<usize> {
     let has = |l: usize| shapes.has_below(&format!("downs.{l}."));
-    let levels = (0..).take_while(|l| has(*l)).count();
+    let levels = (0..MOST_LEVELS).take_while(|l| has(*l)).count();
     let beyond =
-        |name: &str| name.split('.').next().and_then(|l| l.parse().ok()).is_some_and(|l: usize| l > levels);
+        |name: &str| name.split('.').next().and_then(|l| l.parse().ok()).is_some_and(|l: usize| l >= levels);
     if levels == 0 || shapes.below("downs.").any(beyond) {
-        return wrong(
-            &format!("downs.{levels}"),
-            "has no tensors; the levels are counted by them".to_owned(),
-        );
+        let problem = match levels {
+            MOST_LEVELS => "is one level more than an image can be halved for",
+            _ => "has no tensors; the levels are counted by them",
+        };
+        return wrong(&format!("downs.{levels}"), problem.to_owned());
     }
     Ok(levels)
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::Groups;
-use crate::pyramid::{Pyramid, at_least_one};
+use crate::pyramid::{MOST, MOST_BLOCKS, MOST_CLASSES, Pyramid, at_least_one, at_most};
 
 /// How attention splits its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -138,6 +138,12 @@ impl DdpmConfig {
             ("image_channels", self.image_channels),
             ("embedding_channels", self.embedding_channels),
             ("n_res_blocks", self.n_res_blocks as i64),
+        ])?;
+        at_most(&[
+            ("image_channels", self.image_channels, MOST),
+            ("embedding_channels", self.embedding_channels, MOST),
+            ("n_res_blocks", self.n_res_blocks as i64, MOST_BLOCKS),
+            ("n_classes", self.n_classes, MOST_CLASSES),
         ])?;
         let pyramid = self.pyramid();
         pyramid.validate()?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::edm::precond::Preconditioner;
 use crate::error::{Error, Result};
-use crate::pyramid::{Pyramid, at_least_one};
+use crate::pyramid::{MOST, MOST_BLOCKS, MOST_CLASSES, Pyramid, at_least_one, at_most};
 
 /// How the noise level enters a SongUNet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -166,6 +166,14 @@ fn validate_common(
 ) -> Result<()> {
     at_least_one(counts)?;
     pyramid.validate()?;
+    for &(key, n) in counts {
+        // Some of them are factors of the channels.
+        let factor = if key.starts_with("channel_mult") { pyramid.channels } else { 1 };
+        at_most(&[(key, n, if key == "n_res_blocks" { MOST_BLOCKS } else { MOST / factor })])?;
+    }
+    for &(key, n) in options {
+        at_most(&[(key, n, MOST_CLASSES)])?;
+    }
     match options.iter().find(|(_, n)| *n < 0) {
         Some((key, n)) => Err(Error::Config { key, problem: format!("must be 0 (none) or more, is {n}") }),
         None => Ok(()),

@@ -5,14 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::ddpm::{Heads, Resampling};
 use crate::error::{Error, Result};
 use crate::nn::Activation;
-use crate::pyramid::at_least_one;
+use crate::pyramid::{MOST, MOST_BLOCKS, MOST_CLASSES, at_least_one, at_most};
 use crate::timed::TimeInput;
-
-/// The most channels, pixels on a side, classes and blocks of a level, so that no product of them overflows: descriptions
-/// come from files of others. Each is far above that of the largest network published.
-const MOST: i64 = 1 << 16;
-const MOST_CLASSES: i64 = 1 << 20;
-const MOST_BLOCKS: i64 = 256;
 
 /// How a timestep becomes a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -293,15 +287,5 @@ impl UNet2dConfig {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// `Err` for the first number above its bound.
-fn at_most(numbers: &[(&'static str, i64, i64)]) -> Result<()> {
-    match numbers.iter().find(|(_, n, most)| n > most) {
-        Some(&(key, n, most)) => {
-            Err(Error::Config { key, problem: format!("must be at most {most}, is {n}") })
-        }
-        None => Ok(()),
     }
 }
