@@ -13,7 +13,7 @@ use fewstep_models::ddpm::{DdpmConfig, DdpmNetwork, Heads, Resampling};
 use fewstep_models::edm::{AdmConfig, Preconditioner, SongConfig};
 use fewstep_models::{Architecture, Conditions, Denoiser, Levels, ModelConfig, Prediction};
 use fewstep_schedules::NoiseLevel;
-use fewstep_torch::{Kind, Params, Stored, Tensor, load, no_grad};
+use fewstep_torch::{Kind, Params, SafetensorsFile, Tensor, load, no_grad};
 use serde_json::{Value, json};
 
 /// Relative to the standard deviation of the output; with a preconditioner, to that of each denoised sample.
@@ -141,7 +141,7 @@ fn with_heads_of(mut found: ModelConfig, want: &ModelConfig) -> ModelConfig {
 }
 
 /// Compares `[sum, l2 norm, first six values]` of every tensor, in the network's layout.
-fn check_probes(what: &str, params: &Params, expected: &Stored) {
+fn check_probes(what: &str, params: &Params, expected: &SafetensorsFile) {
     let n_expected = expected.tensors.keys().filter(|name| name.starts_with("w.")).count();
     let mut checked = 0;
     for (name, tensor) in params.named() {
@@ -163,7 +163,7 @@ fn check_probes(what: &str, params: &Params, expected: &Stored) {
     assert_eq!(checked, n_expected, "{what}: tensors with probes");
 }
 
-fn check_output(what: &str, config: &ModelConfig, params: &Params, expected: &Stored) {
+fn check_output(what: &str, config: &ModelConfig, params: &Params, expected: &SafetensorsFile) {
     let _guard = no_grad();
     let tensor = |name: &str| &expected.tensors[name];
     let levels = |name: &str, level: fn(f64) -> NoiseLevel| {

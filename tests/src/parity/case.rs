@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use fewstep_torch::{Kind, Stored, Tensor, load};
+use fewstep_torch::{Kind, SafetensorsFile, Tensor, load};
 use serde::de::DeserializeOwned;
 
 /// Metadata that is written for people.
@@ -20,7 +20,7 @@ const REMARKS: [&str; 5] = ["arch", "comment", "note", "source", "torch"];
 #[derive(Debug)]
 pub struct Case {
     path: PathBuf,
-    stored: Stored,
+    stored: SafetensorsFile,
     keys_read: RefCell<BTreeSet<String>>,
     tensors_read: RefCell<BTreeSet<String>>,
 }

@@ -10,7 +10,7 @@ use fewstep_models::{
     Architecture, Conditions, Denoiser, Levels, ModelConfig, Network, NetworkDenoiser, TimedNetwork,
 };
 use fewstep_schedules::NoiseLevel;
-use fewstep_torch::{Kind, Params, Stored, Tensor, load, no_grad};
+use fewstep_torch::{Kind, Params, SafetensorsFile, Tensor, load, no_grad};
 use serde_json::Value;
 
 /// Of every network, in f64, relative to the standard deviation of the output.
@@ -20,7 +20,7 @@ pub struct Case {
     pub family: String,
     pub args: Value,
     pub checkpoint: Checkpoint,
-    stored: Stored,
+    stored: SafetensorsFile,
 }
 
 /// An imported network with its parameters.
