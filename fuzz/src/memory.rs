@@ -36,10 +36,15 @@ static ALLOCATOR: Counting = Counting;
 
 /// Runs a reader on a file and returns its result; panics if the reader held more memory than the bound.
 pub fn bounded<T>(file: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
+    bounded_by(TIMES * file.len() + FLOOR, || read(file))
+}
+
+/// Runs a reader and returns its result; panics if it held more than `bound` bytes at once.
+pub fn bounded_by<T>(bound: usize, read: impl FnOnce() -> T) -> T {
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);
-    let result = read(file);
+    let result = read();
     let most = MOST.load(Relaxed) - before;
-    assert!(most <= (TIMES * file.len() + FLOOR) as isize, "{most} bytes for a file of {}", file.len());
+    assert!(most <= bound as isize, "{most} bytes, and the bound is {bound}");
     result
 }

@@ -244,3 +244,61 @@ fn what_a_message_quotes_of_a_folder_is_escaped_and_short() {
     std::fs::write(folder.join("fewstep.json"), card.replacen('{', &key, 1)).unwrap();
     says("is no model card");
 }
+
+/// An exported folder as one text, in the form that `fuzz/teachers` reads; only the time vectors keep their values.
+fn folder_text(file: &ModelFile) -> String {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("student");
+    written(file, &folder);
+    let mut text = String::new();
+    for name in ["unet/config.json", "scheduler/scheduler_config.json", "fewstep.json"] {
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+        text += &format!("\n=== {name}\n{json}");
+    }
+    let weights = "unet/diffusion_pytorch_model.safetensors";
+    text += &format!("\n=== {weights}\n@");
+    let mut tensors: Vec<_> =
+        fewstep_torch::load(&folder.join(weights)).unwrap().tensors.into_iter().collect();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, t) in tensors {
+        let extents: Vec<String> = t.size().iter().map(|n| n.to_string()).collect();
+        let values = match name.starts_with("time_proj") {
+            false => String::new(),
+            true => {
+                let values = Vec::<f32>::try_from(t.reshape([-1])).unwrap();
+                format!(" ={}", values.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(","))
+            }
+        };
+        text += &format!("{name} {}{values}\n", extents.join(","));
+    }
+    text
+}
+
+#[test]
+#[ignore = "writes fuzz/teachers/corpus"]
+fn write_the_corpus() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/teachers/corpus/exported");
+    std::fs::create_dir_all(&corpus).unwrap();
+    let zeros = |mut file: ModelFile| {
+        file.flat = file.flat.zeros_like();
+        file
+    };
+    let table = BetaTable::default();
+    let small = UNet2dConfig {
+        widths: vec![4],
+        down: vec![LevelBlocks::default()],
+        up: vec![LevelBlocks { attention: true, ..LevelBlocks::default() }],
+        mid: None,
+        embedding: TimeEmbedding::Sinusoids { channels: 4, cosines_first: false, shift: 1.0 },
+        ..unet(table.clone())
+    };
+    let small = ModelConfig { network: Architecture::UNet2d(small), prediction: Prediction::Eps };
+    let small = student(small, Schedule::Betas(table), 1000, &[0, 500, 1000]);
+    std::fs::write(corpus.join("unet2d"), folder_text(&zeros(small))).unwrap();
+    let own = DdpmConfig { channel_mult: vec![1], attention_resolutions: vec![], ..ddpm() };
+    let own = DdpmConfig { heads: Heads::Count(1), embedding_channels: 8, ..own };
+    let own = ModelConfig { network: Architecture::DdpmUnet(own), prediction: Prediction::V };
+    let own = student(own, Schedule::default(), 64, &[0, 64]);
+    std::fs::write(corpus.join("ddpm_unet"), folder_text(&zeros(own))).unwrap();
+}

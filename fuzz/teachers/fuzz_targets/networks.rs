@@ -1,0 +1,12 @@
+//! DDPM U-Nets of TRACT and of progressive distillation's flax files, and EDM's networks; see `state` for the form of an
+//! input.
+#![no_main]
+
+use fewstep_fuzz_teachers::{import, state::checkpoint};
+use fewstep_import::recognise;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let (file, request) = checkpoint(&String::from_utf8_lossy(bytes));
+    import(|| recognise(&file, &request.hints));
+});
