@@ -1,4 +1,5 @@
-//! Students of all predictions and of 1 to 8 steps, exported, and called in the package as their model cards say.
+//! Students of all predictions and of 1 to 8 steps, exported, and called in the package as their model cards say: the script
+//! runs the lines in the card itself. A student with classes has lines that name four labels.
 
 use std::path::Path;
 
@@ -17,8 +18,10 @@ use serde_json::{Value, json};
 const N: usize = 64;
 /// The largest difference, in 8-bit levels.
 const TENTH: f64 = 0.1;
+/// The labels that a card's lines name, 0 to 3.
+const LABELS: usize = 4;
 
-fn unet(table: BetaTable) -> Architecture {
+fn unet(table: BetaTable, n_classes: i64) -> Architecture {
     let level = |attention| LevelBlocks { attention, resampling: Resampling::Conv };
     Architecture::UNet2d(UNet2dConfig {
         image_channels: 3,
@@ -37,7 +40,7 @@ fn unet(table: BetaTable) -> Architecture {
         center_input: false,
         embedding: TimeEmbedding::Sinusoids { channels: 16, cosines_first: true, shift: 0.0 },
         embedding_channels: 64,
-        n_classes: 0,
+        n_classes,
         class_input: Default::default(),
         time: TimeInput::Timesteps { table },
     })
@@ -91,7 +94,7 @@ fn students() -> Vec<ModelFile> {
         ] {
             let table = BetaTable::default();
             let schedule = Schedule::Betas(table.clone());
-            all.push(student(unet(table), prediction, schedule, 1000, even(k), clip));
+            all.push(student(unet(table, 0), prediction, schedule, 1000, even(k), clip));
         }
         // Uneven, and of this project's own network and schedule. Noise cannot be predicted at its end: f32 has no signal
         // there. The clean end of this schedule keeps noise of 4.5e-5, which the package's does not: a network that was not trained
@@ -102,16 +105,52 @@ fn students() -> Vec<ModelFile> {
     all
 }
 
+/// With classes.
+fn conditional_students() -> Vec<ModelFile> {
+    let made = |prediction, visits, clip| {
+        let table = BetaTable::default();
+        student(unet(table.clone(), 10), prediction, Schedule::Betas(table), 1000, visits, clip)
+    };
+    vec![
+        made(Prediction::V, vec![0, 1000], X0Clip::UnitRange),
+        made(Prediction::X0, vec![0, 333, 667, 1000], X0Clip::UnitRange),
+        made(Prediction::Eps, vec![0, 200, 500, 1000], X0Clip::Off),
+    ]
+}
+
 fn write(array: &NamedArray, path: &Path) {
     write_npy(array, std::fs::File::create(path).unwrap()).unwrap();
 }
 
+/// Images of a student from noise `[n, C, H, W]`, from 0 to 1.
+fn sampled(file: &ModelFile, z: &Tensor, labels: &LabelRule) -> Tensor {
+    let model = file.model(None, Device::Cpu, Compute::F32).unwrap();
+    let mut images = Vec::new();
+    let mut keep = |s: fewstep_samplers::Sampled| -> Result<(), fewstep_samplers::Error> {
+        images.push((s.x0 * 0.5 + 0.5).clamp(0.0, 1.0));
+        Ok(())
+    };
+    model.stream(Start::Noise { z, first_seed: 0 }, N, labels, &mut keep).unwrap();
+    Tensor::cat(&images, 0)
+}
+
+/// The same with label `i` modulo 4 for image `i`, as the script has it.
+fn sampled_by_label(file: &ModelFile, z: &Tensor) -> Tensor {
+    let of_label = |label: i64| {
+        let images = sampled(file, &z.slice(0, label, None, LABELS as i64), &LabelRule::One(label));
+        // The next label gives other images: the label is not left out on either side.
+        let others = sampled(file, &z.slice(0, label, None, LABELS as i64), &LabelRule::One(label + 1));
+        assert!(255.0 * (&images - others).abs().max().double_value(&[]) > 10.0 * TENTH, "label {label}");
+        images
+    };
+    Tensor::stack(&(0..LABELS as i64).map(of_label).collect::<Vec<_>>(), 1).flatten(0, 1)
+}
+
 /// Exports every student, lets the package sample it from the same noise, and compares.
-pub(crate) fn compare(sample: impl Fn(&[Value])) {
+fn compare(students: &[ModelFile], sample: impl Fn(&[Value]), ours: impl Fn(&ModelFile, &Tensor) -> Tensor) {
     let folder = tempfile::tempdir().unwrap();
-    let mut cases = Vec::new();
-    let mut ours = Vec::new();
-    for (i, file) in students().iter().enumerate() {
+    let (mut cases, mut expected) = (Vec::new(), Vec::new());
+    for (i, file) in students.iter().enumerate() {
         let [c, h, w] = file.network.image_shape().map(|extent| extent as usize);
         let place = folder.path().join(i.to_string());
         DiffusersPipeline::of(file).unwrap().write(&place, &About::default()).unwrap();
@@ -119,22 +158,13 @@ pub(crate) fn compare(sample: impl Fn(&[Value])) {
             Key::new(i as u64, 0, Stream::Sample).normals(&(0..N as u64).collect::<Vec<_>>(), c * h * w);
         write(&NamedArray::from_f32("z", &[N, c, h, w], &draws).unwrap(), &place.join("z.npy"));
         let z = Tensor::from_slice(&draws).view([N as i64, c as i64, h as i64, w as i64]);
-        let model = file.model(None, Device::Cpu, Compute::F32).unwrap();
-        let mut images = Vec::new();
-        let mut keep = |s: fewstep_samplers::Sampled| -> Result<(), fewstep_samplers::Error> {
-            images.push((s.x0 * 0.5 + 0.5).clamp(0.0, 1.0));
-            Ok(())
-        };
-        model.stream(Start::Noise { z: &z, first_seed: 0 }, N, &LabelRule::Uniform, &mut keep).unwrap();
-        ours.push((
-            format!("{:?}, visits {:?}", file.card.model.prediction, file.card.visits),
-            Tensor::cat(&images, 0),
-        ));
-        cases.push(json!({ "folder": place, "steps": file.card.own_steps() }));
+        expected.push(ours(file, &z));
+        cases.push(json!({ "folder": place }));
     }
     sample(&cases);
     let mut worst: f64 = 0.0;
-    for (case, (what, ours)) in cases.iter().zip(&ours) {
+    for ((case, file), ours) in cases.iter().zip(students).zip(&expected) {
+        let what = format!("{:?}, visits {:?}", file.card.model.prediction, file.card.visits);
         let path = Path::new(case["folder"].as_str().unwrap()).join("images.npy");
         let theirs = read_npy(&std::fs::read(path).unwrap()).unwrap().to_f64();
         let theirs = Tensor::from_slice(&theirs).view(&ours.size()[..]);
@@ -144,5 +174,34 @@ pub(crate) fn compare(sample: impl Fn(&[Value])) {
         assert!(varied > 0.01, "{what}: images that say nothing, deviation {varied}");
         worst = worst.max(levels);
     }
-    println!("{} students: at most {worst:.4} levels", ours.len());
+    println!("{} students: at most {worst:.4} levels", students.len());
+}
+
+/// Students without classes, by the pipeline's ordinary call.
+pub(crate) fn compare_calls(sample: impl Fn(&[Value])) {
+    compare(&students(), sample, |file, z| sampled(file, z, &LabelRule::Uniform));
+}
+
+/// Students with classes, by the loop in their model cards.
+pub(crate) fn compare_loops(sample: impl Fn(&[Value])) {
+    compare(&conditional_students(), sample, sampled_by_label);
+}
+
+/// A small folder of each network that an export is made of, under its name, for other programs to read.
+pub(crate) fn folders(root: &Path) -> Vec<Value> {
+    let table = BetaTable::default();
+    let unet = |n_classes| {
+        let schedule = Schedule::Betas(table.clone());
+        let visits = vec![0, 333, 667, 1000];
+        student(unet(table.clone(), n_classes), Prediction::V, schedule, 1000, visits, X0Clip::UnitRange)
+    };
+    let ddpm =
+        student(ddpm(), Prediction::X0, Schedule::default(), 64, vec![0, 8, 40, 64], X0Clip::UnitRange);
+    let made = [("unet2d", unet(0)), ("unet2d with classes", unet(10)), ("ddpm_unet", ddpm)];
+    let write = |(name, file): (&str, ModelFile)| {
+        let place = root.join(name);
+        DiffusersPipeline::of(&file).unwrap().write(&place, &About::default()).unwrap();
+        json!({ "folder": place, "labels": file.network.n_classes() })
+    };
+    made.into_iter().map(write).collect()
 }

@@ -125,7 +125,22 @@ fn files_of_denoising_diffusion_pytorch_give_its_numbers() {
 fn exported_students_give_the_same_images_in_the_package() {
     let Some(python) = python() else { return };
     fewstep_torch::prepare().unwrap();
-    exports::compare(|cases| compute(&python, "exported_folders.py", cases));
+    exports::compare_calls(|cases| compute(&python, "exported_folders.py", cases));
+}
+
+#[test]
+fn exported_students_with_classes_give_the_same_images_by_the_loop_of_their_cards() {
+    let Some(python) = python() else { return };
+    fewstep_torch::prepare().unwrap();
+    exports::compare_loops(|cases| compute(&python, "exported_folders.py", cases));
+}
+
+#[test]
+fn exported_networks_go_on_to_onnx() {
+    let Some(python) = python() else { return };
+    fewstep_torch::prepare().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    compute(&python, "onnx_files.py", &exports::folders(folder.path()));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::terminal::Terminal;
 pub(crate) const VARIABLE: &str = "FEWSTEP_PYTHON";
 
 /// The environment's name. Another list of packages needs another name.
-const FOLDER: &str = "packages-1";
+const FOLDER: &str = "packages-2";
 
 /// PyTorch's own folder of wheels for the CPU. Those of the Python index are built for CUDA.
 const CPU_WHEELS: &str = "https://download.pytorch.org/whl/cpu";
@@ -30,13 +30,15 @@ const CPU_WHEELS: &str = "https://download.pytorch.org/whl/cpu";
 const TORCH: [&str; 2] = ["torch==2.11.0", "torchvision==0.26.0"];
 
 /// What the others import, and diffusers, which comes without torch.
-const FIRST: [&str; 14] = [
+const FIRST: [&str; 16] = [
     "diffusers==0.42.1",
     "einops",
     "filelock",
     "fsspec",
     "networkx",
     "numpy",
+    "onnx==1.23.2",
+    "onnxruntime==1.32.0",
     "packaging",
     "pillow",
     "psutil",
@@ -52,7 +54,8 @@ const ON_TORCH: [&str; 4] =
     ["accelerate==1.15.0", "denoising-diffusion-pytorch==2.3.1", "ema-pytorch==0.8.3", "pytorch-fid==0.3.0"];
 
 /// Everything that is compared with, imported.
-const IMPORT: &str = "import diffusers, denoising_diffusion_pytorch, pytorch_fid.fid_score, torchvision
+const IMPORT: &str =
+    "import diffusers, denoising_diffusion_pytorch, pytorch_fid.fid_score, torchvision, onnx, onnxruntime
 assert diffusers.UNet2DModel and torch.__version__.split('+')[0] == '2.11.0'";
 
 /// The command: says where the interpreter is.

@@ -1,5 +1,6 @@
 //! A config made from a teacher: what `train --teacher` writes, with the reason of every choice beside it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -63,11 +64,12 @@ impl Draft<'_> {
             data = toml::to_string(data).context("data")?,
         );
         if changed {
+            // A table in a table: written by itself, its inner ones would lose their place.
+            let schedule = toml::to_string(&BTreeMap::from([("schedule", &schedule)])).context("schedule")?;
             let _ = write!(
                 text,
                 "\n# The teacher's levels, but for their clean end: the teacher's sampling stops at its first timestep, and a student\n\
-                 # ends without noise, so that what it makes is an image.\n[schedule]\n{}",
-                toml::to_string(&schedule).context("schedule")?
+                 # ends without noise, so that what it makes is an image.\n{schedule}"
             );
         }
         let _ = write!(
@@ -141,16 +143,18 @@ impl Draft<'_> {
         );
         if let (Family::Table(_), clip) = (card.model.family(), card.clip) {
             let clip_text = value(&clip)?;
+            if clip != X0Clip::UnitRange {
+                // Not as `[distill.tract]`, which `--set distill.objective=btd` would contradict.
+                text += &format!(
+                    "# The teacher is asked as it is sampled.\n\
+                     objective = {{ kind = \"tract\", clip_teacher = {clip_text}, clip_self_teacher = {clip_text} }}\n"
+                );
+            }
             text += &format!(
                 "\n# The student's steps clip as the teacher's pipeline does, and keep the noise as it does: an exported student gives the\n\
                  # same images there.\n[distill.sampling]\nclip = {clip_text}\nkeep_noise = {}\n",
                 clip != X0Clip::Off
             );
-            if clip != X0Clip::UnitRange {
-                text += &format!(
-                    "\n# The teacher is asked as it is sampled.\n[distill.tract]\nclip_teacher = {clip_text}\nclip_self_teacher = {clip_text}\n"
-                );
-            }
         }
         Ok(text)
     }
