@@ -8,17 +8,18 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod program;
+#[path = "../../../tests/tests/packages/python.rs"]
+mod python;
 
 use std::env;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use fewstep_formats::{NamedArray, read_npy, write_npy};
 use fewstep_models::Prediction;
 use fewstep_random::{Key, Stream};
 use fewstep_samplers::ModelFile;
 use program::{fewstep, succeed};
+use python::{compute, python};
 use serde_json::{Value, json};
 
 /// Images per student.
@@ -59,29 +60,6 @@ impl Effort {
             }
         }
     }
-}
-
-/// The interpreter with the packages.
-fn python() -> Option<PathBuf> {
-    let found = env::var_os("FEWSTEP_PYTHON").filter(|found| !found.is_empty());
-    if found.is_none() {
-        let says = "FEWSTEP_PYTHON names no Python with the packages to compare with: `cargo xtask packages` makes one";
-        assert!(env::var("CI").as_deref() != Ok("true"), "{says}");
-        // Not by a macro: the output of a test that passes is not shown.
-        io::stderr().write_all(format!("nothing is compared: {says}\n").as_bytes()).unwrap();
-    }
-    found.map(PathBuf::from)
-}
-
-/// Gives the cases to a script of the tests with the packages.
-fn compute(python: &Path, script: &str, cases: &[Value]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tests/packages").join(script);
-    let mut command = Command::new(python);
-    command.arg(&script).stdin(Stdio::piped()).env("CUDA_VISIBLE_DEVICES", "").env("OMP_NUM_THREADS", "1");
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", python.display()));
-    let written = child.stdin.take().unwrap().write_all(&serde_json::to_vec(cases).unwrap());
-    let status = child.wait().unwrap();
-    assert!(status.success() && written.is_ok(), "{}: {status}", script.display());
 }
 
 /// Trains a teacher of each prediction; the folders.

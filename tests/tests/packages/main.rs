@@ -11,42 +11,16 @@ mod dice;
 mod diffusers;
 mod exports;
 mod lucidrains;
+mod python;
 mod pytorch;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use fewstep_tests::parity::{Measured, check};
+use python::{compute, python};
 use serde_json::Value;
-
-/// The interpreter with the packages. Without one the test compares nothing.
-fn python() -> Option<PathBuf> {
-    let found = env::var_os("FEWSTEP_PYTHON").filter(|found| !found.is_empty());
-    if found.is_none() {
-        let says = "FEWSTEP_PYTHON names no Python with the packages to compare with: `cargo xtask packages` makes one";
-        assert!(env::var("CI").as_deref() != Ok("true"), "{says}");
-        // Not by a macro: the output of a test that passes is not shown.
-        io::stderr().write_all(format!("nothing is compared: {says}\n").as_bytes()).unwrap();
-    }
-    found.map(PathBuf::from)
-}
-
-/// Gives the cases to a script beside this file, one process for all: it takes seconds to start.
-fn compute(python: &Path, script: &str, cases: &[Value]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages").join(script);
-    let mut command = Command::new(python);
-    // A GPU would compute other numbers.
-    command.arg(&script).stdin(Stdio::piped()).env("CUDA_VISIBLE_DEVICES", "").env("OMP_NUM_THREADS", "1");
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", python.display()));
-    let cases = serde_json::to_vec(cases).unwrap();
-    let written = child.stdin.take().unwrap().write_all(&cases);
-    let status = child.wait().unwrap();
-    // A script that fails at once closes its input; its own message says more.
-    assert!(status.success() && written.is_ok(), "{}: {status}", script.display());
-}
 
 /// Runs the harness over every case's folder. All failures are reported, each with its case.
 fn compare(cases: &[Value]) {
