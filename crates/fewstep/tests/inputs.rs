@@ -55,8 +55,11 @@ fn wrong_configs_are_named_by_key_and_make_no_folder() {
         // Numbers that would take all memory.
         ("distill.schedule=[99999999999, 1]", &["distill.schedule", "at most 1048576"]),
         ("evaluation.teacher_steps=[99999999999]", &["evaluation.teacher_steps", "at most 1048576"]),
-        ("model.network.embedding_channels=9223372036854775807", &["larger than any memory"]),
-        ("model.network.channels=1099511627776", &["larger than any memory"]),
+        (
+            "model.network.embedding_channels=9223372036854775807",
+            &["model.network.embedding_channels", "at most 65536"],
+        ),
+        ("model.network.channels=1099511627776", &["model.network.channels", "at most 65536"]),
         ("evaluation.grid=0", &["evaluation.grid", "at least 1"]),
         ("schedule.kind=\"linear\"", &["schedule", "linear_beta"]),
         ("device=\"gpu\"", &["device", "gpu"]),

@@ -103,3 +103,13 @@ fn a_start_takes_over_what_agrees_in_name_and_shape() {
     assert_eq!(start[6..], [11.0, 12.0, 1.0, 2.0, 3.0, 4.0]);
     assert!(layout().initial_from(3, &other, &flat.narrow(0, 0, 11)).is_err());
 }
+
+#[test]
+fn a_network_larger_than_any_memory_is_refused() {
+    let mut b = LayoutBuilder::new();
+    b.param("small", &[3], Init::Zeros).unwrap();
+    for shape in [&[1 << 40, 1 << 40][..], &[i64::MAX]] {
+        let e = b.param("large", shape, Init::Zeros).unwrap_err().to_string();
+        assert!(e.contains("large") && e.contains("larger than any memory"), "{e}");
+    }
+}
