@@ -1,7 +1,7 @@
 //! `packages`: the Python packages that this project is compared with, in an environment of their own in the cache.
 //!
 //! Tests and benchmarks run them; the program never does. One environment serves all, because the torch that they share is
-//! most of it: 1.7 GB. Its wheel is the one that setup unpacks a libtorch from, where that was fetched.
+//! most of it: 1.8 GB. Its wheel is the one that setup unpacks a libtorch from, where that was fetched.
 
 mod stand_ins;
 
