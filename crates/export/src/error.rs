@@ -49,14 +49,3 @@ impl From<tch::TchError> for Error {
         Self::Torch(e.into())
     }
 }
-
-/// Why a file is none: the reason may quote it, so it is escaped, for nothing in it must control a terminal, and shortened.
-pub(crate) fn escaped(reason: &serde_json::Error) -> String {
-    const LONGEST: usize = 300;
-    let reason = reason.to_string();
-    let mut escaped: String = reason.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if reason.chars().nth(LONGEST).is_some() {
-        escaped.push_str("...");
-    }
-    escaped
-}

@@ -260,7 +260,7 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A name from a file, escaped and shortened for an error message.
-pub(crate) fn escaped_name(name: &str) -> String {
+pub fn escaped_name(name: &str) -> String {
     const LONGEST: usize = 120;
     let mut escaped: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if name.chars().nth(LONGEST).is_some() {

@@ -55,7 +55,7 @@ pub use checkpoints::safetensors::read_safetensors;
 pub use checkpoints::sniff::{read_checkpoint, sniff};
 pub use checkpoints::torch_legacy::read_torch_legacy;
 pub use checkpoints::torch_zip::read_torch_zip;
-pub use error::{Error, Format, Result};
+pub use error::{Error, Format, Result, escaped_name};
 pub use images::cifar::{Cifar10, read_cifar10};
 pub use images::digits::{Digits, read_digits};
 pub use images::idx::{IdxArray, read_idx};

@@ -180,8 +180,12 @@ fn names(checkpoint: &Checkpoint) -> String {
     if checkpoint.arrays.is_empty() {
         return "nothing, there are none".to_owned();
     }
-    let first: Vec<String> =
-        checkpoint.arrays.iter().take(FIRST).map(|a| format!("`{}`", crate::escaped_name(&a.name))).collect();
+    let first: Vec<String> = checkpoint
+        .arrays
+        .iter()
+        .take(FIRST)
+        .map(|a| format!("`{}`", fewstep_formats::escaped_name(&a.name)))
+        .collect();
     let n = checkpoint.arrays.len();
     if n > FIRST { format!("{}, ... ({n} tensors)", first.join(", ")) } else { first.join(", ") }
 }

@@ -77,7 +77,7 @@ pub enum Error {
         found: Vec<String>,
     },
     /// A part of the network does not follow from the names and shapes.
-    #[error("`{}`: {problem}", crate::escaped_name(name))]
+    #[error("`{}`: {problem}", fewstep_formats::escaped_name(name))]
     Structure {
         /// Tensor, module or group of tensors.
         name: String,
@@ -146,7 +146,7 @@ pub(crate) fn quoted<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Strin
         n => format!(" and {n} more"),
     };
     let first: Vec<String> =
-        names.take(LISTED).map(|name| format!("`{}`", crate::escaped_name(name))).collect();
+        names.take(LISTED).map(|name| format!("`{}`", fewstep_formats::escaped_name(name))).collect();
     first.join(", ") + &more
 }
 

@@ -11,8 +11,8 @@ use fewstep_formats::NamedArray;
 use fewstep_models::ddpm::Heads;
 
 use crate::error::{Error, Result};
-use crate::escaped_name;
 use crate::source::{Conversion, Source};
+use fewstep_formats::escaped_name;
 
 /// A module's name in flax and in this project, and the conversion of its kernel.
 type Module = (&'static str, &'static str, Conversion);

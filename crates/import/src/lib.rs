@@ -153,7 +153,9 @@ impl Recognised<'_> {
     /// [`Error::Mismatch`] lists tensors that are missing, left over, of another shape, of whole numbers or not finite, under
     /// the file's own names.
     pub fn parameters(&self, network: &dyn Network) -> Result<Tensor> {
-        fit::flat(network.layout(), &self.sources, &|ours| escaped_name(&self.naming.foreign(ours)))
+        fit::flat(network.layout(), &self.sources, &|ours| {
+            fewstep_formats::escaped_name(&self.naming.foreign(ours))
+        })
     }
 }
 
@@ -197,14 +199,4 @@ fn inside<'n>(name: &'n str, prefix: &str) -> &'n str {
 /// Sources for arrays that at most need another name.
 fn same<'a>(arrays: &[&'a NamedArray], ours: impl Fn(&str) -> String) -> Result<Vec<Source<'a>>> {
     arrays.iter().map(|array| Source::new(ours(&array.name), vec![array], Conversion::Same)).collect()
-}
-
-/// A name from a file, escaped and shortened for a message.
-fn escaped_name(name: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut escaped: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        escaped.push_str("...");
-    }
-    escaped
 }

@@ -4,8 +4,8 @@ use fewstep_formats::{DType, NamedArray};
 use fewstep_torch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::escaped_name;
 use crate::vote::most_common;
+use fewstep_formats::escaped_name;
 
 /// The conversion from a file's layout to this project's. Dimensions: `C` in, `D` out, `H` heads of width `W`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fewstep_models::{ModelConfig, Network, X0Clip};
 use fewstep_schedules::{NoiseGrid, Schedule};
-use fewstep_torch::{Compute, Device, Params, SafetensorsFile, Tensor, load, load_card, save};
+use fewstep_torch::{Compute, Device, Params, SafetensorsFile, Tensor, escaped, load, load_card, save};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -202,6 +202,15 @@ impl ModelCard {
         }
     }
 
+    /// The card in its JSON form.
+    ///
+    /// # Errors
+    /// Why it is none, for a message: the reason may quote the text, so it is escaped and shortened.
+    pub fn from_json(text: &[u8]) -> std::result::Result<Self, String> {
+        const LONGEST: usize = 300;
+        serde_json::from_slice(text).map_err(|e| escaped(&e.to_string(), LONGEST))
+    }
+
     /// The card of a model file, without its parameters.
     ///
     /// # Errors
@@ -247,5 +256,5 @@ impl ModelCard {
 fn parse_card(path: &Path, text: Option<&str>) -> Result<ModelCard> {
     let bad = |problem: String| Error::File { path: path.to_owned(), problem };
     let text = text.ok_or_else(|| bad("has no model card; was it written by another program?".into()))?;
-    serde_json::from_str(text).map_err(|e| bad(format!("model card: {e}")))
+    ModelCard::from_json(text.as_bytes()).map_err(|reason| bad(format!("model card: {reason}")))
 }

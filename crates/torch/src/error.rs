@@ -106,11 +106,14 @@ pub(crate) fn same_shape(what: &str, got: &tch::Tensor, like: &tch::Tensor) -> R
     Err(Error::Shape { what: what.to_owned(), expected: like.size(), got: got.size() })
 }
 
-/// A text from a file for a message: escaped, so that nothing in it controls a terminal, and shortened.
-pub(crate) fn escaped(text: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut escaped: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() {
+/// Longest text of a file that this crate's messages quote, in characters.
+pub(crate) const LONGEST_QUOTE: usize = 120;
+
+/// A text from a file for a message: escaped, so that nothing in it controls a terminal, and at most `longest` of its
+/// characters.
+pub fn escaped(text: &str, longest: usize) -> String {
+    let mut escaped: String = text.chars().take(longest).flat_map(char::escape_debug).collect();
+    if text.chars().nth(longest).is_some() {
         escaped.push_str("...");
     }
     escaped

@@ -18,7 +18,7 @@ use tch::{Kind, Tensor};
 
 pub use builder::LayoutBuilder;
 
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, LONGEST_QUOTE, Result, escaped};
 use fewstep_random::{Key, Stream, name_key};
 
 /// Tolerance for a file's copy of a computed entry, absolute and relative to its value: rounding in f32.
@@ -239,7 +239,9 @@ impl Layout {
         let mut extra: Vec<&str> =
             tensors.keys().map(String::as_str).filter(|n| !known.contains(n)).collect();
         extra.sort_unstable();
-        problems.extend(extra.iter().map(|n| format!("`{}` is not a parameter of it", escaped(n))));
+        problems.extend(
+            extra.iter().map(|n| format!("`{}` is not a parameter of it", escaped(n, LONGEST_QUOTE))),
+        );
         if problems.is_empty() {
             return Ok(Tensor::f_cat(&parts, 0)?);
         }

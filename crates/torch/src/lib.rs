@@ -43,7 +43,7 @@ pub use adam::{Adam, AdamConfig, GradientRule};
 pub use compute::Compute;
 pub use device::{DeviceSpec, prepare};
 pub use ema::Ema;
-pub use error::{Error, Result};
+pub use error::{Error, Result, escaped};
 pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamRole, ParamSpec};
 pub use parallel::in_order;
 pub use params::Params;

@@ -10,7 +10,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, LONGEST_QUOTE, Result, escaped};
 
 /// The metadata key of the project's text.
 const CARD: &str = "fewstep";
@@ -140,13 +140,14 @@ pub fn load_card(path: &Path) -> Result<Option<String>> {
 /// The bytes are not a well-formed safetensors file.
 pub fn parse(bytes: &[u8], what: &str) -> Result<SafetensorsFile> {
     let bad = |reason: String| Error::Format { what: what.to_owned(), reason };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(escaped(&e.to_string())))?;
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|e| bad(escaped(&e.to_string(), LONGEST_QUOTE)))?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    let file = SafeTensors::deserialize(bytes).map_err(|e| bad(escaped(&e.to_string())))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| bad(escaped(&e.to_string(), LONGEST_QUOTE)))?;
     let mut tensors = HashMap::new();
     for (name, view) in file.tensors() {
         let kind = kind_of(view.dtype()).ok_or_else(|| {
-            bad(format!("tensor `{}` has unsupported type {:?}", escaped(&name), view.dtype()))
+            bad(format!("tensor `{}` has unsupported type {:?}", escaped(&name, LONGEST_QUOTE), view.dtype()))
         })?;
         let size: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
         tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, kind)?);

@@ -4,15 +4,15 @@
 use std::path::Path;
 
 use fewstep_export::{About, DiffusersPipeline};
-use fewstep_formats::{NamedArray, read_npy, write_npy};
 use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::unet2d::{LevelBlocks, MidBlock, TimeEmbedding, UNet2dConfig};
 use fewstep_models::{Architecture, ModelConfig, Prediction, TimeInput, X0Clip};
-use fewstep_random::{Key, Stream};
-use fewstep_samplers::{LabelRule, ModelCard, ModelFile, Role, Sampler, Start};
+use fewstep_samplers::{LabelRule, ModelCard, ModelFile, Role, Sampler};
 use fewstep_schedules::{BetaTable, Schedule};
-use fewstep_torch::{Compute, Device, Tensor};
+use fewstep_torch::Tensor;
 use serde_json::{Value, json};
+
+use crate::sampled::{self, noise, sampled};
 
 /// Images per student.
 const N: usize = 64;
@@ -118,30 +118,19 @@ fn conditional_students() -> Vec<ModelFile> {
     ]
 }
 
-fn write(array: &NamedArray, path: &Path) {
-    write_npy(array, std::fs::File::create(path).unwrap()).unwrap();
-}
-
 /// Images of a student from noise `[n, C, H, W]`, from 0 to 1.
-fn sampled(file: &ModelFile, z: &Tensor, labels: &LabelRule) -> Tensor {
-    let model = file.model(None, Device::Cpu, Compute::F32).unwrap();
-    let mut images = Vec::new();
-    let mut keep = |s: fewstep_samplers::Sampled| -> Result<(), fewstep_samplers::Error> {
-        images.push((s.x0 * 0.5 + 0.5).clamp(0.0, 1.0));
-        Ok(())
-    };
-    model.stream(Start::Noise { z, first_seed: 0 }, N, labels, &mut keep).unwrap();
-    Tensor::cat(&images, 0)
+fn images(file: &ModelFile, z: &Tensor, labels: &LabelRule) -> Tensor {
+    (sampled(file, z, labels) * 0.5 + 0.5).clamp(0.0, 1.0)
 }
 
 /// The same with label `i` modulo 4 for image `i`, as the script has it.
-fn sampled_by_label(file: &ModelFile, z: &Tensor) -> Tensor {
+fn images_by_label(file: &ModelFile, z: &Tensor) -> Tensor {
     let of_label = |label: i64| {
-        let images = sampled(file, &z.slice(0, label, None, LABELS as i64), &LabelRule::One(label));
+        let of_label = images(file, &z.slice(0, label, None, LABELS as i64), &LabelRule::One(label));
         // The next label gives other images: the label is not left out on either side.
-        let others = sampled(file, &z.slice(0, label, None, LABELS as i64), &LabelRule::One(label + 1));
-        assert!(255.0 * (&images - others).abs().max().double_value(&[]) > 10.0 * TENTH, "label {label}");
-        images
+        let others = images(file, &z.slice(0, label, None, LABELS as i64), &LabelRule::One(label + 1));
+        assert!(255.0 * (&of_label - others).abs().max().double_value(&[]) > 10.0 * TENTH, "label {label}");
+        of_label
     };
     Tensor::stack(&(0..LABELS as i64).map(of_label).collect::<Vec<_>>(), 1).flatten(0, 1)
 }
@@ -151,13 +140,9 @@ fn compare(students: &[ModelFile], sample: impl Fn(&[Value]), ours: impl Fn(&Mod
     let folder = tempfile::tempdir().unwrap();
     let (mut cases, mut expected) = (Vec::new(), Vec::new());
     for (i, file) in students.iter().enumerate() {
-        let [c, h, w] = file.network.image_shape().map(|extent| extent as usize);
         let place = folder.path().join(i.to_string());
         DiffusersPipeline::of(file).unwrap().write(&place, &About::default()).unwrap();
-        let draws =
-            Key::new(i as u64, 0, Stream::Sample).normals(&(0..N as u64).collect::<Vec<_>>(), c * h * w);
-        write(&NamedArray::from_f32("z", &[N, c, h, w], &draws).unwrap(), &place.join("z.npy"));
-        let z = Tensor::from_slice(&draws).view([N as i64, c as i64, h as i64, w as i64]);
+        let z = noise(file, i as u64, N, &place);
         expected.push(ours(file, &z));
         cases.push(json!({ "folder": place }));
     }
@@ -166,8 +151,7 @@ fn compare(students: &[ModelFile], sample: impl Fn(&[Value]), ours: impl Fn(&Mod
     for ((case, file), ours) in cases.iter().zip(students).zip(&expected) {
         let what = format!("{:?}, visits {:?}", file.card.model.prediction, file.card.visits);
         let path = Path::new(case["folder"].as_str().unwrap()).join("images.npy");
-        let theirs = read_npy(&std::fs::read(path).unwrap()).unwrap().to_f64();
-        let theirs = Tensor::from_slice(&theirs).view(&ours.size()[..]);
+        let theirs = sampled::images(&path, ours);
         let levels = 255.0 * (ours - theirs).abs().max().double_value(&[]);
         let varied = ours.std(false).double_value(&[]);
         assert!(levels < TENTH, "{what}: {levels} levels");
@@ -179,12 +163,12 @@ fn compare(students: &[ModelFile], sample: impl Fn(&[Value]), ours: impl Fn(&Mod
 
 /// Students without classes, by the pipeline's ordinary call.
 pub(crate) fn compare_calls(sample: impl Fn(&[Value])) {
-    compare(&students(), sample, |file, z| sampled(file, z, &LabelRule::Uniform));
+    compare(&students(), sample, |file, z| images(file, z, &LabelRule::Uniform));
 }
 
 /// Students with classes, by the loop in their model cards.
 pub(crate) fn compare_loops(sample: impl Fn(&[Value])) {
-    compare(&conditional_students(), sample, sampled_by_label);
+    compare(&conditional_students(), sample, images_by_label);
 }
 
 /// A small folder of each network that an export is made of, under its name, for other programs to read.

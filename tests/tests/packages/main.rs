@@ -13,6 +13,7 @@ mod exports;
 mod lucidrains;
 mod python;
 mod pytorch;
+mod sampled;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -4,18 +4,18 @@ use std::path::Path;
 use std::process::Command;
 
 use fewstep_export::{About, PytorchFolder, read_back};
-use fewstep_formats::{NamedArray, read_npy, write_npy};
 use fewstep_models::ddpm::{DdpmConfig, Heads, Resampling};
 use fewstep_models::edm::{AdmConfig, Decoder, Encoder, NoiseEmbedding, Preconditioner, SongConfig};
 use fewstep_models::lucidrains::{LevelAttention, LucidrainsConfig};
 use fewstep_models::nn::Activation;
 use fewstep_models::unet2d::{ClassInput, LevelBlocks, MidBlock, TimeEmbedding, UNet2dConfig};
 use fewstep_models::{Architecture, LineTime, ModelConfig, Network, Prediction, TimeInput, X0Clip};
-use fewstep_random::{Key, Stream};
-use fewstep_samplers::{LabelRule, ModelCard, ModelFile, Role, Sampler, Start};
+use fewstep_samplers::{LabelRule, ModelCard, ModelFile, Role, Sampler};
 use fewstep_schedules::{BetaTable, Schedule};
 use fewstep_torch::{Compute, Device, Kind, ParamRole, Tensor};
 use serde_json::{Value, json};
+
+use crate::sampled::{self, noise, sampled};
 
 /// Images per model.
 const N: usize = 8;
@@ -235,43 +235,28 @@ fn cases() -> Vec<Case> {
     all
 }
 
-fn write(array: &NamedArray, path: &Path) {
-    write_npy(array, std::fs::File::create(path).unwrap()).unwrap();
-}
-
 /// Exports every model, runs its Python file on the same noise and labels, and compares; reads every folder back.
 pub(crate) fn compare(python: &Path, sample: impl Fn(&[Value])) {
     let folder = tempfile::tempdir().unwrap();
     let (mut requests, mut ours) = (Vec::new(), Vec::new());
     let cases = cases();
     for (i, Case { file, .. }) in cases.iter().enumerate() {
-        let [c, h, w] = file.network.image_shape().map(|extent| extent as usize);
         let place = folder.path().join(i.to_string());
         PytorchFolder::of(file).unwrap().write(&place, &About::default()).unwrap();
         let back = read_back(&place).unwrap().unwrap();
         assert_eq!(back.card, file.card);
         assert_eq!(back.flat, file.flat);
-        let seeds: Vec<u64> = (0..N as u64).collect();
-        let draws = Key::new(i as u64, 0, Stream::Sample).normals(&seeds, c * h * w);
-        write(&NamedArray::from_f32("z", &[N, c, h, w], &draws).unwrap(), &place.join("z.npy"));
-        let z = Tensor::from_slice(&draws).view([N as i64, c as i64, h as i64, w as i64]);
+        let z = noise(file, i as u64, N, &place);
         let model = file.model(None, Device::Cpu, file.card.compute).unwrap();
-        let labels = model.labels(&seeds, &LabelRule::Uniform);
-        let mut images = Vec::new();
-        let mut keep = |s: fewstep_samplers::Sampled| -> Result<(), fewstep_samplers::Error> {
-            images.push(s.x0);
-            Ok(())
-        };
-        model.stream(Start::Noise { z: &z, first_seed: 0 }, N, &LabelRule::Uniform, &mut keep).unwrap();
-        ours.push(Tensor::cat(&images, 0));
+        let labels = model.labels(&(0..N as u64).collect::<Vec<_>>(), &LabelRule::Uniform);
+        ours.push(sampled(file, &z, &LabelRule::Uniform));
         requests.push(json!({ "folder": place, "labels": labels }));
     }
     sample(&requests);
     let (mut worst, mut wrong) = ([0f64; 2], Vec::new());
     for (i, (Case { what, tolerance, .. }, ours)) in cases.iter().zip(&ours).enumerate() {
         let path = folder.path().join(i.to_string()).join("images.npy");
-        let theirs = read_npy(&std::fs::read(path).unwrap()).unwrap().to_f64();
-        let theirs = Tensor::from_slice(&theirs).view(&ours.size()[..]);
+        let theirs = sampled::images(&path, ours);
         let deviation = ours.std(false).double_value(&[]);
         assert!(deviation > 1e-3, "{what}: images that say nothing, deviation {deviation}");
         let error = (ours - theirs).abs().max().double_value(&[]) / deviation;
@@ -292,8 +277,7 @@ fn as_a_program(python: &Path, folder: &Path, ours: &Tensor) {
     let mut command = Command::new(python);
     command.arg(folder.join("model.py")).arg(folder.join("z.npy")).arg(&out).env("CUDA_VISIBLE_DEVICES", "");
     assert!(command.status().unwrap().success());
-    let array = read_npy(&std::fs::read(&out).unwrap()).unwrap();
-    let theirs = Tensor::from_slice(&array.to_f64()).view(&ours.size()[..]);
+    let theirs = sampled::images(&out, ours);
     let error = (ours - theirs).abs().max().double_value(&[]);
     let largest = ours.abs().max().to_kind(Kind::Double).double_value(&[]);
     assert!(error < F32 * largest.max(1.0), "as a program: {error}");

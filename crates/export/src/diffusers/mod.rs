@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::diffusers::table::Table;
 use crate::diffusers::unet::Named;
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result};
 use crate::readme::{About, Usage, readme};
 
 /// The format, for messages.
@@ -221,8 +221,8 @@ pub(crate) fn read_back(folder: &Path) -> Result<Option<ModelFile>> {
         return Ok(None);
     }
     let read = |path: &Path| std::fs::read(path).map_err(|e| wrong(path, format!("cannot be read: {e}")));
-    let card: ModelCard = serde_json::from_slice(&read(&path)?)
-        .map_err(|e| wrong(&path, format!("is no model card: {}", escaped(&e))))?;
+    let card = ModelCard::from_json(&read(&path)?)
+        .map_err(|reason| wrong(&path, format!("is no model card: {reason}")))?;
     let network = card.model.build()?;
     let weights = folder.join(WEIGHTS);
     let exported = fewstep_torch::load(&weights)?.tensors;

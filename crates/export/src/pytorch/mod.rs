@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fewstep_files::AtomicFolder;
-use fewstep_models::{Affine, Architecture, X0Clip};
+use fewstep_models::{Architecture, X0Clip};
 use fewstep_samplers::{ModelCard, ModelFile, Solver};
 use fewstep_schedules::NoiseGrid;
 use fewstep_torch::Params;
@@ -69,9 +69,7 @@ impl<'a> PytorchFolder<'a> {
             }
         };
         let grid = file.card.levels(None)?;
-        let steps = steps(file, &grid)?;
-        let heads = steps.first().map_or(1, |(_, affine)| affine.c_out.len());
-        let table = Value::Array(steps.into_iter().map(|(step, _)| step).collect());
+        let (steps, heads) = steps(file, &grid)?;
         let noise_scale = if grid.is_variance_preserving() { 1.0 } else { grid.last().sigma };
         let clip = match clip {
             X0Clip::Off => Value::Null,
@@ -88,11 +86,11 @@ impl<'a> PytorchFolder<'a> {
         let parts = [
             ("about", about(&file.card)),
             ("shape", format!("{c}, {h}, {w}")),
-            ("labels", if classes { ", torch.tensor([0, 1, 0, 1])" } else { "" }.to_owned()),
+            ("labels", labels_of_call(&file.card).to_owned()),
             ("labels_file", if classes { " labels.npy" } else { "" }.to_owned()),
             ("config", literal(&config, "CONFIG = ".len())),
             ("heads", heads.to_string()),
-            ("steps", literal(&table, "STEPS = ".len())),
+            ("steps", literal(&Value::Array(steps), "STEPS = ".len())),
             ("noise_scale", literal(&json!(noise_scale), 0)),
             ("clip", literal(&clip, 0)),
             ("keeps_noise", literal(&json!(sampler.keep_noise), 0)),
@@ -137,10 +135,10 @@ fn wrong(problem: String) -> Error {
     Error::Folder { path: CODE.into(), problem }
 }
 
-/// The steps as the Python file has them, from noise to image, and how the network answers at each.
-fn steps(file: &ModelFile, grid: &NoiseGrid) -> Result<Vec<(Value, Affine)>> {
+/// The steps as the Python file has them, from noise to image, and the number of images that the network puts out.
+fn steps(file: &ModelFile, grid: &NoiseGrid) -> Result<(Vec<Value>, usize)> {
     let params = Params::frozen(Arc::clone(file.network.layout()), &file.flat)?;
-    let mut steps = Vec::with_capacity(grid.steps());
+    let (mut steps, mut heads) = (Vec::with_capacity(grid.steps()), 1);
     for i in (1..=grid.steps()).rev() {
         let (from, to) = (grid.level(i)?, grid.level(i - 1)?);
         let Some(affine) = file.network.affine(&params, from)? else {
@@ -149,7 +147,8 @@ fn steps(file: &ModelFile, grid: &NoiseGrid) -> Result<Vec<(Value, Affine)>> {
                 file.card.model.network.kind()
             )));
         };
-        let step = json!({
+        heads = affine.c_out.len();
+        steps.push(json!({
             "alpha": from.alpha,
             "sigma": from.sigma,
             "alpha_to": to.alpha,
@@ -158,10 +157,14 @@ fn steps(file: &ModelFile, grid: &NoiseGrid) -> Result<Vec<(Value, Affine)>> {
             "c_in": affine.c_in,
             "c_skip": affine.c_skip,
             "c_out": affine.c_out,
-        });
-        steps.push((step, affine));
+        }));
     }
-    Ok(steps)
+    Ok((steps, heads))
+}
+
+/// The labels in a call for four images, where there are classes.
+fn labels_of_call(card: &ModelCard) -> &'static str {
+    if card.model.n_classes() > 0 { ", torch.tensor([0, 1, 0, 1])" } else { "" }
 }
 
 /// What the model is, in a sentence.
@@ -178,7 +181,7 @@ fn about(card: &ModelCard) -> String {
 /// How the folder is used.
 fn usage(card: &ModelCard) -> Usage<'static> {
     let [c, h, w] = card.model.image_shape();
-    let labels = if card.model.n_classes() > 0 { ", torch.tensor([0, 1, 0, 1])" } else { "" };
+    let labels = labels_of_call(card);
     Usage {
         library: "pytorch",
         call: format!(

@@ -7,7 +7,7 @@ use fewstep_formats::{Checkpoint, read_checkpoint};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, quoted};
-use crate::escaped_name;
+use fewstep_formats::escaped_name;
 
 /// Largest config or index that is read: a hundred times the largest index of a network of any size.
 const LARGEST_JSON: u64 = 64 << 20;

@@ -20,7 +20,8 @@ use crate::error::{Error, MissingHint, Result};
 use crate::hints::Hints;
 use crate::source::{Conversion, Rows, Source};
 use crate::trained_as::TrainedAs;
-use crate::{Naming, Recognised, Sampling, escaped_name};
+use crate::{Naming, Recognised, Sampling};
+use fewstep_formats::escaped_name;
 
 /// A folder of diffusers, in memory.
 #[derive(Debug)]

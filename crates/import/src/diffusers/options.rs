@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::diffusers::folder::Json;
 use crate::error::{Error, Result};
-use crate::escaped_name;
+use fewstep_formats::escaped_name;
 
 /// The options of a config file; each reader takes the option's default, which counts where the file has none.
 pub(crate) struct Options<'a> {

@@ -5,7 +5,7 @@ use fewstep_models::edm::{Decoder, Encoder, NoiseEmbedding, Preconditioner, Song
 use fewstep_models::{Architecture, ModelConfig};
 
 use crate::error::{Error, Result};
-use crate::escaped_name;
+use fewstep_formats::escaped_name;
 
 /// Options that do not affect the output of the network in sampling: number formats, dropout, the range of its original
 /// sampler, and values that its buffers also hold.

@@ -4,9 +4,9 @@ use fewstep_formats::Checkpoint;
 use fewstep_models::edm::Preconditioner;
 
 use crate::error::{Error, Result};
-use crate::escaped_name;
 use crate::evidence::Shapes;
 use crate::hints::Hints;
+use fewstep_formats::escaped_name;
 
 /// EDM's default, for pickles without this option.
 const SIGMA_DATA: f64 = 0.5;

@@ -6,10 +6,10 @@ use fewstep_formats::NamedArray;
 use fewstep_models::ddpm::{Heads, Resampling};
 
 use crate::error::{Error, Result};
-use crate::escaped_name;
 use crate::guided::structure::{Path, Structure};
 use crate::hints::AttentionOrder;
 use crate::source::{Conversion, Rows, Source};
+use fewstep_formats::escaped_name;
 
 const BLOCK: [(&str, &str); 6] = [
     ("in_layers.0", "norm1"),

@@ -18,7 +18,8 @@ use crate::evidence::Shapes;
 use crate::hints::Hints;
 use crate::lucidrains::schedule::Tables;
 use crate::source::Source;
-use crate::{Sampling, escaped_name, joined};
+use crate::{Sampling, joined};
+use fewstep_formats::escaped_name;
 
 /// The name of the network inside the diffusion.
 const INNER: &str = "model";

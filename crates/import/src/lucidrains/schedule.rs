@@ -82,7 +82,7 @@ fn stored(betas: &NamedArray, gammas: &NamedArray, notes: &mut Vec<String>) -> R
         let (product, stored) = (products[timestep], gamma[timestep]);
         let problem = format!(
             "is {stored} at timestep {timestep}, and the product of 1 - `{}` is {product}",
-            crate::escaped_name(&betas.name)
+            fewstep_formats::escaped_name(&betas.name)
         );
         return Err(Error::Structure { name: gammas.name.clone(), problem });
     }

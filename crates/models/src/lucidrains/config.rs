@@ -85,15 +85,9 @@ fn four() -> i64 {
 
 impl LucidrainsConfig {
     /// Channels at the borders of the levels: those of the first convolution, then those that each level hands on.
-    pub(crate) fn widths(&self) -> Result<Vec<i64>> {
-        let handed_on = self.channel_mult.iter().map(|&mult| {
-            // Twice as many meet in a block, and four times as many in a halved image.
-            self.channels.checked_mul(mult).filter(|width| width.checked_mul(8).is_some()).ok_or_else(|| {
-                let problem = format!("{mult} times {} channels is no number of channels", self.channels);
-                Error::Config { key: "channel_mult", problem }
-            })
-        });
-        std::iter::once(Ok(self.first_channels.unwrap_or(self.channels))).chain(handed_on).collect()
+    pub(crate) fn widths(&self) -> Vec<i64> {
+        let handed_on = self.channel_mult.iter().map(|mult| self.channels * mult);
+        std::iter::once(self.first_channels.unwrap_or(self.channels)).chain(handed_on).collect()
     }
 
     /// Checks that the network can be built.

@@ -65,7 +65,7 @@ impl LucidrainsUnet {
     /// Builds the network's parameter table into `b`.
     pub(crate) fn new(b: &mut LayoutBuilder, c: &LucidrainsConfig) -> Result<Self> {
         c.validate()?;
-        let (widths, embedding) = (c.widths()?, 4 * c.channels);
+        let (widths, embedding) = (c.widths(), 4 * c.channels);
         let (first, lowest) = (widths[0], widths[c.channel_mult.len()]);
         let full = LevelAttention { kind: AttentionKind::Full, ..c.attention[c.attention.len() - 1] };
         Ok(Self {
