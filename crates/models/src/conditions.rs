@@ -1,6 +1,6 @@
 //! What a network's answer depends on besides the image and its noise level.
 
-use fewstep_torch::{Kind, Params, ScalarOps, Tensor};
+use fewstep_torch::{Device, Kind, Params, ScalarOps, Tensor, counted};
 
 use crate::error::{Error, Result};
 use crate::nn::Dropout;
@@ -72,15 +72,33 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// `[B, n_classes]` of zeros and ones, i64, from labels `[B]`. On a GPU an operation with a wrong label would fail later and elsewhere, and
-/// nothing would work from then on, so they are looked at first.
+/// `[B, n_classes]` of zeros and ones, i64, from labels `[B]`.
+///
+/// Labels on the CPU are looked at. To look at others would hold up the host until the device is done: whoever brings
+/// labels to a device checks them first, by [`check_labels`]. A wrong one gives a row of zeros there.
 pub(crate) fn one_hot(labels: &Tensor, n_classes: i64) -> Result<Tensor> {
+    if labels.device() == Device::Cpu {
+        check_labels(labels, n_classes)?;
+    }
+    let classes = counted(n_classes, labels.device())?;
+    Ok(labels.f_unsqueeze(1)?.f_eq_tensor(&classes)?.f_to_kind(Kind::Int64)?)
+}
+
+/// `Err` unless all labels, i64 `[B]`, are from 0 to `n_classes - 1`; a network without classes takes any. Waits for the
+/// device of the labels.
+///
+/// # Errors
+/// The first label that is out of range.
+pub fn check_labels(labels: &Tensor, n_classes: i64) -> Result<()> {
+    if n_classes == 0 {
+        return Ok(());
+    }
     let wrong = labels.below_number(0i64)?.f_logical_or(&labels.at_least_number(n_classes)?)?.f_nonzero()?;
     if wrong.size()[0] > 0 {
         let image = wrong.f_int64_value(&[0, 0])?;
         return Err(Error::Label { label: labels.f_int64_value(&[image])?, image, n_classes });
     }
-    Ok(labels.f_one_hot(n_classes)?)
+    Ok(())
 }
 
 fn class_vectors(labels: &Tensor, n: i64, n_classes: i64) -> Result<Tensor> {

@@ -63,7 +63,7 @@ pub mod unet2d;
 
 pub use affine::Affine;
 pub use clip::{Clipped, X0Clip};
-pub use conditions::Conditions;
+pub use conditions::{Conditions, check_labels};
 pub use counted::Counted;
 pub use custom::CustomConfig;
 pub use denoiser::Denoiser;

@@ -4,7 +4,9 @@ use fewstep_torch::{LayoutBuilder, Params, ScalarOps, Tensor};
 
 use crate::conditions::BlockInputs;
 use crate::error::Result;
-use crate::nn::{Activation, Conv2d, GroupNorm, Groups, Linear, average_pool_2x, nearest_upsample_2x};
+use crate::nn::{
+    Activation, Around, Conv2d, GroupNorm, Groups, Linear, average_pool_2x, nearest_upsample_2x,
+};
 
 /// A change of resolution inside a residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,18 +92,15 @@ impl ResBlock {
     /// The embedding comes through its nonlinearity, `[B, emb_channels]`.
     pub(crate) fn forward(&self, p: &Params, x: &Tensor, inputs: &BlockInputs<'_>) -> Result<Tensor> {
         let ResStyle { activation, divisor, affine, .. } = self.style;
-        let h = self.resize.apply(&activation.apply(&self.norm1.forward(p, x)?)?)?;
-        let h = self.conv1.forward(p, &h)?;
-        let time = self.time.forward(p, &inputs.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-        let h = if affine {
-            let parts = time.f_chunk(2, 1)?;
-            // norm * (1 + scale) + shift, with the sum inside the multiplication: one pass less over the image.
-            let normed = self.norm2.forward(p, &h)?;
-            normed.f_mul(&parts[0].add_number(1.0)?)?.f_add(&parts[1])?
+        let h = self.norm1.forward_within(p, x, activation.into())?;
+        let h = self.conv1.forward(p, &self.resize.apply(&h)?)?;
+        let time = self.time.forward(p, &inputs.emb)?;
+        let around = if affine {
+            Around { scale_shift: Some(&time), ..activation.into() }
         } else {
-            self.norm2.forward(p, &h.f_add(&time)?)?
+            Around { before: Some(&time), ..activation.into() }
         };
-        let h = inputs.dropped(activation.apply(&h)?, self.conv2.key())?;
+        let h = inputs.dropped(self.norm2.forward_within(p, &h, around)?, self.conv2.key())?;
         let h = self.conv2.forward(p, &h)?;
         let x = self.resize.apply(x)?;
         let x = match &self.skip {

@@ -1,5 +1,4 @@
-// libtorch functions that tch does not expose, on at::Tensor pointers. Every function catches all C++ exceptions. It
-// returns 0, or 1 with a message truncated to the caller's buffer.
+// libtorch functions that tch does not expose, on at::Tensor pointers.
 
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
@@ -7,34 +6,9 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
-#include <cstring>
-#include <exception>
 #include <vector>
 
-namespace {
-
-template <typename F>
-int guarded(char *message, size_t capacity, F &&body) {
-  const char *what = "unknown C++ exception";
-  try {
-    body();
-    return 0;
-  } catch (const std::exception &e) {
-    what = e.what();
-    if (capacity > 0) {
-      std::strncpy(message, what, capacity - 1);
-      message[capacity - 1] = '\0';
-    }
-  } catch (...) {
-    if (capacity > 0) {
-      std::strncpy(message, what, capacity - 1);
-      message[capacity - 1] = '\0';
-    }
-  }
-  return 1;
-}
-
-}  // namespace
+#include "guard.h"
 
 extern "C" {
 
@@ -43,7 +17,6 @@ int fewstep_fused_adam(void *param, void *grad, void *exp_avg, void *exp_avg_sq,
                        double beta2, double eps, char *message, size_t capacity) {
   return guarded(message, capacity, [&] {
     at::NoGradGuard guard;
-    auto tensor = [](void *p) { return *static_cast<at::Tensor *>(p); };
     at::Tensor p = tensor(param);
     at::Tensor step_tensor = at::full({}, step, at::TensorOptions().dtype(at::kFloat).device(p.device()));
     std::vector<at::Tensor> params{p}, grads{tensor(grad)}, m{tensor(exp_avg)}, v{tensor(exp_avg_sq)}, none,
@@ -54,10 +27,10 @@ int fewstep_fused_adam(void *param, void *grad, void *exp_avg, void *exp_avg_sq,
 }
 
 // The L2 norm of all elements, accumulated in f64. Waits for the device.
-int fewstep_l2_norm(void *tensor, double *norm, char *message, size_t capacity) {
+int fewstep_l2_norm(void *values, double *norm, char *message, size_t capacity) {
   return guarded(message, capacity, [&] {
     at::NoGradGuard guard;
-    const at::Tensor &t = *static_cast<at::Tensor *>(tensor);
+    const at::Tensor &t = ::tensor(values);
     *norm = at::linalg_vector_norm(t, 2, at::OptionalIntArrayRef(), /*keepdim=*/false, at::kDouble).item<double>();
   });
 }

@@ -1,11 +1,13 @@
 //! Calls into the C++ shim. This file and the mapped files of `fewstep-data` are the project's only unsafe code.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use tch::Tensor;
 
 use crate::error::{Error, Result};
+use crate::norm::GroupNorm;
+use crate::profile::Operation;
 
 unsafe extern "C" {
     fn fewstep_fused_adam(
@@ -22,6 +24,26 @@ unsafe extern "C" {
         capacity: usize,
     ) -> c_int;
     fn fewstep_l2_norm(tensor: *mut c_void, norm: *mut f64, message: *mut c_char, capacity: usize) -> c_int;
+    fn fewstep_group_norm(
+        x: *const c_void,
+        weight: *const c_void,
+        bias: *const c_void,
+        before: *const c_void,
+        scale_shift: *const c_void,
+        groups: i64,
+        eps: f64,
+        silu: c_int,
+        out: *mut *mut c_void,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+    fn fewstep_profile_start(message: *mut c_char, capacity: usize) -> c_int;
+    fn fewstep_profile_end(
+        to: *mut c_void,
+        each: unsafe extern "C" fn(*mut c_void, *const c_char, i64, f64, f64),
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
     fn fewstep_set_reproducible(
         deterministic: c_int,
         tf32: c_int,
@@ -79,6 +101,52 @@ pub(crate) fn fused_adam(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, 
             capacity,
         )
     })
+}
+
+/// See [`GroupNorm`]; on the CPU, of f32, f64 or bf16.
+pub(crate) fn group_norm(x: &Tensor, norm: &GroupNorm<'_>) -> Result<Tensor> {
+    let optional = |t: Option<&Tensor>| t.map_or(std::ptr::null_mut(), ptr);
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the pointers are live at::Tensor objects or null during the call, and the shim catches every exception.
+    call("group_norm", |message, capacity| unsafe {
+        fewstep_group_norm(
+            ptr(x),
+            ptr(norm.weight),
+            ptr(norm.bias),
+            optional(norm.before),
+            optional(norm.scale_shift),
+            norm.groups,
+            norm.eps,
+            norm.silu.into(),
+            &mut out,
+            message,
+            capacity,
+        )
+    })?;
+    // SAFETY: on success the shim has put a new at::Tensor there, which the result owns.
+    Ok(unsafe { Tensor::from_ptr(out.cast()) })
+}
+
+/// See [`Profile::start`](crate::Profile::start).
+pub(crate) fn profile_start() -> Result<()> {
+    // SAFETY: a message buffer; the shim catches every exception.
+    call("profile_start", |message, capacity| unsafe { fewstep_profile_start(message, capacity) })
+}
+
+/// See [`Profile::finish`](crate::Profile::finish).
+pub(crate) fn profile_end() -> Result<Vec<Operation>> {
+    unsafe extern "C" fn each(to: *mut c_void, name: *const c_char, calls: i64, seconds: f64, flops: f64) {
+        // SAFETY: `to` is the list below, which nothing else uses during the call, and `name` a C string.
+        let (list, name) = unsafe { (&mut *to.cast::<Vec<Operation>>(), CStr::from_ptr(name)) };
+        let name = name.to_string_lossy().into_owned();
+        list.push(Operation { name, calls: calls.max(0) as u64, seconds, flops });
+    }
+    let mut list: Vec<Operation> = Vec::new();
+    // SAFETY: the list outlives the call; the shim catches every exception.
+    call("profile_end", |message, capacity| unsafe {
+        fewstep_profile_end((&raw mut list).cast(), each, message, capacity)
+    })?;
+    Ok(list)
 }
 
 /// Chooses deterministic kernels and whether TF32 may be used; affects accelerators only.

@@ -11,7 +11,8 @@ use crate::ddpm::config::{DdpmConfig, GROUPS, Resampling};
 use crate::error::{Error, Result};
 use crate::levels::Levels;
 use crate::nn::{
-    Conv2d, GroupNorm, Linear, SinusoidOrder, nearest_upsample_2x, position_frequencies, sinusoids,
+    Activation, Conv2d, GroupNorm, Linear, SinusoidOrder, nearest_upsample_2x, position_frequencies,
+    sinusoids,
 };
 use crate::residual::{ResBlock, Resize};
 
@@ -124,7 +125,7 @@ impl DdpmUnet {
             }
             h = stage.forward(p, &h, &inputs)?;
         }
-        self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
+        self.out_conv.forward(p, &self.out_norm.forward_within(p, &h, Activation::Silu.into())?)
     }
 
     /// The vectors of times at these levels, as the first layer after them takes them: what an export of a few steps stores

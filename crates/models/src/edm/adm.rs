@@ -10,7 +10,7 @@ use crate::edm::encoder::EncoderPath;
 use crate::edm::wiring::{Attended, Wiring};
 use crate::error::Result;
 use crate::nn::{
-    Conv2d, GroupNorm, LayerInit, Linear, Scaling, SinusoidOrder, position_frequencies, sinusoids,
+    Activation, Conv2d, GroupNorm, LayerInit, Linear, Scaling, SinusoidOrder, position_frequencies, sinusoids,
 };
 
 /// Largest period of the positional embedding.
@@ -70,7 +70,7 @@ impl AdmUnet {
         let inputs = BlockInputs { emb: self.embed(p, c_noise, cond)?, dropout: cond.dropout };
         let (h, saved) = self.encoder.forward(p, x, &inputs)?;
         let (h, _) = self.decoder.forward(p, &h, saved, &inputs)?;
-        self.out_conv.forward(p, &self.out_norm.forward(p, &h)?.f_silu()?)
+        self.out_conv.forward(p, &self.out_norm.forward_within(p, &h, Activation::Silu.into())?)
     }
 
     fn embed(&self, p: &Params, c_noise: &Tensor, cond: &Vectors<'_>) -> Result<Tensor> {

@@ -5,7 +5,7 @@ use fewstep_torch::{LayoutBuilder, Params, ScalarOps, Tensor};
 use crate::conditions::BlockInputs;
 use crate::edm::conv::{Resize, ResizingConv};
 use crate::error::{Error, Result};
-use crate::nn::{Conv2d, GroupNorm, LayerInit, Linear};
+use crate::nn::{Activation, Around, Conv2d, GroupNorm, LayerInit, Linear, attend};
 
 /// What all blocks of a network share.
 #[derive(Clone, Debug)]
@@ -115,15 +115,15 @@ impl Block {
 
     /// `x` `[B, c_in, H, W]`; result `[B, c_out, H', W']`.
     pub(crate) fn forward(&self, p: &Params, x: &Tensor, inputs: &BlockInputs<'_>) -> Result<Tensor> {
-        let h = self.conv0.forward(p, &self.norm0.forward(p, x)?.f_silu()?)?;
-        let emb = self.affine.forward(p, &inputs.emb)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-        let h = if self.adaptive_scale {
-            let parts = emb.f_chunk(2, 1)?;
-            parts[1].f_addcmul(&self.norm1.forward(p, &h)?, &parts[0].add_number(1.0)?)?
+        let silu = Activation::Silu;
+        let h = self.conv0.forward(p, &self.norm0.forward_within(p, x, silu.into())?)?;
+        let emb = self.affine.forward(p, &inputs.emb)?;
+        let around = if self.adaptive_scale {
+            Around { scale_shift: Some(&emb), ..silu.into() }
         } else {
-            self.norm1.forward(p, &h.f_add(&emb)?)?
+            Around { before: Some(&emb), ..silu.into() }
         };
-        let h = inputs.dropped(h.f_silu()?, self.conv1.key())?;
+        let h = inputs.dropped(self.norm1.forward_within(p, &h, around)?, self.conv1.key())?;
         let h = self.conv1.forward(p, &h)?;
         let x = match &self.skip {
             Some(skip) => skip.forward(p, x)?,
@@ -165,14 +165,7 @@ impl Attention {
         let size = x.size();
         let (n, c, pixels) = (size[0], size[1], size[2] * size[3]);
         let qkv = self.qkv.forward(p, &self.norm2.forward(p, x)?)?;
-        // [B, heads, width, 3, pixels] -> three of [B, heads, pixels, width].
-        let parts = qkv
-            .f_view([n, self.heads, c / self.heads, 3, pixels])?
-            .f_permute([3, 0, 1, 4, 2])?
-            .f_contiguous()?
-            .f_unbind(0)?;
-        let [q, k, v] = [&parts[0], &parts[1], &parts[2]];
-        let a = Tensor::f_scaled_dot_product_attention(q, k, v, None::<&Tensor>, 0.0, false, None, false)?;
-        self.proj.forward(p, &a.f_transpose(2, 3)?.f_reshape([n, c, size[2], size[3]])?)
+        let qkv = qkv.f_view([n, self.heads, c / self.heads, 3, pixels])?.f_permute([3, 0, 1, 4, 2])?;
+        self.proj.forward(p, &attend(&qkv)?.f_view([n, c, size[2], size[3]])?)
     }
 }

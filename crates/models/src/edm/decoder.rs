@@ -9,7 +9,7 @@ use crate::edm::config::Decoder;
 use crate::edm::conv::Resize;
 use crate::edm::wiring::{Attended, Wiring};
 use crate::error::{Error, Result};
-use crate::nn::{Conv2d, GroupNorm, ResampleFilter};
+use crate::nn::{Activation, Conv2d, GroupNorm, ResampleFilter};
 
 /// The encoder saves one output for each block that joins one.
 const UNPAIRED: Error = Error::Fault("a decoder block finds no saved output of the encoder");
@@ -91,7 +91,7 @@ impl DecoderPath {
                     image = image.map(|image| filter.up(p, &image)).transpose()?;
                 }
                 Stage::AddImage(norm, conv) => {
-                    let own = conv.forward(p, &norm.forward(p, &x)?.f_silu()?)?;
+                    let own = conv.forward(p, &norm.forward_within(p, &x, Activation::Silu.into())?)?;
                     image = Some(match image {
                         Some(lower) => own.f_add(&lower)?,
                         None => own,

@@ -88,7 +88,8 @@ impl Attention {
 
 /// `[B, heads, pixels, width]`.
 fn full(n: i64, parts: &[Tensor], memory: &[Tensor]) -> Result<Tensor> {
-    let rows = |part: &Tensor| part.f_transpose(2, 3);
+    // Copied: libtorch's fused kernel wants a pixel's channels next to each other.
+    let rows = |part: &Tensor| part.f_transpose(2, 3)?.f_contiguous();
     let with = |i: usize| with_memory(n, &memory[i], &rows(&parts[i + 1])?, 2);
     let none = None::<&Tensor>;
     Ok(Tensor::f_scaled_dot_product_attention(

@@ -42,19 +42,33 @@ impl SelfAttention {
         let (n, c, pixels) = (size[0], size[1], size[2] * size[3]);
         let width = c / self.heads;
         let qkv = self.qkv.forward(p, &self.norm.forward(p, x)?)?;
-        // [B, heads, 3, width, pixels] -> three of [B, heads, pixels, width].
-        let parts = qkv.f_view([n, self.heads, 3, width, pixels])?.f_transpose(3, 4)?.f_unbind(2)?;
-        let a = Tensor::f_scaled_dot_product_attention(
-            &parts[0],
-            &parts[1],
-            &parts[2],
-            None::<&Tensor>,
-            0.0,
-            false,
-            None,
-            false,
-        )?;
-        let a = a.f_transpose(2, 3)?.f_reshape([n, c, size[2], size[3]])?;
+        let qkv = qkv.f_view([n, self.heads, 3, width, pixels])?.f_permute([2, 0, 1, 4, 3])?;
+        let a = attend(&qkv)?.f_view([n, c, size[2], size[3]])?;
         Ok(x.f_add(&self.out.forward(p, &a)?)?)
     }
+}
+
+/// Softmax attention of every pixel over all pixels: `softmax(q k^T / sqrt(width)) v`.
+///
+/// The three are copied into the order that is read. Where a pixel's channels are apart in memory, libtorch's CPU kernel
+/// forms the whole matrix of weights, which takes three to eight times as long as the copy and the kernel that does not.
+///
+/// # Shapes
+/// Queries, keys and values `[3, B, heads, pixels, width]` of any strides; the result `[B, heads width, pixels]`.
+pub(crate) fn attend(qkv: &Tensor) -> Result<Tensor> {
+    let size = qkv.size();
+    let (n, heads, pixels) = (size[1], size[2], size[3]);
+    // Two dimensions joined and parted again: heads of one channel, too, then have channels next to each other.
+    let qkv = qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?.f_unbind(0)?;
+    let a = Tensor::f_scaled_dot_product_attention(
+        &qkv[0],
+        &qkv[1],
+        &qkv[2],
+        None::<&Tensor>,
+        0.0,
+        false,
+        None,
+        false,
+    )?;
+    Ok(a.f_transpose(2, 3)?.f_reshape([n, -1, pixels])?)
 }

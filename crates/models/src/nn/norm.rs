@@ -1,8 +1,9 @@
 //! Group normalisation (arXiv 1803.08494).
 
-use fewstep_torch::{Init, LayoutBuilder, ParamId, Params, Tensor};
+use fewstep_torch::{self as torch, Init, LayoutBuilder, ParamId, Params, Tensor};
 
 use crate::error::Result;
+use crate::nn::Activation;
 
 /// How many groups a norm has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,44 @@ impl GroupNorm {
     /// # Errors
     /// Channels that do not fit.
     pub fn forward(&self, p: &Params, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_group_norm(self.groups, Some(&p[self.weight]), Some(&p[self.bias]), self.eps, false)?)
+        self.forward_within(p, x, Around::default())
+    }
+
+    /// The norm with what stands around it, in as few passes over the image as there are.
+    ///
+    /// # Shapes
+    /// `[B, C, H, W]` to the same.
+    ///
+    /// # Errors
+    /// Channels that do not fit.
+    pub fn forward_within(&self, p: &Params, x: &Tensor, around: Around<'_>) -> Result<Tensor> {
+        let Around { before, scale_shift, activation } = around;
+        let silu = activation == Some(Activation::Silu);
+        let (groups, eps) = (self.groups, self.eps);
+        let (weight, bias) = (&p[self.weight], &p[self.bias]);
+        let norm = torch::GroupNorm { groups, eps, weight, bias, before, scale_shift, silu };
+        let h = norm.apply(x)?;
+        match activation {
+            Some(activation) if !silu => activation.apply(&h),
+            _ => Ok(h),
+        }
+    }
+}
+
+/// What stands around a norm: `activation(norm(x + before) (1 + scale) + shift)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around<'a> {
+    /// Added to every channel of every image, `[B, C]`.
+    pub before: Option<&'a Tensor>,
+    /// Scale, then shift, of every channel of every image, `[B, 2 C]`.
+    pub scale_shift: Option<&'a Tensor>,
+    /// The nonlinearity.
+    pub activation: Option<Activation>,
+}
+
+impl From<Activation> for Around<'_> {
+    /// The nonlinearity alone.
+    fn from(activation: Activation) -> Self {
+        Self { activation: Some(activation), ..Self::default() }
     }
 }

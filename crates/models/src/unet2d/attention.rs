@@ -3,7 +3,7 @@
 use fewstep_torch::{LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 
 use crate::error::Result;
-use crate::nn::{GroupNorm, LayerInit};
+use crate::nn::{GroupNorm, LayerInit, attend};
 
 /// Norm, queries, keys and values, softmax attention, one more layer, added to the input.
 ///
@@ -70,17 +70,8 @@ impl Attention {
         let weight = Tensor::f_cat(&self.qkv.map(|(weight, _)| &p[weight]), 0)?;
         let bias = Tensor::f_cat(&self.qkv.map(|(_, bias)| &p[bias]), 0)?;
         let qkv = pointwise(&normed, &weight, &bias)?;
-        // [B, 3, heads, width, pixels] -> three of [B, heads, pixels, width].
-        // Copied into that order, heads of one channel too: where a pixel's channels are apart, libtorch's CPU kernel forms the
-        // whole matrix of weights, which takes three to eight times as long as the copy and the kernel that does not.
-        let parts = qkv.f_view([n, 3, self.heads, -1, h * w])?.f_transpose(3, 4)?;
-        let parts =
-            parts.f_reshape([n, 3, self.heads, -1])?.f_view([n, 3, self.heads, h * w, -1])?.f_unbind(1)?;
-        let none = None::<&Tensor>;
-        let a = Tensor::f_scaled_dot_product_attention(
-            &parts[0], &parts[1], &parts[2], none, 0.0, false, None, false,
-        )?;
-        let a = a.f_transpose(2, 3)?.f_reshape([n, -1, h, w])?;
+        let qkv = qkv.f_view([n, 3, self.heads, -1, h * w])?.f_permute([1, 0, 2, 4, 3])?;
+        let a = attend(&qkv)?.f_view([n, -1, h, w])?;
         let sum = x.f_add(&pointwise(&a, &p[self.out.0], &p[self.out.1])?)?;
         Ok(if self.divisor == 1.0 { sum } else { sum.div_number(self.divisor)? })
     }

@@ -107,7 +107,7 @@ impl UNet2d {
 
     /// The last layers; their nonlinearity is SiLU whatever the blocks' is.
     fn last_layers(&self, p: &Params, h: &Tensor) -> Result<Tensor> {
-        self.out_conv.forward(p, &self.out_norm.forward(p, h)?.f_silu()?)
+        self.out_conv.forward(p, &self.out_norm.forward_within(p, h, Activation::Silu.into())?)
     }
 }
 

@@ -1,0 +1,227 @@
+// Group norm with what comes before and after it, in one pass over memory forward and one backward: an addition per channel,
+// the norm, a scale and shift per channel of the image, and SiLU. Only x is kept for the backward pass.
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <vector>
+
+#include "guard.h"
+#include "kernels.h"
+
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Inputs {
+  Tensor x;            // [N, C, H, W], contiguous
+  Tensor weight;       // [C], like all that follow in the kind of the sums
+  Tensor bias;         // [C]
+  Tensor before;       // [N, C] or undefined
+  Tensor scale_shift;  // [N, 2 C] or undefined
+  int64_t groups;
+  double eps;
+  bool silu;
+
+  at::ScalarType wide() const { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+  int64_t images() const { return x.size(0); }
+  int64_t channels() const { return x.size(1); }
+  int64_t channels_of_group() const { return channels() / groups; }
+  int64_t pixels() const { return x.numel() / (images() * channels()); }
+};
+
+Tensor in(const Tensor &t, at::ScalarType kind) { return t.defined() ? t.to(kind).contiguous() : t; }
+
+template <typename T>
+const T *row(const Tensor &t, int64_t image, int64_t channel) {
+  return t.defined() ? t.const_data_ptr<T>() + image * t.size(1) + channel : nullptr;
+}
+
+template <typename T>
+T *mutable_row(const Tensor &t, int64_t image, int64_t channel) {
+  return t.defined() ? t.mutable_data_ptr<T>() + image * t.size(1) + channel : nullptr;
+}
+
+template <typename T>
+NormGroup<T> group_of(const Inputs &in, int64_t image, int64_t first) {
+  const int64_t c = in.channels();
+  return {long(in.channels_of_group()),
+          long(in.pixels()),
+          in.weight.const_data_ptr<T>() + first,
+          in.bias.const_data_ptr<T>() + first,
+          row<T>(in.before, image, first),
+          row<T>(in.scale_shift, image, first),
+          in.scale_shift.defined() ? row<T>(in.scale_shift, image, c + first) : nullptr,
+          in.silu};
+}
+
+const Loops<float> &loops(float) { return kernels_for_this_cpu().f32; }
+const Loops<double> &loops(double) { return kernels_for_this_cpu().f64; }
+
+// A group's values as T: where they are, or widened into a buffer.
+template <typename T>
+const T *values(const Tensor &t, int64_t from, int64_t n, std::vector<T> &buffer) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (t.scalar_type() == at::kBFloat16) {
+      buffer.resize(n);
+      const auto *narrow = reinterpret_cast<const uint16_t *>(t.const_data_ptr<at::BFloat16>());
+      kernels_for_this_cpu().widen(narrow + from, buffer.data(), n);
+      return buffer.data();
+    }
+  }
+  return t.const_data_ptr<T>() + from;
+}
+
+// Where a group's values are computed: in place, or in a buffer that `store` narrows.
+template <typename T>
+T *target(const Tensor &t, int64_t from, int64_t n, std::vector<T> &buffer) {
+  if (t.scalar_type() == at::kBFloat16) {
+    buffer.resize(n);
+    return buffer.data();
+  }
+  return t.mutable_data_ptr<T>() + from;
+}
+
+template <typename T>
+void store(const T *computed, const Tensor &t, int64_t from, int64_t n) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (t.scalar_type() == at::kBFloat16) {
+      auto *narrow = reinterpret_cast<uint16_t *>(t.mutable_data_ptr<at::BFloat16>());
+      kernels_for_this_cpu().narrow(computed, narrow + from, n);
+    }
+  }
+}
+
+template <typename T>
+void forward(const Inputs &in, const Tensor &y, const Tensor &stats) {
+  const int64_t d = in.channels_of_group(), size = d * in.pixels();
+  auto *found = stats.mutable_data_ptr<double>();
+  at::parallel_for(0, in.images() * in.groups, 1, [&](int64_t begin, int64_t end) {
+    std::vector<T> wide_x, wide_y;
+    for (int64_t i = begin; i < end; i++) {
+      const auto g = group_of<T>(in, i / in.groups, i % in.groups * d);
+      const T *x = values<T>(in.x, i * size, size, wide_x);
+      T *out = target<T>(y, i * size, size, wide_y);
+      loops(T()).norm_forward(g, x, in.eps, out, found + 2 * i, found + 2 * i + 1);
+      store<T>(out, y, i * size, size);
+    }
+  });
+}
+
+struct Gradients {
+  Tensor x, weight, bias, before, scale_shift;
+};
+
+template <typename T>
+Gradients backward(const Inputs &in, const Tensor &dy, const Tensor &stats) {
+  const int64_t c = in.channels(), d = in.channels_of_group(), size = d * in.pixels();
+  const auto like = [&](const Tensor &t) { return t.defined() ? at::empty_like(t) : t; };
+  Gradients out{at::empty_like(in.x), at::zeros({c}, in.weight.options()), at::zeros({c}, in.weight.options()),
+                like(in.before), like(in.scale_shift)};
+  const auto *found = stats.const_data_ptr<double>();
+  // A group of all images at a time: they add to the same weights, in their order.
+  at::parallel_for(0, in.groups, 1, [&](int64_t begin, int64_t end) {
+    std::vector<T> wide_x, wide_dy, wide_dx, scratch(size);
+    for (int64_t group = begin; group < end; group++) {
+      for (int64_t image = 0; image < in.images(); image++) {
+        const int64_t i = image * in.groups + group, first = group * d;
+        const T *x = values<T>(in.x, i * size, size, wide_x), *grad = values<T>(dy, i * size, size, wide_dy);
+        T *dx = target<T>(out.x, i * size, size, wide_dx);
+        const NormSums<T> sums{out.weight.mutable_data_ptr<T>() + first, out.bias.mutable_data_ptr<T>() + first,
+                               mutable_row<T>(out.before, image, first), mutable_row<T>(out.scale_shift, image, first),
+                               mutable_row<T>(out.scale_shift, image, c + first)};
+        loops(T()).norm_backward(group_of<T>(in, image, first), x, grad, found[2 * i], found[2 * i + 1],
+                                 scratch.data(), dx, sums);
+        store<T>(dx, out.x, i * size, size);
+      }
+    }
+  });
+  return out;
+}
+
+Inputs wide_inputs(const Tensor &x, const Tensor &weight, const Tensor &bias, const Tensor &before,
+                   const Tensor &scale_shift, int64_t groups, double eps, bool silu) {
+  Inputs made{x.contiguous(), {}, {}, {}, {}, groups, eps, silu};
+  made.weight = in(weight, made.wide());
+  made.bias = in(bias, made.wide());
+  made.before = in(before, made.wide());
+  made.scale_shift = in(scale_shift, made.wide());
+  return made;
+}
+
+struct Norm : torch::autograd::Function<Norm> {
+  static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &weight, const Tensor &bias,
+                        const std::optional<Tensor> &before, const std::optional<Tensor> &scale_shift, int64_t groups,
+                        double eps, bool silu) {
+    const Tensor added = before.value_or(Tensor()), affine = scale_shift.value_or(Tensor());
+    const Inputs in = wide_inputs(x, weight, bias, added, affine, groups, eps, silu);
+    const Tensor y = at::empty_like(in.x);
+    const Tensor stats = at::empty({in.images() * groups, 2}, at::kDouble);
+    if (in.wide() == at::kDouble) {
+      ::forward<double>(in, y, stats);
+    } else {
+      ::forward<float>(in, y, stats);
+    }
+    ctx->save_for_backward({in.x, weight, bias, added, affine, stats});
+    ctx->saved_data["groups"] = groups;
+    ctx->saved_data["eps"] = eps;
+    ctx->saved_data["silu"] = silu;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const Inputs in = wide_inputs(saved[0], saved[1], saved[2], saved[3], saved[4], ctx->saved_data["groups"].toInt(),
+                                  ctx->saved_data["eps"].toDouble(), ctx->saved_data["silu"].toBool());
+    const Tensor dy = grads[0].to(in.x.scalar_type()).contiguous();
+    const Gradients out =
+        in.wide() == at::kDouble ? ::backward<double>(in, dy, saved[5]) : ::backward<float>(in, dy, saved[5]);
+    const auto back = [](const Tensor &gradient, const Tensor &of) {
+      return gradient.defined() ? gradient.to(of.scalar_type()) : gradient;
+    };
+    const Tensor none;
+    return {out.x,
+            back(out.weight, saved[1]),
+            back(out.bias, saved[2]),
+            back(out.before, saved[3]),
+            back(out.scale_shift, saved[4]),
+            none,
+            none,
+            none};
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+// Writes a new tensor to `out`. `before` and `scale_shift` may be null. On the CPU only; x is f32, f64 or bf16, and the others
+// of any floating kind.
+int fewstep_group_norm(const void *x, const void *weight, const void *bias, const void *before,
+                       const void *scale_shift, int64_t groups, double eps, int silu, void **out, char *message,
+                       size_t capacity) {
+  return guarded(message, capacity, [&] {
+    const Tensor &values = tensor(x);
+    TORCH_CHECK(values.dim() >= 2 && values.numel() > 0, "group norm of a tensor of size ", values.sizes());
+    const int64_t n = values.size(0), c = values.size(1);
+    TORCH_CHECK(groups > 0 && c % groups == 0, "group norm of ", c, " channels in ", groups, " groups");
+    const auto sized = [&](const Tensor &t, at::IntArrayRef size, const char *what) {
+      TORCH_CHECK(!t.defined() || t.sizes() == size, "group norm: ", what, " of size ", t.sizes(), ", expected ", size);
+    };
+    sized(tensor(weight), {c}, "weight");
+    sized(tensor(bias), {c}, "bias");
+    sized(optional(before), {n, c}, "what is added before");
+    sized(optional(scale_shift), {n, 2 * c}, "scale and shift");
+    // An undefined tensor is no argument that autograd takes.
+    const auto given = [](const void *p) { return p ? std::optional<Tensor>(tensor(p)) : std::nullopt; };
+    *out = new Tensor(Norm::apply(values, tensor(weight), tensor(bias), given(before), given(scale_shift), groups, eps,
+                                  silu != 0));
+  });
+}
+
+}  // extern "C"
