@@ -138,7 +138,14 @@ fn a_folder_is_the_model_again_and_gives_its_images_without_our_card() {
         let sampling = found.sampling.unwrap();
         let sampler = Sampler { keep_noise: sampling.keep_noise, ..Sampler::default() };
         let grid = table.grid(steps).unwrap();
-        let theirs = images(&Model { network, flat, grid, clip: sampling.clip.unwrap(), sampler });
+        let theirs = images(&Model {
+            network,
+            flat,
+            compute: Compute::F32,
+            grid,
+            clip: sampling.clip.unwrap(),
+            sampler,
+        });
         let ours = images(&file.model(None, fewstep_torch::Device::Cpu, Compute::F32).unwrap());
         let error = (theirs - ours).abs().max().double_value(&[]);
         assert!(error < TENTH, "{:?} over {:?}: {error}", file.card.model.prediction, file.card.visits);

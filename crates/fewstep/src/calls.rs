@@ -192,7 +192,7 @@ fn stage(
 fn plan(stages: Vec<Stage>, budget: &Budget) -> Plan {
     Plan {
         seed: budget.seed,
-        compute: Compute::F32,
+        compute: Compute::F32.into(),
         batch: budget.batch,
         micro_batch: budget.batch.clamp(1, MICRO_BATCH),
         flip: false,
@@ -215,5 +215,6 @@ fn follow(plan: Plan, state: TrainState, grid: &NoiseGrid, data: &Arc<dyn Datase
     };
     let Stage { network, makes, .. } = plan.stages.last().context("nothing to train")?;
     let (grid, clip) = (grid.visited(&makes.visits)?, makes.clip);
-    Ok(Model { network: Arc::clone(network), flat, grid, clip, sampler: makes.sampler })
+    let compute = Compute::F32;
+    Ok(Model { network: Arc::clone(network), flat, compute, grid, clip, sampler: makes.sampler })
 }

@@ -56,6 +56,7 @@
 //! [`objectives`] and [`train`] are the method; [`eval`] measures. Errors of this crate are `anyhow`'s: a chain that says what
 //! was done, down to the typed error of the crate that failed, which `downcast_ref` finds.
 
+pub mod bench;
 mod calls;
 pub mod config;
 pub mod evaluation;

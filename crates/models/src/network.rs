@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fewstep_schedules::NoiseLevel;
-use fewstep_torch::{Layout, Params, Tensor};
+use fewstep_torch::{Layout, Params, ProductsOf, Tensor};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -124,6 +124,7 @@ impl<'a> NetworkDenoiser<'a> {
 impl Denoiser for NetworkDenoiser<'_> {
     fn denoise(&self, x_t: &Tensor, at: &Levels) -> Result<Tensor> {
         check_batch(x_t, at)?;
+        let _products = ProductsOf::in_kind(self.params.compute(), x_t.device())?;
         self.network.denoise(self.params, x_t, at, self.cond)
     }
 }

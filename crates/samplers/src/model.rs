@@ -4,10 +4,10 @@ use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 
-use fewstep_models::{Network, X0Clip};
+use fewstep_models::{Network, X0Clip, check_labels};
 use fewstep_random::{Key, Stream};
 use fewstep_schedules::NoiseGrid;
-use fewstep_torch::{Device, Kind, Params, Tensor, in_order};
+use fewstep_torch::{Compute, Device, Kind, Params, Tensor, in_order};
 
 use crate::error::Result;
 use crate::labels::LabelRule;
@@ -19,8 +19,10 @@ use crate::sampler::Sampler;
 pub struct Model {
     /// The network.
     pub network: Arc<dyn Network>,
-    /// Its parameters, `[total]`, on the device and of the kind that computes.
+    /// Its parameters, `[total]`, on the device that computes.
     pub flat: Tensor,
+    /// What the network computes in.
+    pub compute: Compute,
     /// The levels that sampling visits.
     pub grid: NoiseGrid,
     /// Clipping of `x0_hat`.
@@ -53,6 +55,7 @@ impl From<Range<u64>> for Start<'_> {
 #[derive(Clone, Copy)]
 struct Way<'a> {
     network: &'a dyn Network,
+    compute: Compute,
     grid: &'a NoiseGrid,
     clip: X0Clip,
     sampler: Sampler,
@@ -106,8 +109,8 @@ impl Model {
             noise,
             labels: self.labels(seeds, labels),
         });
-        let Self { network, grid, clip, sampler, .. } = self;
-        let way = Way { network: network.as_ref(), grid, clip: *clip, sampler: *sampler };
+        let Self { network, compute, grid, clip, sampler, .. } = self;
+        let way = Way { network: network.as_ref(), compute: *compute, grid, clip: *clip, sampler: *sampler };
         in_order(spread, rayon::current_num_threads(), jobs, |job| way.run(&job), sink)
     }
 
@@ -124,13 +127,15 @@ impl Model {
 impl Way<'_> {
     fn run(&self, job: &Job) -> Result<Sampled> {
         let device = job.flat.device();
-        let params = Params::frozen(Arc::clone(self.network.layout()), &job.flat)?;
+        let params = Params::frozen_in(self.compute, Arc::clone(self.network.layout()), &job.flat)?;
         let noise = match &job.noise {
             Some(z) => z.f_to_kind(Kind::Double)?.f_to_device(device)?,
             None => self.noise(&job.seeds, device)?,
         };
         let x = initial_state(&noise, self.grid)?;
-        let labels = job.labels.as_ref().map(|l| Tensor::f_from_slice(l)?.f_to_device(device)).transpose()?;
+        let labels = job.labels.as_ref().map(|labels| Tensor::f_from_slice(labels)).transpose()?;
+        labels.iter().try_for_each(|labels| check_labels(labels, self.network.n_classes()))?;
+        let labels = labels.map(|labels| labels.f_to_device(device)).transpose()?;
         let denoiser = self.network.denoiser(&params).with_labels(labels.as_ref());
         self.sampler.run(&denoiser, self.clip, self.grid, &x, &job.seeds)
     }
@@ -177,6 +182,7 @@ mod tests {
             let model = Model {
                 network: Arc::clone(&network),
                 flat: flat.shallow_clone(),
+                compute: Compute::F32,
                 grid: grid.clone(),
                 clip: X0Clip::UnitRange,
                 sampler,

@@ -156,7 +156,7 @@ impl ModelFile {
     /// A number of steps that it cannot take, or libtorch cannot allocate.
     pub fn model(&self, steps: Option<usize>, device: Device, compute: Compute) -> Result<Model> {
         let flat = self.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
-        self.card.model(Arc::clone(&self.network), flat, steps)
+        self.card.model(Arc::clone(&self.network), flat, steps, compute)
     }
 
     fn gather(
@@ -238,13 +238,19 @@ impl ModelCard {
     }
 
     /// The network over `flat`, `[total]`, to be sampled as this card says, in `steps` steps or in those that the model was
-    /// made for.
+    /// made for, computing in `compute`.
     ///
     /// # Errors
     /// A number of steps that the model cannot take.
-    pub fn model(&self, network: Arc<dyn Network>, flat: Tensor, steps: Option<usize>) -> Result<Model> {
+    pub fn model(
+        &self,
+        network: Arc<dyn Network>,
+        flat: Tensor,
+        steps: Option<usize>,
+        compute: Compute,
+    ) -> Result<Model> {
         let Self { clip, sampler, .. } = *self;
-        Ok(Model { network, flat, grid: self.levels(steps)?, clip, sampler })
+        Ok(Model { network, flat, compute, grid: self.levels(steps)?, clip, sampler })
     }
 
     /// Number of steps that the model was made for.

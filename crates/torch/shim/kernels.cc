@@ -8,8 +8,8 @@
 
 namespace {
 
-// Values that are summed side by side: enough for the widest registers to be busy, and the same on every CPU.
-constexpr long LANES = 32;
+// Values that are summed side by side: a row of the smallest images, and the same on every CPU.
+constexpr long LANES = 16;
 
 template <typename T>
 constexpr T LARGEST = T(__FLT_MAX__);

@@ -1,6 +1,7 @@
 // libtorch functions that tch does not expose, on at::Tensor pointers.
 
 #include <ATen/Context.h>
+#include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/full.h>
@@ -32,6 +33,28 @@ int fewstep_l2_norm(void *values, double *norm, char *message, size_t capacity) 
     at::NoGradGuard guard;
     const at::Tensor &t = ::tensor(values);
     *norm = at::linalg_vector_norm(t, 2, at::OptionalIntArrayRef(), /*keepdim=*/false, at::kDouble).item<double>();
+  });
+}
+
+// Whether this CPU multiplies bfloat16 by instructions of its own, and libtorch was not told to do without them.
+int fewstep_has_bf16() {
+#ifdef FEWSTEP_X86
+  try {
+    return at::get_cpu_capability() == "AVX512" && __builtin_cpu_supports("avx512bf16");
+  } catch (...) {
+    return 0;
+  }
+#else
+  return 0;
+#endif
+}
+
+// Whether products of f32 on GPUs may round to TF32.
+int fewstep_allow_tf32(int allowed, char *message, size_t capacity) {
+  return guarded(message, capacity, [&] {
+    auto &context = at::globalContext();
+    context.setAllowTF32CuDNN(allowed != 0);
+    context.setAllowTF32CuBLAS(allowed != 0);
   });
 }
 

@@ -42,7 +42,7 @@ mod shim;
 mod store;
 
 pub use adam::{Adam, AdamConfig, GradientRule};
-pub use compute::Compute;
+pub use compute::{Compute, ProductsOf};
 pub use device::{DeviceSpec, prepare};
 pub use ema::Ema;
 pub use error::{Error, Result, escaped};

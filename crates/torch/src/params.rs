@@ -6,53 +6,74 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::compute::Compute;
 use crate::error::{Error, Result};
-use crate::layout::{Layout, ParamId, ParamRole};
+use crate::layout::{Layout, ParamId, ParamRole, ParamSpec};
 
-/// One network's parameters: a flat tensor of the kind the network computes in, and one view per entry of the layout.
+/// One network's parameters: a flat tensor, and one view per entry of the layout, of the kind that the network computes in.
 ///
 /// The views come from one `split_with_sizes`, whose backward is one `cat`; a gradient with respect to the flat tensor is
 /// therefore one flat tensor, made in one pass. The gradient is zero for constants, whose views are detached. The views
-/// see in-place writes to the flat tensor.
+/// see in-place writes to the flat tensor, unless the network computes in bfloat16: its views are of a rounded copy.
 #[derive(Debug)]
 pub struct Params {
     layout: Arc<Layout>,
+    compute: Compute,
     flat: Tensor,
     views: Vec<Tensor>,
+    /// Views of the flat tensor itself, where the others are of a copy.
+    wide: Vec<Tensor>,
 }
 
 impl Params {
-    /// Parameters without a gradient. They share the storage of `flat`.
+    /// Parameters without a gradient, of a network that computes in their own kind. They share the storage of `flat`.
     ///
     /// # Errors
-    /// `flat` is not `[layout.total()]`.
+    /// `flat` is not `[layout.total()]`, or of a kind that no network has.
     pub fn frozen(layout: Arc<Layout>, flat: &Tensor) -> Result<Self> {
-        Self::new(layout, flat.f_detach()?)
+        Self::frozen_in(Compute::of(flat.kind())?, layout, flat)
     }
 
-    /// Parameters with a gradient: a new leaf of the autograd graph. They share the storage of `flat`.
+    /// Parameters without a gradient, of a network that computes in `compute`.
     ///
     /// # Errors
-    /// `flat` is not `[layout.total()]`.
-    pub fn with_grad(layout: Arc<Layout>, flat: &Tensor) -> Result<Self> {
-        Self::new(layout, flat.f_detach()?.f_set_requires_grad(true)?)
+    /// `flat` is not `[layout.total()]` of the kind of its buffers.
+    pub fn frozen_in(compute: Compute, layout: Arc<Layout>, flat: &Tensor) -> Result<Self> {
+        Self::new(compute, layout, flat.f_detach()?)
     }
 
-    fn new(layout: Arc<Layout>, flat: Tensor) -> Result<Self> {
+    /// Parameters with a gradient, of a network that computes in their own kind: a new leaf of the autograd graph. They share
+    /// the storage of `flat`.
+    ///
+    /// # Errors
+    /// `flat` is not `[layout.total()]`, or of a kind that no network has.
+    pub fn with_grad(layout: Arc<Layout>, flat: &Tensor) -> Result<Self> {
+        Self::with_grad_in(Compute::of(flat.kind())?, layout, flat)
+    }
+
+    /// Parameters with a gradient, of a network that computes in `compute`.
+    ///
+    /// # Errors
+    /// `flat` is not `[layout.total()]` of the kind of its buffers.
+    pub fn with_grad_in(compute: Compute, layout: Arc<Layout>, flat: &Tensor) -> Result<Self> {
+        Self::new(compute, layout, flat.f_detach()?.f_set_requires_grad(true)?)
+    }
+
+    fn new(compute: Compute, layout: Arc<Layout>, flat: Tensor) -> Result<Self> {
         let expected = vec![layout.total() as i64];
         if flat.size() != expected {
             return Err(Error::Shape { what: "flat parameter buffer".into(), expected, got: flat.size() });
         }
-        let parts = flat.f_split_with_sizes(layout.sizes(), 0)?;
-        let views = parts
-            .iter()
-            .zip(layout.params())
-            .map(|(part, spec)| {
-                let view = part.f_view(&spec.shape[..])?;
-                if spec.role == ParamRole::Trained { Ok(view) } else { view.f_detach() }
-            })
-            .collect::<std::result::Result<Vec<_>, tch::TchError>>()?;
-        Ok(Self { layout, flat, views })
+        if flat.kind() != compute.kind() {
+            let expected = format!("{:?} for {compute}", compute.kind());
+            return Err(Error::Kind { what: "flat parameter buffer", expected, got: flat.kind() });
+        }
+        let (views, wide) = if compute.arithmetic() == flat.kind() {
+            (views(&layout, &flat)?, Vec::new())
+        } else {
+            (views(&layout, &flat.f_to_kind(compute.arithmetic())?)?, views(&layout, &flat)?)
+        };
+        Ok(Self { layout, compute, flat, views, wide })
     }
 
     /// The name table.
@@ -70,20 +91,42 @@ impl Params {
         self.flat.device()
     }
 
-    /// Kind of the buffer and of the network's arithmetic.
-    pub fn kind(&self) -> Kind {
-        self.flat.kind()
+    /// What the network computes in.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
-    /// Views by full name.
+    /// Kind of the network's activations, and of the views.
+    pub fn kind(&self) -> Kind {
+        self.compute.arithmetic()
+    }
+
+    /// An entry in the buffer's own kind, for what is not rounded further: norms.
+    pub fn wide(&self, id: ParamId) -> &Tensor {
+        self.wide.get(id.index()).unwrap_or(&self.views[id.index()])
+    }
+
+    /// Entries of the buffer by full name.
     pub fn named(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.layout.params().iter().map(|p| p.name.as_str()).zip(&self.views)
+        let entries = if self.wide.is_empty() { &self.views } else { &self.wide };
+        self.layout.params().iter().map(|p| p.name.as_str()).zip(entries)
     }
 
     /// All parameters by name, detached, to save in a file. They share storage with the buffer.
     pub fn to_named(&self) -> HashMap<String, Tensor> {
         self.named().map(|(n, t)| (n.to_owned(), t.detach())).collect()
     }
+}
+
+/// One view per entry.
+fn views(layout: &Layout, flat: &Tensor) -> Result<Vec<Tensor>> {
+    let parts = flat.f_split_with_sizes(layout.sizes(), 0)?;
+    let view = |(part, spec): (&Tensor, &ParamSpec)| {
+        let view = part.f_view(&spec.shape[..])?;
+        if spec.role == ParamRole::Trained { Ok(view) } else { view.f_detach() }
+    };
+    let views = parts.iter().zip(layout.params()).map(view);
+    Ok(views.collect::<std::result::Result<_, tch::TchError>>()?)
 }
 
 impl Index<ParamId> for Params {
@@ -138,6 +181,22 @@ mod tests {
             assert_eq!(end[..2], start[..2]);
             assert_ne!(end[2..], start[2..]);
         }
+    }
+
+    #[test]
+    fn in_bfloat16_views_are_rounded_and_the_gradient_is_of_the_buffer() {
+        let mut b = LayoutBuilder::new();
+        let (a, c) = (b.param("a", &[1], Init::Ones).unwrap(), b.param("c", &[1], Init::Ones).unwrap());
+        let layout = Arc::new(b.build());
+        let flat = Tensor::from_slice(&[1.001f32, 1.001]);
+        let p = Params::with_grad_in(Compute::Bf16, layout.clone(), &flat).unwrap();
+        assert_eq!((p[a].kind(), p[a].double_value(&[0])), (Kind::BFloat16, 1.0));
+        assert_eq!((p.wide(c).kind(), p.wide(c).double_value(&[0])), (Kind::Float, f64::from(1.001f32)));
+        assert!(p.to_named().values().all(|t| t.kind() == Kind::Float));
+        let loss = p[a].to_kind(Kind::Float) * 3.0 + p.wide(c) * 5.0 + p[c].to_kind(Kind::Float);
+        let grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
+        assert_eq!(Vec::<f32>::try_from(grad).unwrap(), [3.0, 6.0]);
+        assert!(Params::frozen_in(Compute::F64, layout, &flat).is_err(), "f32 buffers compute in no f64");
     }
 
     #[test]

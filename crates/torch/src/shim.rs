@@ -37,6 +37,8 @@ unsafe extern "C" {
         message: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    fn fewstep_has_bf16() -> c_int;
+    fn fewstep_allow_tf32(allowed: c_int, message: *mut c_char, capacity: usize) -> c_int;
     fn fewstep_profile_start(message: *mut c_char, capacity: usize) -> c_int;
     fn fewstep_profile_end(
         to: *mut c_void,
@@ -125,6 +127,18 @@ pub(crate) fn group_norm(x: &Tensor, norm: &GroupNorm<'_>) -> Result<Tensor> {
     })?;
     // SAFETY: on success the shim has put a new at::Tensor there, which the result owns.
     Ok(unsafe { Tensor::from_ptr(out.cast()) })
+}
+
+/// Whether this CPU multiplies bfloat16 by instructions of its own that libtorch uses.
+pub(crate) fn has_bf16() -> bool {
+    // SAFETY: it takes nothing and throws nothing.
+    unsafe { fewstep_has_bf16() != 0 }
+}
+
+/// Whether products of f32 on GPUs may round to TF32.
+pub(crate) fn allow_tf32(allowed: bool) -> Result<()> {
+    // SAFETY: a plain integer and a message buffer; the shim catches every exception.
+    call("allow_tf32", |message, capacity| unsafe { fewstep_allow_tf32(allowed.into(), message, capacity) })
 }
 
 /// See [`Profile::start`](crate::Profile::start).

@@ -6,9 +6,10 @@ use fewstep_distill::Objective;
 use fewstep_models::{Network, X0Clip};
 use fewstep_samplers::{Role, Sampler};
 use fewstep_schedules::LearningRate;
-use fewstep_torch::{AdamConfig, Compute, GradientRule};
+use fewstep_torch::{AdamConfig, GradientRule};
 
 use crate::error::{Error, Result};
+use crate::policy::ComputePolicy;
 
 /// How a stage takes over from the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +97,8 @@ pub struct Stage {
 pub struct Plan {
     /// Seed of every draw.
     pub seed: u64,
-    /// Kind that the networks compute in, and of all their buffers.
-    pub compute: Compute,
+    /// What the networks compute in.
+    pub compute: ComputePolicy,
     /// Images per step.
     pub batch: usize,
     /// Images per forward and backward pass; the result depends on it only by rounding, and not on the number of threads.
@@ -130,6 +131,7 @@ impl Plan {
         if self.checkpoint_every == 0 {
             return bad("checkpoint_every", "must be at least 1 sample, is 0");
         }
+        self.compute.validate()?;
         self.adam.validate().or_else(|e| bad("adam", &e.to_string()))?;
         self.gradient.validate().or_else(|e| bad("gradient", &e.to_string()))?;
         if self.stages.is_empty() {

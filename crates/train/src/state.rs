@@ -154,7 +154,7 @@ impl TrainState {
         let bad = |problem: String| Error::File { path: path.to_owned(), problem };
         let card = file.card.as_deref().ok_or_else(|| bad("has no counters".into()))?;
         let c: Counters = serde_json::from_str(card).map_err(|e| bad(format!("counters: {e}")))?;
-        let (stage, compute) = (plan.stage(c.stage)?, plan.compute);
+        let (stage, compute) = (plan.stage(c.stage)?, plan.compute.student);
         let mut take = |name: &str| -> Result<Option<Tensor>> {
             let network = match name {
                 "teacher" => &stage.teacher,

@@ -6,9 +6,10 @@ use fewstep_distill::{Batch, Objective, Teachers};
 use fewstep_models::nn::Dropout;
 use fewstep_models::{Denoiser, Network};
 use fewstep_random::Stream;
-use fewstep_torch::{Device, GradientRule, Kind, Params, ScalarOps, Tensor, in_order};
+use fewstep_torch::{Device, GradientRule, Kind, Params, ProductsOf, ScalarOps, Tensor, in_order};
 
 use crate::error::{Error, Result};
+use crate::policy::ComputePolicy;
 use crate::state::TrainState;
 
 /// Micro-batches that are in flight at once, per thread: several, so that on a shared machine a thread that is held up does
@@ -37,6 +38,8 @@ pub struct StepSettings<'a> {
     pub objective: &'a dyn Objective,
     /// Images per forward and backward pass.
     pub micro_batch: usize,
+    /// What the networks compute in.
+    pub compute: ComputePolicy,
     /// What happens to the gradient.
     pub gradient: GradientRule,
     /// Probability that a value of the student is dropped.
@@ -137,10 +140,11 @@ impl MicroBatch {
     /// Its share of the gradient of the mean over `total` images, and its losses.
     fn gradient(self, s: &StepSettings<'_>, total: usize) -> Result<(Tensor, Vec<f64>)> {
         let frozen = |network: &dyn Network, flat: &Option<Tensor>| -> Result<Option<Params>> {
-            let params = |flat: &Tensor| Params::frozen(Arc::clone(network.layout()), flat);
+            let params =
+                |flat: &Tensor| Params::frozen_in(s.compute.frozen, Arc::clone(network.layout()), flat);
             Ok(flat.as_ref().map(params).transpose()?)
         };
-        let params = Params::with_grad(Arc::clone(s.student.layout()), &self.student)?;
+        let params = Params::with_grad_in(s.compute.student, Arc::clone(s.student.layout()), &self.student)?;
         let teacher = frozen(s.teacher, &self.teacher)?;
         let self_teacher = frozen(s.student, &self.self_teacher)?;
         let labels = self.batch.labels.as_ref();
@@ -155,6 +159,7 @@ impl MicroBatch {
 
         let losses = s.objective.losses(&student, &teachers, &self.batch)?;
         let share = losses.f_sum(Kind::Double)?.div_number(total as f64)?;
+        let _products = ProductsOf::in_kind(s.compute.student, self.student.device())?;
         let gradient = Tensor::f_run_backward(&[share], &[params.flat()], false, false)?;
         let values = Vec::<f64>::try_from(losses.f_detach()?.f_to_device(Device::Cpu)?)?;
         if values.len() != self.batch.len() {

@@ -174,6 +174,7 @@ impl Trainer<'_> {
             teacher: stage.teacher.as_ref(),
             objective: stage.objective.as_ref(),
             micro_batch: self.plan.micro_batch,
+            compute: self.plan.compute,
             gradient: self.plan.gradient,
             dropout: stage.dropout,
             rates: Rates {

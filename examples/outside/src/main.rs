@@ -39,7 +39,7 @@ fn main() -> Result<()> {
             println!("continuing from {}", restored.path.display());
             restored.state
         }
-        None => TrainState::fresh(network.as_ref(), plan.seed, plan.adam, plan.compute, Device::Cpu)?,
+        None => TrainState::fresh(network.as_ref(), plan.seed, plan.adam, plan.compute.student, Device::Cpu)?,
     };
     let trainer = Trainer { plan: &plan, store: &store, device: Device::Cpu };
     let mut models = Models { folder: folder.clone() };
@@ -50,7 +50,8 @@ fn main() -> Result<()> {
     let flat: Vec<f32> = flat.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let model = |flat: Tensor, steps| -> Result<Model> {
         let (network, grid) = (Arc::clone(network), grid.every(steps)?);
-        Ok(Model { network, flat, grid, clip: X0Clip::UnitRange, sampler: Sampler::default() })
+        let compute = Compute::F32;
+        Ok(Model { network, flat, compute, grid, clip: X0Clip::UnitRange, sampler: Sampler::default() })
     };
     let off = |model: Model| -> Result<f64> { Ring::distance(&sample(&model, 0..1000)?) };
     let teacher = Tensor::from_slice(&flat);
@@ -84,7 +85,7 @@ fn plan(network: Arc<dyn Network>, grid: &NoiseGrid) -> Result<Plan> {
     let student = Product::student(vec![0, grid.steps()]);
     Ok(Plan {
         seed: 0,
-        compute: Compute::F32,
+        compute: Compute::F32.into(),
         batch: 128,
         micro_batch: 64,
         flip: false,

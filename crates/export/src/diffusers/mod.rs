@@ -23,7 +23,7 @@ use fewstep_models::unet2d::UNet2dConfig;
 use fewstep_models::{Architecture, Levels, ModelConfig, Prediction, TimeInput, X0Clip};
 use fewstep_samplers::{ModelCard, ModelFile};
 use fewstep_schedules::NoiseLevel;
-use fewstep_torch::{Compute, Kind, Params, Tensor};
+use fewstep_torch::{Kind, Params, Tensor};
 use serde_json::{Value, json};
 
 use crate::diffusers::table::Table;
@@ -59,7 +59,7 @@ impl Pipeline {
         let ModelCard { clip, sampler, compute, .. } = file.card;
         let steps = file.card.own_steps();
         let refuse = |what: String, instead| Err(Error::Inexpressible { format: NAME, what, instead });
-        if compute != Compute::F32 {
+        if compute.kind() != Kind::Float {
             return refuse(format!("parameters of {compute}"), "train it in f32");
         }
         if sampler.solver != fewstep_samplers::Solver::Ddim {

@@ -15,7 +15,8 @@ use fewstep_data::DatasetSpec;
 use fewstep_distill::{DenoisingConfig, ObjectiveConfig, TeacherSteps};
 use fewstep_models::{Architecture, ModelConfig, Prediction, X0Clip};
 use fewstep_schedules::{Decay, LearningRate, PhaseSteps, Schedule};
-use fewstep_torch::{AdamConfig, Compute, DeviceSpec, GradientRule};
+use fewstep_torch::{AdamConfig, DeviceSpec, GradientRule};
+use fewstep_train::ComputePolicy;
 use serde::{Deserialize, Serialize};
 
 pub use draft::Draft;
@@ -37,10 +38,12 @@ pub struct RunConfig {
     /// change when a run is continued. A CUDA device that is not there is refused.
     #[serde(default)]
     pub device: DeviceSpec,
-    /// The networks compute in this kind; `f64` is for comparisons.
-    #[serde(default, skip_serializing_if = "Compute::is_f32")]
+    /// What the networks compute in: one of `f32`, `tf32` (GPUs), `bf16` (GPUs, and CPUs with instructions for it) and `f64` (for
+    /// comparisons), or a table with one of them for each of `student`, `frozen` (teacher and self-teacher) and `sampling`.
+    /// What the device does not have is refused.
+    #[serde(default, skip_serializing_if = "ComputePolicy::is_f32")]
     #[schemars(!skip_serializing_if)]
-    pub compute: Compute,
+    pub compute: ComputePolicy,
     /// The images that teacher and student learn from, and that generated images are compared with.
     #[serde(default)]
     pub data: DatasetSpec,

@@ -8,7 +8,7 @@ use fewstep_eval::{
     Extractor, Generated, GeneratedSide, Metric, Program, Quantisation, Record, Reference, Score, Seeds,
 };
 use fewstep_samplers::LabelRule;
-use fewstep_torch::{Compute, Device, Tensor};
+use fewstep_torch::{Device, Tensor};
 
 use super::evenly::Sample;
 use super::generate::{Request, generate};
@@ -58,8 +58,8 @@ impl<'a> Evaluator<'a> {
         labels: &LabelRule,
         show: u64,
     ) -> Result<Outcome> {
-        let Subject { card, network, flat, .. } = subject;
-        let model = card.model(Arc::clone(network), flat.shallow_clone(), steps)?;
+        let Subject { card, network, flat, compute, .. } = subject;
+        let model = card.model(Arc::clone(network), flat.shallow_clone(), steps, *compute)?;
         let steps = model.grid.steps();
         let mut collected = self.nothing_yet()?;
         let mut shown: Vec<Tensor> = Vec::new();
@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
             sampler: model.sampler.to_string(),
             sampling_steps: steps as u32,
             nfe: nfe as u32,
-            kind: Compute::of(flat.kind())?,
+            kind: *compute,
             quantisation: self.quantisation,
             making: Some(Box::new(subject.making(&model.grid, labels)?)),
         };

@@ -8,7 +8,7 @@ use fewstep_files::Digest;
 use fewstep_models::Network;
 use fewstep_samplers::{LabelRule, ModelCard, ModelFile};
 use fewstep_schedules::NoiseGrid;
-use fewstep_torch::{Tensor, raw_bytes};
+use fewstep_torch::{Compute, Tensor, raw_bytes};
 use serde::Serialize;
 
 use super::labels::labels;
@@ -21,16 +21,19 @@ pub struct Subject<'a> {
     pub card: &'a ModelCard,
     /// The network.
     pub network: &'a Arc<dyn Network>,
-    /// On the device and of the kind that computes.
+    /// Its parameters, on the device that computes.
     pub flat: &'a Tensor,
+    /// What the network computes in.
+    pub compute: Compute,
     /// Of the parameters.
     pub digest: Digest,
 }
 
 impl<'a> Subject<'a> {
-    /// `flat` are the parameters of `file`, on the device and of the kind that computes.
-    pub fn of_file(what: &'a str, file: &'a ModelFile, flat: &'a Tensor) -> Result<Self> {
-        Ok(Self { what, card: &file.card, network: &file.network, flat, digest: digest_of(&file.flat)? })
+    /// `flat` are the parameters of `file`, on the device and of the kind that `compute` has.
+    pub fn of_file(what: &'a str, file: &'a ModelFile, flat: &'a Tensor, compute: Compute) -> Result<Self> {
+        let digest = digest_of(&file.flat)?;
+        Ok(Self { what, card: &file.card, network: &file.network, flat, compute, digest })
     }
 
     /// Which copy of a run's weights they are.

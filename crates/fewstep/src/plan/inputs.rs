@@ -57,7 +57,7 @@ impl Run {
         Ok(ModelCard {
             format: 1,
             model,
-            compute: config.compute,
+            compute: config.compute.sampling,
             schedule: config.schedule.clone(),
             timesteps: self.setup.grid.steps(),
             visits: makes.visits.clone(),

@@ -23,7 +23,7 @@ impl fmt::Display for Setup {
             )?;
         }
         let (stored, all) = self.buffers();
-        let megabytes = |parameters: usize| (parameters * self.config.compute.bytes()) as f64 / 1e6;
+        let megabytes = |parameters: usize| (parameters * self.config.compute.student.bytes()) as f64 / 1e6;
         writeln!(
             f,
             "memory     {:.1} MB of buffers (student, gradient, Adam, averages, teacher), and the activations of a \

@@ -209,7 +209,7 @@ impl<'a> Request<'a> {
             let compute = self.args.compute.unwrap_or(file.card.compute);
             compute.check(device).context("--compute")?;
             let flat = file.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
-            let subject = Subject::of_file(what, file, &flat)?;
+            let subject = Subject::of_file(what, file, &flat, compute)?;
             for &steps in steps {
                 let outcome = evaluator.model(&subject, steps, seeds, labels, 0)?;
                 let lines: Vec<String> = outcome.records.iter().map(fewstep::evaluation::line).collect();

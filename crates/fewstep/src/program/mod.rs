@@ -1,6 +1,7 @@
 //! The program: arguments become a config or a request, the library does the rest.
 
 mod args;
+mod bench;
 mod dataset;
 mod eval_fid;
 mod export;
@@ -63,6 +64,7 @@ fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> 
         Command::Export(a) => export::run(a),
         Command::Dataset(a) => dataset::run(a, &console),
         Command::Fetch(a) => fetch::run(a, &console),
+        Command::Bench(a) => bench::run(a),
     }
 }
 

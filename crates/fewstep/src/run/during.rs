@@ -58,7 +58,8 @@ impl<'a> DuringTraining<'a> {
         let (config, role) = (self.measuring.config, stage.makes.role);
         let what = role.to_string();
         let digest = digest_of(flat)?;
-        let subject = Subject { what: &what, card, network: &stage.network, flat, digest };
+        let (network, compute) = (&stage.network, card.compute);
+        let subject = Subject { what: &what, card, network, flat, compute, digest };
         let mut measured = Vec::new();
         for steps in steps_of(config, card) {
             match self.measuring.model(&subject, steps, config.every_samples) {

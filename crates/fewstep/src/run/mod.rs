@@ -104,12 +104,12 @@ impl Run {
         let plan = &self.setup.plan;
         Ok(match &self.teacher {
             Some(file) => {
-                let flat = file.flat.f_to_device(device)?.f_to_kind(plan.compute.kind())?;
+                let flat = file.flat.f_to_device(device)?.f_to_kind(plan.compute.student.kind())?;
                 TrainState::from_student(flat, plan.adam)?
             }
             None => {
                 let teacher: &dyn Network = self.setup.teacher().as_ref();
-                TrainState::fresh(teacher, plan.seed, plan.adam, plan.compute, device)?
+                TrainState::fresh(teacher, plan.seed, plan.adam, plan.compute.student, device)?
             }
         })
     }
@@ -138,10 +138,11 @@ impl Run {
                 &loaded
             }
         };
-        let teacher = teacher_file.flat.f_to_device(device)?.f_to_kind(config.compute.kind())?;
+        let compute = config.compute.sampling;
+        let teacher = teacher_file.flat.f_to_device(device)?.f_to_kind(compute.kind())?;
         let (what, flat) = ("student", &state.inference.flat);
-        let student = Subject { what, card: &card, network, flat, digest: digest_of(flat)? };
-        let teacher = Subject::of_file("teacher", teacher_file, &teacher)?;
+        let student = Subject { what, card: &card, network, flat, compute, digest: digest_of(flat)? };
+        let teacher = Subject::of_file("teacher", teacher_file, &teacher, compute)?;
         let key = results_key(&student, &config.evaluation, &self.class_counts)?;
         let (path, mut saved) = (folder.file("results.json"), Ok(()));
         let results = match Results::load(&path, &key) {

@@ -149,7 +149,7 @@ impl Preconditioning {
         let mut columns = Columns::of(&all, p.device())?;
         if let Some(table) = self.table {
             let sigmas = Tensor::f_from_slice(&sigmas)?.f_to_device(p.device())?;
-            columns.time = nearest_time(&p[table].f_to_kind(Kind::Double)?, &sigmas)?;
+            columns.time = nearest_time(&p.wide(table).f_to_kind(Kind::Double)?, &sigmas)?;
         }
         Ok(columns)
     }

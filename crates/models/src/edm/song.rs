@@ -87,7 +87,7 @@ impl SongUnet {
     fn embed(&self, p: &Params, c_noise: &Tensor, cond: &Vectors<'_>) -> Result<Tensor> {
         let frequencies = match &self.frequencies {
             Frequencies::Positional(values) => Tensor::f_from_slice(values)?.f_to_device(p.device())?,
-            Frequencies::Fourier(id) => p[*id].f_to_kind(Kind::Double)?.mul_number(TAU)?,
+            Frequencies::Fourier(id) => p.wide(*id).f_to_kind(Kind::Double)?.mul_number(TAU)?,
         };
         let mut emb = sinusoids(c_noise, &frequencies, SinusoidOrder::SinCos, p.kind())?;
         if let (Some(label), Some(classes)) = (&self.label, &cond.classes) {

@@ -1,6 +1,6 @@
 //! Attention over pixels and learned keys and values, full or linear in the number of pixels.
 
-use fewstep_torch::{Init, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
+use fewstep_torch::{Init, Kind, LayoutBuilder, ParamId, Params, ScalarOps, Tensor};
 
 use crate::error::Result;
 use crate::lucidrains::config::{AttentionKind, LevelAttention};
@@ -78,12 +78,19 @@ impl Attention {
     /// `[B, heads, width, pixels]`.
     fn linear(&self, n: i64, parts: &[Tensor], memory: &[Tensor]) -> Result<Tensor> {
         let with = |i: usize| with_memory(n, &memory[i], &parts[i + 1], 3);
-        let (keys, values) = (with(0)?.f_softmax(3, None)?, with(1)?);
+        let (keys, values) = (softmax(&with(0)?, 3)?, with(1)?);
         // [B, heads, width of values, width of keys]; scaled here, where it costs least.
         let summary =
             values.f_matmul(&keys.f_transpose(2, 3)?)?.mul_number((self.width as f64).powf(-0.5))?;
-        Ok(summary.f_matmul(&parts[0].f_softmax(2, None)?)?)
+        Ok(summary.f_matmul(&softmax(&parts[0], 2)?)?)
     }
+}
+
+/// A softmax whose sums are f32 at least.
+fn softmax(x: &Tensor, axis: i64) -> Result<Tensor> {
+    let kind = x.kind();
+    let wide = if kind == Kind::BFloat16 { Kind::Float } else { kind };
+    Ok(x.f_softmax(axis, wide)?.f_to_kind(kind)?)
 }
 
 /// `[B, heads, pixels, width]`.

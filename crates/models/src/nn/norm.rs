@@ -66,7 +66,7 @@ impl GroupNorm {
         let Around { before, scale_shift, activation } = around;
         let silu = activation == Some(Activation::Silu);
         let (groups, eps) = (self.groups, self.eps);
-        let (weight, bias) = (&p[self.weight], &p[self.bias]);
+        let (weight, bias) = (p.wide(self.weight), p.wide(self.bias));
         let norm = torch::GroupNorm { groups, eps, weight, bias, before, scale_shift, silu };
         let h = norm.apply(x)?;
         match activation {

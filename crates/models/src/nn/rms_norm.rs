@@ -31,9 +31,11 @@ impl RmsNorm {
     /// # Errors
     /// Channels that do not fit.
     pub fn forward(&self, p: &Params, x: &Tensor) -> Result<Tensor> {
+        let (kind, factors) = (x.kind(), p.wide(self.factors));
+        let x = x.f_to_kind(factors.kind())?;
         // The bound is on the square, not on the root, whose gradient at zero is infinite.
         let square = x.f_square()?.f_sum_dim_intlist(1i64, true, None)?.clamp_least(SHORTEST * SHORTEST)?;
-        Ok(x.f_div(&square.f_sqrt()?)?.f_mul(&p[self.factors].mul_number(self.length)?)?)
+        Ok(x.f_div(&square.f_sqrt()?)?.f_mul(&factors.mul_number(self.length)?)?.f_to_kind(kind)?)
     }
 }
 

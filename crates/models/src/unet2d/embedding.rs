@@ -129,7 +129,7 @@ impl Features {
                 sinusoids(numbers, &frequencies, *order, p.kind())
             }
             Self::Fourier(w) => {
-                let frequencies = p[*w].f_to_kind(Kind::Double)?.mul_number(std::f64::consts::TAU)?;
+                let frequencies = p.wide(*w).f_to_kind(Kind::Double)?.mul_number(std::f64::consts::TAU)?;
                 sinusoids(&numbers.f_log()?, &frequencies, SinusoidOrder::SinCos, p.kind())
             }
             Self::Learned { table, timesteps } => {

@@ -12,7 +12,7 @@ use fewstep_random::{Draws, Key, Stream};
 use fewstep_samplers::Solver;
 use fewstep_schedules::{LearningRate, PhasePlan, Schedule};
 use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Kind, Tensor};
-use fewstep_train::{Plan, Product, Rates, Stage, StageStart, StepSettings, TrainState};
+use fewstep_train::{ComputePolicy, Plan, Product, Rates, Stage, StageStart, StepSettings, TrainState};
 
 /// Steps of the grid.
 const STEPS: usize = 16;
@@ -66,7 +66,7 @@ pub fn stage(
 pub fn plan(stages: Vec<Stage>) -> Plan {
     Plan {
         seed: 5,
-        compute: Compute::F32,
+        compute: ComputePolicy::default(),
         batch: 6,
         micro_batch: 4,
         flip: true,
@@ -123,6 +123,7 @@ impl Setting {
             teacher: self.network.as_ref(),
             objective: self.tract.as_ref(),
             micro_batch: self.micro_batch,
+            compute: ComputePolicy::default(),
             gradient: GradientRule::default(),
             dropout: 0.0,
             rates: self.rates,

@@ -1,5 +1,6 @@
 //! What a person can type.
 
+mod bench;
 mod dataset;
 mod evaluation;
 mod export;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use bench::{BenchArgs, BenchWhat};
 pub(crate) use dataset::DatasetArgs;
 pub(crate) use evaluation::{EvalFidArgs, FeatureArgs, ReferenceArgs};
 pub(crate) use export::{ExportArgs, ExportFormat};
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Dataset(DatasetArgs),
     /// Put published data and weights into the cache. Other commands do so themselves where they need them.
     Fetch(FetchArgs),
+    /// Measure how fast this machine trains and samples, beside what it can do.
+    Bench(BenchArgs),
 }
 
 /// Where a config comes from: built-in defaults < file < environment < --set.

@@ -1,0 +1,92 @@
+//! What the machine can do: its rate of plain matrix products and of plain copies.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use fewstep_torch::{Device, Kind, Tensor, in_order};
+use serde::Serialize;
+
+/// Side of the matrices: their product stays in the caches of a core and keeps it busy.
+const SIDE: i64 = 768;
+/// Of the device's matrices, which has more to keep busy.
+const DEVICE_SIDE: i64 = 8192;
+/// Bytes that are copied: more than any cache holds.
+const COPIED: i64 = 256 << 20;
+
+/// The machine that numbers were measured on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// Its processor, as it calls itself.
+    pub cpu: String,
+    /// Threads that worked.
+    pub threads: usize,
+    /// Where tensors were.
+    pub device: String,
+    /// Its rates.
+    pub rates: Rates,
+}
+
+/// Rates of a device.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Rates {
+    /// Multiplications and additions per second in a product of matrices of the kind that is measured.
+    pub flops: f64,
+    /// Bytes that are read and bytes that are written, per second, in a copy.
+    pub bytes: f64,
+}
+
+impl Machine {
+    /// Measures it, in products of `kind`.
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn measure(device: Device, kind: Kind) -> Result<Self> {
+        let rates = Rates { flops: products(device, kind)?, bytes: copies(device)? };
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let cpu = cpu.map_or("unknown", |(_, name)| name.trim()).to_owned();
+        Ok(Self { cpu, threads: rayon::current_num_threads(), device: format!("{device:?}"), rates })
+    }
+}
+
+/// Runs `job` on each thread at once, or once on a device, and gives the seconds that all took together; the best of a few.
+fn best(device: Device, job: impl Fn() -> Result<()> + Sync) -> Result<f64> {
+    let threads = if device == Device::Cpu { rayon::current_num_threads() } else { 1 };
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let one = |()| job();
+        in_order(device == Device::Cpu, threads, vec![(); threads], one, |()| anyhow::Ok(()))?;
+        best = best.min(start.elapsed().as_secs_f64() / threads as f64);
+    }
+    Ok(best)
+}
+
+fn products(device: Device, kind: Kind) -> Result<f64> {
+    let (side, repeats) = if device == Device::Cpu { (SIDE, 30) } else { (DEVICE_SIDE, 10) };
+    let seconds = best(device, || {
+        let a = Tensor::f_ones([side, side], (kind, device))?;
+        let mut sum = a.f_zeros_like()?;
+        for _ in 0..repeats {
+            sum = a.f_mm(&a)?;
+        }
+        // Reading a number waits for the device.
+        sum.f_double_value(&[0, 0])?;
+        Ok(())
+    })?;
+    Ok(2.0 * (side as f64).powi(3) * f64::from(repeats) / seconds)
+}
+
+fn copies(device: Device) -> Result<f64> {
+    let repeats = 4;
+    let seconds = best(device, || {
+        let from = Tensor::f_zeros([COPIED / 4], (Kind::Float, device))?;
+        let mut to = from.f_ones_like()?;
+        for _ in 0..repeats {
+            to.f_copy_(&from)?;
+        }
+        to.f_double_value(&[0])?;
+        Ok(())
+    })?;
+    Ok(2.0 * COPIED as f64 * f64::from(repeats) / seconds)
+}
