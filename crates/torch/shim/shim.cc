@@ -2,13 +2,17 @@
 // returns 0, or 1 with a message truncated to the caller's buffer.
 
 #include <ATen/Context.h>
+#include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
+#include <torch/version.h>
+
 #include <cstring>
 #include <exception>
+#include <string>
 #include <vector>
 
 namespace {
@@ -71,6 +75,20 @@ int fewstep_set_reproducible(int deterministic, int tf32, char *message, size_t 
     context.setBenchmarkCuDNN(deterministic == 0);
     context.setAllowTF32CuDNN(tf32 != 0);
     context.setAllowTF32CuBLAS(tf32 != 0);
+  });
+}
+
+// What libtorch says of itself: the release of the headers that this file was compiled with (0), how the library that is
+// loaded was built, its release included (1), and the kernels that it chose for this CPU (2). Truncated to `room`.
+int fewstep_describe(int what, char *text, size_t room, char *message, size_t capacity) {
+  return guarded(message, capacity, [&] {
+    const std::string said = what == 0   ? std::string(TORCH_VERSION)
+                             : what == 1 ? at::show_config()
+                                         : at::get_cpu_capability();
+    if (room > 0) {
+      std::strncpy(text, said.c_str(), room - 1);
+      text[room - 1] = '\0';
+    }
   });
 }
 
