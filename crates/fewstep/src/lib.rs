@@ -58,6 +58,7 @@
 
 mod calls;
 pub mod config;
+pub mod doctor;
 pub mod evaluation;
 mod feasibility;
 pub mod fetch;

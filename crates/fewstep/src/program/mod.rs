@@ -2,6 +2,7 @@
 
 mod args;
 mod dataset;
+mod doctor;
 mod eval_fid;
 mod export;
 mod fetch;
@@ -48,6 +49,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> {
+    // It prepares libtorch itself, and says what it thinks of that.
+    if matches!(args.command, Command::Doctor) {
+        return doctor::run();
+    }
     // First of all: what libtorch is asked before its CUDA half is loaded, it answers without it for good.
     fewstep::prepare()?;
     let threads = args.threads.map_or(0, std::num::NonZero::get);
@@ -63,6 +68,7 @@ fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> 
         Command::Export(a) => export::run(a),
         Command::Dataset(a) => dataset::run(a, &console),
         Command::Fetch(a) => fetch::run(a, &console),
+        Command::Doctor => doctor::run(),
     }
 }
 
