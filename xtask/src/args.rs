@@ -210,6 +210,7 @@ fn wheel(mut parser: Parser) -> Result<Command> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("out") => request.out = Some(parser.value()?.into()),
+            Long("program") => request.program = Some(parser.value()?.into()),
             Short('h') | Long("help") => return Ok(Command::Help),
             other => return Err(other.unexpected().into()),
         }
@@ -302,10 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn wheel_takes_a_folder() {
-        let request = |out: Option<&str>| Command::Wheel(wheel::Request { out: out.map(Into::into) });
-        assert_eq!(parsed("wheel").unwrap(), request(None));
-        assert_eq!(parsed("wheel --out dist").unwrap(), request(Some("dist")));
+    fn wheel_takes_a_folder_and_a_program() {
+        let request = |out: Option<&str>, program: Option<&str>| {
+            Command::Wheel(wheel::Request { out: out.map(Into::into), program: program.map(Into::into) })
+        };
+        assert_eq!(parsed("wheel").unwrap(), request(None, None));
+        assert_eq!(parsed("wheel --out dist --program x").unwrap(), request(Some("dist"), Some("x")));
         assert!(parsed("wheel --out").is_err() && parsed("wheel dist").is_err());
     }
 

@@ -33,16 +33,23 @@ const MAIN: &str = "from fewstep import main\n\nmain()\n";
 pub(crate) struct Request {
     /// The folder to write it into, instead of `target/wheel`.
     pub(crate) out: Option<PathBuf>,
+    /// A program that this checkout built, instead of building it.
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// The command: says where the wheel is.
 pub(crate) fn run(checkout: &Checkout, request: &Request) -> Result<()> {
     let out = request.out.clone().unwrap_or_else(|| checkout.root.join("target/wheel"));
     // Before the work: a wheel that has nowhere to go is known at once.
-    let staging = Staging::new(&out.join("fewstep.whl")).context("--out")?;
+    let staging = Staging::new(&out.join("fewstep.whl"))
+        .with_context(|| format!("--out {}: name a folder that can be written", out.display()))?;
     let libtorch = setup::ensure(checkout)?;
     let about = metadata::about(checkout, "fewstep")?;
-    let (program, platform) = program(checkout, &libtorch, staging.path())?;
+    let built = match &request.program {
+        Some(program) => program.clone(),
+        None => built(checkout)?,
+    };
+    let (program, platform) = portable(checkout, &libtorch, &built, staging.path())?;
     let python = about.version.as_str();
     ensure!(
         python.chars().all(|c| c.is_ascii_digit() || c == '.'),
@@ -59,16 +66,27 @@ pub(crate) fn run(checkout: &Checkout, request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// The program, without symbols and without anything of this machine, and the platform that it runs on.
-fn program(checkout: &Checkout, libtorch: &Libtorch, folder: &Path) -> Result<(Vec<u8>, String)> {
+fn built(checkout: &Checkout) -> Result<PathBuf> {
     let messages = program::build(checkout, &["--package", "fewstep", "--bin", "fewstep"])?;
-    let built =
-        program::executable(&messages, "fewstep").context("cargo built `fewstep` and named no executable")?;
+    program::executable(&messages, "fewstep").context("cargo built `fewstep` and named no executable")
+}
+
+/// The program, without symbols and without anything of this machine, and the platform that it runs on.
+fn portable(
+    checkout: &Checkout,
+    libtorch: &Libtorch,
+    built: &Path,
+    folder: &Path,
+) -> Result<(Vec<u8>, String)> {
+    let elf = |path: &Path| {
+        fs::read(path).map_err(Into::into).and_then(Elf::new).with_context(|| path.display().to_string())
+    };
+    elf(built)?;
     let stripped = folder.join("fewstep");
     let mut strip = Command::new(std::env::var_os("STRIP").unwrap_or_else(|| "strip".into()));
-    process::run(strip.arg("-o").arg(&stripped).arg(built)).context("strip is part of binutils")?;
-    let elf =
-        Elf::new(fs::read(&stripped).with_context(|| stripped.display().to_string())?)?.without_run_path()?;
+    process::run(strip.arg("-o").arg(&stripped).arg(built))
+        .context("the program's symbols go by strip, of the package binutils")?;
+    let elf = elf(&stripped)?.without_run_path()?;
     let platform = platform::tag(&elf)?;
     let mut bytes = elf.into_bytes();
     for path in machines_paths(checkout, libtorch) {
@@ -81,8 +99,10 @@ fn program(checkout: &Checkout, libtorch: &Libtorch, folder: &Path) -> Result<(V
 fn machines_paths(checkout: &Checkout, libtorch: &Libtorch) -> Vec<PathBuf> {
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let named = [Some(libtorch.root.clone()), Some(checkout.link()), cargo, Some(checkout.root.clone())];
-    let named = named.into_iter().flatten();
+    let libtorch = [&libtorch.root, &checkout.link()].map(|root| [root.join("lib"), root.join("include")]);
+    let named =
+        [cargo.map(|cargo| cargo.join("registry")), Some(checkout.root.clone())].into_iter().flatten();
+    let named = named.chain(libtorch.into_iter().flatten());
     let mut paths: Vec<_> = named.flat_map(|path| [path.canonicalize().ok(), Some(path)]).flatten().collect();
     // `/` or `/x` would also be found in what is no path.
     paths.retain(|path| path.is_absolute() && path.components().count() > 2);
