@@ -14,10 +14,11 @@ use crate::fetch;
 use crate::reproduce::{self, Scale};
 use crate::setup::probe::LOAD;
 use crate::setup::{Flavour, Request};
+use crate::wheel;
 
 pub(crate) const HELP: &str = include_str!("help.txt");
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     "setup",
     "fetch",
     "train",
@@ -28,10 +29,12 @@ const NAMES: [&str; 19] = [
     "plan",
     "import",
     "export",
+    "doctor",
     "test",
     "bench",
     "reproduce",
     "packages",
+    "wheel",
     "examples",
     "layers",
     "tidy",
@@ -59,6 +62,7 @@ pub(crate) enum Command {
     BenchEval(eval::Request),
     Reproduce(reproduce::Request),
     Packages,
+    Wheel(wheel::Request),
     Ci,
     Examples,
     Layers,
@@ -81,12 +85,14 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command>
     match name.as_str() {
         "setup" => return setup(parser),
         "fetch" => return fetch(parser),
-        "train" | "eval-fid" | "reference" | "dataset" | "sample" | "plan" | "import" | "export" => {
+        "train" | "eval-fid" | "reference" | "dataset" | "sample" | "plan" | "import" | "export"
+        | "doctor" => {
             return Ok(Command::Program { name, args: rest(&mut parser)? });
         }
         "test" => return Ok(Command::Test { args: rest(&mut parser)? }),
         "bench" => return bench(parser),
         "reproduce" => return reproduce(parser),
+        "wheel" => return wheel(parser),
         LOAD => {
             return Ok(Command::Load { libraries: rest(&mut parser)?.into_iter().map(Into::into).collect() });
         }
@@ -199,6 +205,19 @@ fn reproduce(mut parser: Parser) -> Result<Command> {
     Ok(Command::Reproduce(request))
 }
 
+fn wheel(mut parser: Parser) -> Result<Command> {
+    let mut request = wheel::Request::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("out") => request.out = Some(parser.value()?.into()),
+            Long("program") => request.program = Some(parser.value()?.into()),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Wheel(request))
+}
+
 fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
     Ok(parser.raw_args()?.collect())
 }
@@ -252,7 +271,7 @@ mod tests {
         };
         assert_eq!(name, "train");
         assert_eq!(args, ["--config", "a.toml", "--set", "x=1", "--", "--help"]);
-        for command in ["eval-fid", "reference", "dataset", "sample", "plan", "import", "export"] {
+        for command in ["eval-fid", "reference", "dataset", "sample", "plan", "import", "export", "doctor"] {
             let expected = Command::Program { name: command.to_owned(), args: vec!["--help".into()] };
             assert_eq!(parsed(&format!("{command} --help")).unwrap(), expected);
         }
@@ -281,6 +300,16 @@ mod tests {
         assert!(parsed("reproduce").unwrap_err().to_string().contains("`digits`"));
         assert!(parsed("reproduce faces").unwrap_err().to_string().contains("faces"));
         assert!(parsed("reproduce digits --scale huge").unwrap_err().to_string().contains("smoke or mini"));
+    }
+
+    #[test]
+    fn wheel_takes_a_folder_and_a_program() {
+        let request = |out: Option<&str>, program: Option<&str>| {
+            Command::Wheel(wheel::Request { out: out.map(Into::into), program: program.map(Into::into) })
+        };
+        assert_eq!(parsed("wheel").unwrap(), request(None, None));
+        assert_eq!(parsed("wheel --out dist --program x").unwrap(), request(Some("dist"), Some("x")));
+        assert!(parsed("wheel --out").is_err() && parsed("wheel dist").is_err());
     }
 
     #[test]

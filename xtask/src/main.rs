@@ -21,6 +21,7 @@ mod setup;
 mod terminal;
 mod test;
 mod tidy;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchEval(request) => bench::eval::run(&checkout, &request),
         Command::Reproduce(request) => reproduce::run(&checkout, &request),
         Command::Packages => packages::run(),
+        Command::Wheel(request) => wheel::run(&checkout, &request),
         Command::Ci => ci::run(&checkout),
         Command::Examples => examples::run(&checkout),
         Command::Layers => layers::run(&checkout),

@@ -25,6 +25,26 @@ pub(crate) struct Dependency {
     pub(crate) dev: bool,
 }
 
+/// What a package of the workspace says about itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    pub(crate) version: String,
+    pub(crate) description: String,
+    pub(crate) license: String,
+}
+
+/// What the package of this name says.
+pub(crate) fn about(checkout: &Checkout, name: &str) -> Result<About> {
+    let metadata = text(checkout, &["--no-deps"])?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
+    let package = array(&metadata, "packages")?.iter().find(|package| package["name"] == name);
+    let field = |key: &str| {
+        let value = package.and_then(|package| package[key].as_str());
+        value.map(str::to_owned).with_context(|| format!("cargo metadata: `{name}` has no `{key}`"))
+    };
+    Ok(About { version: field("version")?, description: field("description")?, license: field("license")? })
+}
+
 /// The packages of the checkout's workspace. Dependencies of dependencies are not asked for, so no network is touched.
 pub(crate) fn packages(checkout: &Checkout) -> Result<Vec<Package>> {
     parse(&text(checkout, &["--no-deps"])?)

@@ -59,6 +59,7 @@
 pub mod bench;
 mod calls;
 pub mod config;
+pub mod doctor;
 pub mod evaluation;
 mod feasibility;
 pub mod fetch;

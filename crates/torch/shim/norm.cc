@@ -2,6 +2,7 @@
 // the norm, a scale and shift per channel of the image, and SiLU. Only x is kept for the backward pass.
 
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -159,6 +160,7 @@ struct Norm : torch::autograd::Function<Norm> {
                         const std::optional<Tensor> &before, const std::optional<Tensor> &scale_shift, int64_t groups,
                         double eps, bool silu) {
     const Tensor added = before.value_or(Tensor()), affine = scale_shift.value_or(Tensor());
+    RECORD_FUNCTION("fewstep::group_norm", std::vector<c10::IValue>());
     const Inputs in = wide_inputs(x, weight, bias, added, affine, groups, eps, silu);
     const Tensor y = at::empty_like(in.x);
     const Tensor stats = at::empty({in.images() * groups, 2}, at::kDouble);
@@ -175,6 +177,7 @@ struct Norm : torch::autograd::Function<Norm> {
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    RECORD_FUNCTION("fewstep::group_norm_backward", std::vector<c10::IValue>());
     const auto saved = ctx->get_saved_variables();
     const Inputs in = wide_inputs(saved[0], saved[1], saved[2], saved[3], saved[4], ctx->saved_data["groups"].toInt(),
                                   ctx->saved_data["eps"].toDouble(), ctx->saved_data["silu"].toBool());

@@ -94,24 +94,34 @@ pub fn prepare() -> Result<()> {
     shim::set_reproducible(true, false)
 }
 
+/// Whether libtorch's CUDA half is in this process.
+///
+/// # Errors
+/// The loader's message.
+pub fn cuda_library() -> std::result::Result<(), String> {
+    CUDA.get_or_init(shim::load_cuda).clone()
+}
+
+/// CUDA devices that libtorch can use.
+pub fn cuda_devices() -> usize {
+    if cuda_library().is_ok() { tch::Cuda::device_count().max(0) as usize } else { 0 }
+}
+
 impl DeviceSpec {
     /// The libtorch device.
     ///
     /// # Errors
     /// The CUDA device is not available; the error says why.
     pub fn resolve(&self) -> Result<Device> {
-        let loaded = CUDA.get_or_init(shim::load_cuda);
-        let count = if loaded.is_ok() { tch::Cuda::device_count().max(0) as usize } else { 0 };
+        let count = cuda_devices();
         match *self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Auto => Ok(if count > 0 { Device::Cuda(0) } else { Device::Cpu }),
             Self::Cuda(n) if n < count => Ok(Device::Cuda(n)),
             Self::Cuda(_) => {
-                let reason = match loaded {
-                    Ok(()) => format!("libtorch sees {count} CUDA device(s)"),
-                    Err(e) => {
-                        format!("no CUDA libtorch could be loaded ({e}); see `cargo xtask setup --cuda`")
-                    }
+                let reason = match cuda_library() {
+                    Ok(()) => format!("libtorch sees {count} CUDA device(s); `fewstep doctor` says more"),
+                    Err(e) => format!("no CUDA libtorch could be loaded ({e}); `fewstep doctor` says more"),
                 };
                 Err(Error::Device { asked: self.to_string(), reason })
             }
@@ -134,7 +144,9 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_an_error_not_a_panic() {
-        assert!(DeviceSpec::Cuda(9999).resolve().is_err());
+        let refused = DeviceSpec::Cuda(9999).resolve().unwrap_err().to_string();
+        // Where the CUDA half does not load, the loader says which library is missing.
+        assert!(refused.contains("libtorch sees") || refused.contains(".so"), "{refused}");
         assert!(matches!(DeviceSpec::Cpu.resolve(), Ok(Device::Cpu)));
     }
 }

@@ -30,8 +30,10 @@
 mod adam;
 mod compute;
 mod device;
+mod driver;
 mod ema;
 mod error;
+mod facts;
 mod layout;
 mod norm;
 mod parallel;
@@ -43,9 +45,10 @@ mod store;
 
 pub use adam::{Adam, AdamConfig, GradientRule};
 pub use compute::{Compute, ProductsOf};
-pub use device::{DeviceSpec, prepare};
+pub use device::{DeviceSpec, cuda_devices, cuda_library, prepare};
 pub use ema::Ema;
 pub use error::{Error, Result, escaped};
+pub use facts::{Libtorch, library_folder};
 pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamRole, ParamSpec};
 pub use norm::GroupNorm;
 pub use parallel::in_order;

@@ -1,4 +1,5 @@
-//! Calls into the C++ shim. This file and the mapped files of `fewstep-data` are the project's only unsafe code.
+//! Calls into the C++ shim. This file, its neighbour `driver`, and the mapped files of `fewstep-data` are the project's only
+//! unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -52,6 +53,13 @@ unsafe extern "C" {
         message: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    fn fewstep_describe(
+        what: c_int,
+        text: *mut c_char,
+        room: usize,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
 }
 
 fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
@@ -59,8 +67,13 @@ fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Res
     if body(message.as_mut_ptr().cast(), message.len()) == 0 {
         return Ok(());
     }
-    let end = message.iter().position(|&b| b == 0).unwrap_or(message.len());
-    Err(Error::Shim { op, message: String::from_utf8_lossy(&message[..end]).into_owned() })
+    Err(Error::Shim { op, message: text(&message) })
+}
+
+/// A C string, up to its end.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// Rates of one Adam update.
@@ -182,6 +195,32 @@ pub(crate) fn load_cuda() -> std::result::Result<(), String> {
             std::mem::forget(library);
             Ok(())
         }
-        Err(e) => Err(e.to_string()),
+        Err(e) => Err(loaders_words(&e)),
     }
+}
+
+/// The message of the system's loader, which the error itself keeps to its source.
+pub(crate) fn loaders_words(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What libtorch can say of itself.
+#[derive(Clone, Copy)]
+pub(crate) enum About {
+    /// The release of the headers that the shim was compiled with.
+    Headers = 0,
+    /// How the library that is loaded was built, its release included.
+    Library = 1,
+    /// The kernels that it chose for this CPU.
+    Kernels = 2,
+}
+
+/// What libtorch says of itself.
+pub(crate) fn describe(what: About) -> Result<String> {
+    let mut said = vec![0u8; 16384];
+    // SAFETY: the pointers are a live buffer with its size; the shim catches every exception and ends the text.
+    call("describe", |message, capacity| unsafe {
+        fewstep_describe(what as c_int, said.as_mut_ptr().cast(), said.len(), message, capacity)
+    })?;
+    Ok(text(&said))
 }

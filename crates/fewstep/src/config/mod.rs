@@ -5,6 +5,7 @@ mod evaluation;
 mod identity;
 mod layers;
 mod objective;
+pub mod ready;
 #[cfg(test)]
 mod reference;
 mod teacher;

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod dataset;
+mod doctor;
 mod eval_fid;
 mod export;
 mod fetch;
@@ -49,6 +50,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> {
+    // It prepares libtorch itself, and says what it thinks of that.
+    if matches!(args.command, Command::Doctor) {
+        return doctor::run();
+    }
     // First of all: what libtorch is asked before its CUDA half is loaded, it answers without it for good.
     fewstep::prepare()?;
     let threads = args.threads.map_or(0, std::num::NonZero::get);
@@ -65,6 +70,7 @@ fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> 
         Command::Dataset(a) => dataset::run(a, &console),
         Command::Fetch(a) => fetch::run(a, &console),
         Command::Bench(a) => bench::run(a),
+        Command::Doctor => doctor::run(),
     }
 }
 

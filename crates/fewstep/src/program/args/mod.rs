@@ -58,12 +58,15 @@ pub(crate) enum Command {
     Fetch(FetchArgs),
     /// Measure how fast this machine trains and samples, beside what it can do.
     Bench(BenchArgs),
+    /// Say what the program finds on this machine, what is missing, and what to do about it.
+    Doctor,
 }
 
 /// Where a config comes from: built-in defaults < file < environment < --set.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// Config file in TOML. Without it: the embedded digits.
+    /// Config file in TOML, or the name of one that comes with the program, such as `cifar10_mini`; `fewstep doctor` lists them.
+    /// Without it: the embedded digits.
     #[arg(long, short)]
     pub(crate) config: Option<PathBuf>,
     /// Change one key, as in `--set training.batch=128`; values are TOML. FEWSTEP__TRAINING__BATCH=128 does the same.
@@ -96,6 +99,7 @@ pub(crate) struct TrainArgs {
 impl ConfigArgs {
     /// The config that they ask for.
     pub(crate) fn load(&self) -> anyhow::Result<fewstep::config::RunConfig> {
-        fewstep::config::load(&fewstep::config::Layers { file: self.config.clone(), set: self.set.clone() })
+        let file = self.config.as_deref().map(fewstep::config::ready::find).transpose()?;
+        fewstep::config::load(&fewstep::config::Layers { file, set: self.set.clone() })
     }
 }
