@@ -46,6 +46,7 @@ mod store;
 pub use adam::{Adam, AdamConfig, GradientRule};
 pub use compute::{Compute, ProductsOf};
 pub use device::{DeviceSpec, cuda_devices, cuda_library, prepare};
+pub use driver::{Gpu, NvidiaDriver};
 pub use ema::Ema;
 pub use error::{Error, Result, escaped};
 pub use facts::{Libtorch, library_folder};
