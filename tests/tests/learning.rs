@@ -171,7 +171,7 @@ fn a_student_comes_many_times_nearer_to_the_exact_map_than_its_teacher() {
     fewstep_torch::prepare().unwrap();
     let (network, lab) = (network(), Lab::new());
     let (network, plan) = (network.as_ref(), plan(&network));
-    let fresh = TrainState::fresh(network, plan.seed, plan.adam, plan.compute, Device::Cpu).unwrap();
+    let fresh = TrainState::fresh(network, plan.seed, plan.adam, plan.compute.student, Device::Cpu).unwrap();
     let (student, teacher) = follow(&plan, fresh);
     let teacher = teacher.unwrap();
     let [one, eight, all] = [1, 8, STEPS].map(|steps| lab.error(network, &teacher, steps));

@@ -11,9 +11,13 @@ fn buffers(c: &mut Criterion) {
     let mut ema = Ema::of(&flat).expect("allocate");
     c.bench_function("buffers/ema_10M", |b| b.iter(|| ema.update(&grad, 0.999)));
     let mut adam = Adam::new(AdamConfig::default(), &flat).expect("allocate");
-    c.bench_function("buffers/adam_10M", |b| b.iter(|| adam.step(&flat, &grad, 1e-4)));
     let mut g = grad.copy();
-    c.bench_function("buffers/clip_10M", |b| b.iter(|| GradientRule::default().apply(&mut g)));
+    c.bench_function("buffers/clip_adam_10M", |b| {
+        b.iter(|| {
+            let (_, scaling) = GradientRule::default().scaling(&g)?;
+            adam.step(&flat, &mut g, 1e-4, scaling, &mut [])
+        });
+    });
 }
 
 criterion_group!(benches, buffers);

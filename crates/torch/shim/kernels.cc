@@ -11,6 +11,9 @@ namespace {
 // Values that are summed side by side: a row of the smallest images, and the same on every CPU.
 constexpr long LANES = 16;
 
+// Values that are taken at a time: they stay in the nearest cache.
+constexpr long PIECE = 2048;
+
 template <typename T>
 constexpr T LARGEST = T(__FLT_MAX__);
 template <>
@@ -53,24 +56,30 @@ INLINE T sigmoid(T z) {
   return T(1) / (T(1) + exponential(-z));
 }
 
-// The sum of LANES partial sums.
+// The sum of LANES partial sums, two and two. They are lost.
 template <typename T>
-INLINE double total(const T *lanes) {
-  double sum = 0;
-  for (long i = 0; i < LANES; i++) sum += lanes[i];
-  return sum;
+INLINE double total(T *lanes) {
+  for (long width = LANES / 2; width > 0; width /= 2) {
+    for (long i = 0; i < width; i++) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
 }
 
-// The sum of f(i) for i < n, in LANES partial sums.
+// The sum of f(i) for i < n, in LANES partial sums, each of a piece, so that none of f32 grows long.
 template <typename T, typename F>
 INLINE double summed(long n, F &&f) {
-  T lanes[LANES] = {};
-  long i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    for (long j = 0; j < LANES; j++) lanes[j] += f(i + j);
+  double sum = 0;
+  for (long from = 0; from < n; from += PIECE) {
+    const long to = from + PIECE < n ? from + PIECE : n;
+    T lanes[LANES] = {};
+    long i = from;
+    for (; i + LANES <= to; i += LANES) {
+      for (long j = 0; j < LANES; j++) lanes[j] += f(i + j);
+    }
+    for (long j = 0; i + j < to; j++) lanes[j] += f(i + j);
+    sum += total(lanes);
   }
-  for (long j = 0; i + j < n; j++) lanes[j] += f(i + j);
-  return total(lanes);
+  return sum;
 }
 
 template <typename T>
@@ -81,20 +90,22 @@ INLINE T or_zero(const T *values, long c) {
 template <typename T>
 void norm_forward(const NormGroup<T> &g, const T *x, double eps, T *y, double *mean_out, double *rstd_out) {
   const long n = g.pixels;
-  // Mean and squared distances of each channel about its own mean, joined: no large sums cancel.
+  const double count = double(g.channels) * n;
+  // The mean first, then squares about it: no large sums cancel. Where nothing differs between channels, the group is one row.
+  const long rows = g.before ? g.channels : 1, length = g.before ? n : g.channels * n;
   double mean = 0;
-  for (long c = 0; c < g.channels; c++) {
-    const T *row = x + c * n;
-    mean += summed<T>(n, [&](long i) { return row[i]; }) / n + or_zero(g.before, c);
+  for (long c = 0; c < rows; c++) {
+    const T *row = x + c * length;
+    mean += summed<T>(length, [&](long i) { return row[i]; }) + n * double(or_zero(g.before, c));
   }
-  mean /= g.channels;
+  mean /= count;
   double variance = 0;
-  for (long c = 0; c < g.channels; c++) {
-    const T *row = x + c * n;
+  for (long c = 0; c < rows; c++) {
+    const T *row = x + c * length;
     const T centre = T(mean - or_zero(g.before, c));
-    variance += summed<T>(n, [&](long i) { return (row[i] - centre) * (row[i] - centre); });
+    variance += summed<T>(length, [&](long i) { return (row[i] - centre) * (row[i] - centre); });
   }
-  variance /= double(g.channels) * n;
+  variance /= count;
   const double rstd = 1.0 / __builtin_sqrt(variance + eps);
   for (long c = 0; c < g.channels; c++) {
     const T *row = x + c * n;
@@ -164,10 +175,9 @@ void adam(const AdamUpdate &u, T *p, const T *gradient, T *m, T *v, const Averag
   const T factor = T(u.factor), limit = T(u.limit);
   const T beta1 = T(u.beta1), beta2 = T(u.beta2), rest1 = T(1.0 - u.beta1), rest2 = T(1.0 - u.beta2);
   const T size = T(u.lr / u.correction1), root2 = T(1.0 / __builtin_sqrt(u.correction2)), eps = T(u.eps);
-  // A piece that stays in the nearest cache: the averages read the parameters again, from there.
-  const long piece = 2048;
-  for (long from = 0; from < n; from += piece) {
-    const long to = from + piece < n ? from + piece : n;
+  // In pieces: the averages read the parameters again while they are near.
+  for (long from = 0; from < n; from += PIECE) {
+    const long to = from + PIECE < n ? from + PIECE : n;
     for (long i = from; i < to; i++) {
       T g = gradient[i];
       if (limit > T(0)) {
@@ -196,20 +206,7 @@ void adam(const AdamUpdate &u, T *p, const T *gradient, T *m, T *v, const Averag
 
 template <typename T>
 double sum_of_squares(const T *x, long n) {
-  // In pieces, so that no partial sum of f32 grows long.
-  double sum = 0;
-  const long piece = 4096;
-  for (long from = 0; from < n; from += piece) {
-    const long to = from + piece < n ? from + piece : n;
-    double lanes[LANES] = {};
-    long i = from;
-    for (; i + LANES <= to; i += LANES) {
-      for (long j = 0; j < LANES; j++) lanes[j] += double(x[i + j]) * double(x[i + j]);
-    }
-    for (long j = 0; i + j < to; j++) lanes[j] += double(x[i + j]) * double(x[i + j]);
-    sum += total(lanes);
-  }
-  return sum;
+  return summed<double>(n, [&](long i) { return double(x[i]) * double(x[i]); });
 }
 
 union Bits {

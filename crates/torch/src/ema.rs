@@ -41,6 +41,11 @@ impl Ema {
         Ok(Self { flat: copy, updates: 0 })
     }
 
+    /// The rate `a_i` of the next update.
+    pub(crate) fn next_rate(&self, decay: f64) -> f64 {
+        bias_corrected_rate(decay, NonZero::<u64>::MIN.saturating_add(self.updates))
+    }
+
     /// One update: `ema <- (1 - a_i) ema + a_i phi`, with `a_i = (1 - decay) / (1 - decay^i)` for `i = 1, 2, ...`.
     ///
     /// # Errors
@@ -48,7 +53,7 @@ impl Ema {
     pub fn update(&mut self, phi: &Tensor, decay: f64) -> Result<()> {
         same_shape("values to average", phi, &self.flat)?;
         let _guard = no_grad();
-        let rate = bias_corrected_rate(decay, NonZero::<u64>::MIN.saturating_add(self.updates));
+        let rate = self.next_rate(decay);
         if rate == 1.0 {
             // lerp with weight 1 may round; a copy must be exact.
             self.flat.f_copy_(phi)?;

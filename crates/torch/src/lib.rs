@@ -9,7 +9,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use fewstep_torch::{Adam, AdamConfig, Ema, Init, Kind, LayoutBuilder, Params, ScalarOps, Tensor};
+//! use fewstep_torch::{Adam, AdamConfig, Ema, GradientRule, Init, Kind, LayoutBuilder, Params, ScalarOps, Tensor};
 //!
 //! let mut b = LayoutBuilder::new();
 //! let w = b.param("w", &[1], Init::Zeros)?;
@@ -19,9 +19,9 @@
 //! for _ in 0..300 {
 //!     let p = Params::with_grad(Arc::clone(&layout), &flat)?;
 //!     let loss = p[w].sub_number(3.0)?.f_square()?.f_sum(Kind::Float)?;
-//!     let gradient = Tensor::f_run_backward(&[loss], &[p.flat()], false, false)?.remove(0);
-//!     adam.step(&flat, &gradient, 0.1)?;
-//!     ema.update(&flat, 0.9)?;
+//!     let mut gradient = Tensor::f_run_backward(&[loss], &[p.flat()], false, false)?.remove(0);
+//!     let (_norm, scaling) = GradientRule::ClipNorm { max_norm: 100.0 }.scaling(&gradient)?;
+//!     adam.step(&flat, &mut gradient, 0.1, scaling, &mut [(&mut ema, 0.9)])?;
 //! }
 //! assert!((ema.flat.f_double_value(&[0])? - 3.0).abs() < 0.05);
 //! # Ok::<(), fewstep_torch::Error>(())
@@ -43,7 +43,7 @@ mod scalar;
 mod shim;
 mod store;
 
-pub use adam::{Adam, AdamConfig, GradientRule};
+pub use adam::{Adam, AdamConfig, GradientRule, Scaling};
 pub use compute::{Compute, ProductsOf};
 pub use device::{DeviceSpec, cuda_devices, cuda_library, prepare};
 pub use driver::{Gpu, NvidiaDriver};

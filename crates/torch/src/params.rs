@@ -170,9 +170,11 @@ mod tests {
         let start: Vec<f32> = flat.copy().try_into().unwrap();
         let p = Params::with_grad(layout, &flat).unwrap();
         let loss = (&p[a] * &p[c] * &p[c]).sum(Kind::Float);
-        let grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
+        let mut grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
         let mut ema = crate::Ema::of(&flat).unwrap();
-        crate::Adam::new(crate::AdamConfig::default(), &flat).unwrap().step(&flat, &grad, 0.1).unwrap();
+        let (_, keep) = crate::GradientRule::Keep.scaling(&grad).unwrap();
+        let mut adam = crate::Adam::new(crate::AdamConfig::default(), &flat).unwrap();
+        adam.step(&flat, &mut grad, 0.1, keep, &mut []).unwrap();
         for decay in [0.9, 0.3] {
             ema.update(&flat, decay).unwrap();
         }

@@ -25,6 +25,24 @@ unsafe extern "C" {
         capacity: usize,
     ) -> c_int;
     fn fewstep_l2_norm(tensor: *mut c_void, norm: *mut f64, message: *mut c_char, capacity: usize) -> c_int;
+    fn fewstep_update(
+        param: *mut c_void,
+        grad: *mut c_void,
+        m: *mut c_void,
+        v: *mut c_void,
+        update: *const AdamUpdate,
+        averages: *const *mut c_void,
+        rates: *const f64,
+        n_averages: c_int,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+    fn fewstep_sum_of_squares(
+        values: *mut c_void,
+        sum: *mut f64,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
     fn fewstep_group_norm(
         x: *const c_void,
         weight: *const c_void,
@@ -116,6 +134,67 @@ pub(crate) fn fused_adam(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, 
             capacity,
         )
     })
+}
+
+/// The numbers of an update, laid out as kernels.h has them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdamUpdate {
+    pub(crate) lr: f64,
+    pub(crate) beta1: f64,
+    pub(crate) beta2: f64,
+    pub(crate) eps: f64,
+    /// `1 - beta1^step`.
+    pub(crate) correction1: f64,
+    /// `1 - beta2^step`.
+    pub(crate) correction2: f64,
+    /// Of the gradient.
+    pub(crate) factor: f64,
+    /// Above 0: what is not a number becomes 0, and infinities become plus or minus this, before the factor.
+    pub(crate) limit: f64,
+}
+
+/// Flat buffers of one size and kind, f32 or f64, on the CPU.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(crate) param: Tensor,
+    pub(crate) grad: Tensor,
+    pub(crate) m: Tensor,
+    pub(crate) v: Tensor,
+    /// Averages, each with the rate of its update.
+    pub(crate) averages: Vec<(Tensor, f64)>,
+}
+
+/// One update by Adam of `param`, then of the averages, in place.
+pub(crate) fn update(b: &Buffers, update: &AdamUpdate) -> Result<()> {
+    let averages: Vec<*mut c_void> = b.averages.iter().map(|(average, _)| ptr(average)).collect();
+    let rates: Vec<f64> = b.averages.iter().map(|&(_, rate)| rate).collect();
+    // SAFETY: the pointers are live at::Tensor objects during the call, and the lists have the length that is passed; the
+    // shim compares sizes and kinds, and catches every exception.
+    call("update", |message, capacity| unsafe {
+        fewstep_update(
+            ptr(&b.param),
+            ptr(&b.grad),
+            ptr(&b.m),
+            ptr(&b.v),
+            update,
+            averages.as_ptr(),
+            rates.as_ptr(),
+            averages.len() as c_int,
+            message,
+            capacity,
+        )
+    })
+}
+
+/// The sum of squares of a flat buffer on the CPU, f32 or f64, accumulated in f64.
+pub(crate) fn sum_of_squares(values: &Tensor) -> Result<f64> {
+    let mut sum = f64::NAN;
+    // SAFETY: the pointers are a live at::Tensor and a live f64 during the call; the shim catches every exception.
+    call("sum_of_squares", |message, capacity| unsafe {
+        fewstep_sum_of_squares(ptr(values), &mut sum, message, capacity)
+    })?;
+    Ok(sum)
 }
 
 /// See [`GroupNorm`]; on the CPU, of f32, f64 or bf16.

@@ -34,14 +34,14 @@
 //!     self_teacher_decay: 0.5,
 //!     dropout: 0.0,
 //! };
-//! let plan = Plan { seed: 0, compute: Compute::F32, batch: 8, micro_batch: 8, flip: false, adam: AdamConfig::default(),
+//! let plan = Plan { seed: 0, compute: Compute::F32.into(), batch: 8, micro_batch: 8, flip: false, adam: AdamConfig::default(),
 //!     gradient: GradientRule::default(), stages: vec![stage], checkpoint_every: 80 };
 //!
 //! let shape = ImageShape { c: 3, h: 1, w: 1 };
 //! let data: Arc<dyn Dataset> = Arc::new(InMemory::new("four", shape, vec![200; 12], None, 0)?);
 //! let folder = std::env::temp_dir().join(format!("fewstep-train-{}", std::process::id()));
 //! let store = CheckpointStore::open(&folder, "an identity of the run", 1)?;
-//! let state = TrainState::fresh(network.as_ref(), plan.seed, plan.adam, plan.compute, Device::Cpu)?;
+//! let state = TrainState::fresh(network.as_ref(), plan.seed, plan.adam, plan.compute.student, Device::Cpu)?;
 //! let trainer = Trainer { plan: &plan, store: &store, device: Device::Cpu };
 //! let Outcome::Finished(state) = trainer.run(state, &data, &AtomicBool::new(false), &mut ())? else { panic!("stopped") };
 //! assert_eq!(state.adam.steps, 20);

@@ -190,7 +190,7 @@ impl TrainState {
 }
 
 /// A buffer of its own with the same values.
-fn copy(flat: &Tensor) -> Result<Tensor> {
+pub(crate) fn copy(flat: &Tensor) -> Result<Tensor> {
     Ok(Ema::of(flat)?.flat)
 }
 

@@ -10,7 +10,7 @@ use fewstep_torch::{Device, GradientRule, Kind, Params, ProductsOf, ScalarOps, T
 
 use crate::error::{Error, Result};
 use crate::policy::ComputePolicy;
-use crate::state::TrainState;
+use crate::state::{TrainState, copy};
 
 /// Micro-batches that are in flight at once, per thread: several, so that on a shared machine a thread that is held up does
 /// not hold up the others; not all, so that only so many gradients are alive.
@@ -78,18 +78,17 @@ pub fn train_step(s: &StepSettings<'_>, state: &mut TrainState, batch: &Batch) -
     let (mut gradient, losses) = batch_gradient(s, state, batch)?;
     let loss = losses.iter().sum::<f64>() / losses.len() as f64;
     let non_finite: Vec<usize> = (0..losses.len()).filter(|&i| !losses[i].is_finite()).collect();
-    let grad_norm = s.gradient.apply(&mut gradient)?;
+    let (grad_norm, scaling) = s.gradient.scaling(&gradient)?;
     let sound = grad_norm.is_finite() || s.gradient.tolerates_non_finite();
     let applied = non_finite.is_empty() && sound;
+    let kept = s.keep_gradient.then(|| copy(&gradient)).transpose()?;
+    let kept = kept.map(|mut seen| scaling.apply(&mut seen).map(|()| seen)).transpose()?;
     if applied {
-        state.adam.step(&state.student, &gradient, s.rates.lr)?;
-        if let Some(self_teacher) = &mut state.self_teacher {
-            self_teacher.update(&state.student, s.rates.self_teacher_decay)?;
-        }
-        state.inference.update(&state.student, s.rates.inference_decay)?;
+        let mut averages = vec![(&mut state.inference, s.rates.inference_decay)];
+        averages.extend(state.self_teacher.as_mut().map(|ema| (ema, s.rates.self_teacher_decay)));
+        state.adam.step(&state.student, &mut gradient, s.rates.lr, scaling, &mut averages)?;
     }
-    let gradient = s.keep_gradient.then_some(gradient);
-    Ok(StepReport { loss, grad_norm, non_finite, applied, gradient })
+    Ok(StepReport { loss, grad_norm, non_finite, applied, gradient: kept })
 }
 
 /// Gradient of the mean loss with respect to the flat student, and the loss of every image.

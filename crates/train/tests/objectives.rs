@@ -171,7 +171,8 @@ fn what_an_objective_of_the_user_does_wrong_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(dir.path(), "plan", 1).unwrap();
     let network = plan.stages[0].network.as_ref();
-    let state = fewstep_train::TrainState::fresh(network, 0, plan.adam, plan.compute, Device::Cpu).unwrap();
+    let state =
+        fewstep_train::TrainState::fresh(network, 0, plan.adam, plan.compute.student, Device::Cpu).unwrap();
     let trainer = fewstep_train::Trainer { plan: &plan, store: &store, device: Device::Cpu };
     let e = trainer.run(state, &dataset(), &false.into(), &mut ()).unwrap_err();
     assert!(matches!(e, Error::Plan { key: "objective", .. }), "{e}");

@@ -24,10 +24,8 @@ pub fn optim(
     let (mut adam, mut a, mut b) =
         (Adam::new(AdamConfig::default(), &flat)?, Ema::of(&flat)?, Ema::of(&flat)?);
     let once = || -> Result<()> {
-        GradientRule::default().apply(&mut gradient)?;
-        adam.step(&flat, &gradient, 1e-4)?;
-        a.update(&flat, 0.5)?;
-        b.update(&flat, 0.9999)?;
+        let (_, scaling) = GradientRule::default().scaling(&gradient)?;
+        adam.step(&flat, &mut gradient, 1e-4, scaling, &mut [(&mut a, 0.5), (&mut b, 0.9999)])?;
         Ok(())
     };
     let seconds = timed(2, seconds, once)?;

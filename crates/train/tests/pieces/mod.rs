@@ -76,7 +76,7 @@ pub fn run(plan: &Plan, dataset: &Arc<dyn Dataset>, folder: &Path, stop_after: O
         Some(restored) => restored.state,
         None => {
             let network = plan.stages[0].network.as_ref();
-            TrainState::fresh(network, plan.seed, plan.adam, plan.compute, Device::Cpu).unwrap()
+            TrainState::fresh(network, plan.seed, plan.adam, plan.compute.student, Device::Cpu).unwrap()
         }
     };
     let stop = AtomicBool::new(false);
