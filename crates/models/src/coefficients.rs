@@ -5,6 +5,7 @@
 use fewstep_torch::{Device, Tensor};
 
 use crate::error::Result;
+use crate::levels::columns;
 
 /// The coefficients at one noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,13 +36,9 @@ pub(crate) struct Columns {
 impl Columns {
     /// The coefficients of a batch on `device`.
     pub(crate) fn of(all: &[Coefficients], device: Device) -> Result<Self> {
-        let rows: [fn(&Coefficients) -> f64; 4] = [|c| c.c_skip, |c| c.c_out, |c| c.c_in, |c| c.time];
-        let values: Vec<f64> = rows.iter().flat_map(|row| all.iter().map(row)).collect();
-        let n = all.len() as i64;
-        let packed = Tensor::f_from_slice(&values)?.f_view([4, n])?.f_to_device(device)?;
-        let row = |i: i64| packed.f_select(0, i);
-        let column = |i: i64| row(i)?.f_view([n, 1, 1, 1]);
-        Ok(Self { c_skip: column(0)?, c_out: column(1)?, c_in: column(2)?, time: row(3)? })
+        let rows = all.iter().map(|c| [c.c_skip, c.c_out, c.c_in, c.time]);
+        let [c_skip, c_out, c_in, time] = columns(device, rows)?;
+        Ok(Self { c_skip, c_out, c_in, time: time.f_view([-1])? })
     }
 
     /// The clean image from the state and the network's output, all f64 `[B, C, H, W]`.

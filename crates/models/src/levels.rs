@@ -3,7 +3,7 @@
 use fewstep_schedules::NoiseLevel;
 use fewstep_torch::{Device, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One noise level a sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,18 @@ impl Levels {
     pub fn column(&self, device: Device, f: impl Fn(NoiseLevel) -> f64) -> Result<Tensor> {
         column(device, self.iter().map(f))
     }
+
+    /// Several numbers of every level, as such columns; one copy to the device brings all.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn columns<const N: usize>(
+        &self,
+        device: Device,
+        f: impl Fn(NoiseLevel) -> [f64; N],
+    ) -> Result<[Tensor; N]> {
+        columns(device, self.iter().map(f))
+    }
 }
 
 /// Host numbers as an f64 column `[B, 1, 1, 1]` on `device`.
@@ -54,4 +66,17 @@ impl Levels {
 pub fn column(device: Device, values: impl Iterator<Item = f64>) -> Result<Tensor> {
     let values: Vec<f64> = values.collect();
     Ok(Tensor::f_from_slice(&values)?.f_view([-1, 1, 1, 1])?.f_to_device(device)?)
+}
+
+/// Rows of host numbers as f64 columns `[B, 1, 1, 1]` on `device`, one per place in a row; one copy brings all.
+///
+/// # Errors
+/// libtorch cannot allocate.
+pub fn columns<const N: usize>(device: Device, rows: impl Iterator<Item = [f64; N]>) -> Result<[Tensor; N]> {
+    let rows: Vec<[f64; N]> = rows.collect();
+    let packed: Vec<f64> = (0..N).flat_map(|place| rows.iter().map(move |row| row[place])).collect();
+    let packed =
+        Tensor::f_from_slice(&packed)?.f_view([N as i64, rows.len() as i64, 1, 1, 1])?.f_to_device(device)?;
+    let columns: Vec<Tensor> = packed.f_unbind(0)?;
+    columns.try_into().map_err(|_| Error::Fault("as many columns as places"))
 }

@@ -69,7 +69,7 @@ pub use custom::CustomConfig;
 pub use denoiser::Denoiser;
 pub use description::{Family, NetworkConfig};
 pub use error::{Error, Result};
-pub use levels::{Levels, column};
+pub use levels::{Levels, column, columns};
 pub use network::{Network, NetworkDenoiser};
 pub use prediction::Prediction;
 pub use registry::{Architecture, ModelConfig};

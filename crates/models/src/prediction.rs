@@ -62,21 +62,27 @@ impl Prediction {
     /// libtorch fails.
     pub fn x0(&self, x_t: &Tensor, out: &Tensor, at: &Levels) -> Result<Tensor> {
         let device = x_t.device();
-        let sigma = || at.column(device, |l| l.sigma);
-        let alpha = || at.column(device, |l| l.alpha);
+        let level = || at.columns(device, |l| [l.alpha, l.sigma]);
         Ok(match self {
             Self::X0 => out.shallow_clone(),
-            Self::Eps => x_t.f_sub(&out.f_mul(&sigma()?)?)?.f_div(&alpha()?)?,
-            Self::V => x_t.f_mul(&alpha()?)?.f_sub(&out.f_mul(&sigma()?)?)?,
+            Self::Eps => {
+                let [alpha, sigma] = level()?;
+                x_t.f_sub(&out.f_mul(&sigma)?)?.f_div(&alpha)?
+            }
+            Self::V => {
+                let [alpha, sigma] = level()?;
+                x_t.f_mul(&alpha)?.f_sub(&out.f_mul(&sigma)?)?
+            }
             Self::Flow => {
                 // A level (alpha, sigma) lies on the line at t = sigma / (alpha + sigma), after division by the sum.
-                let x = x_t.f_div(&at.column(device, |l| l.alpha + l.sigma)?)?;
-                x.f_sub(&out.f_mul(&at.column(device, |l| l.sigma / (l.alpha + l.sigma))?)?)?
+                let [sum, t] = at.columns(device, |l| [l.alpha + l.sigma, l.sigma / (l.alpha + l.sigma)])?;
+                x_t.f_div(&sum)?.f_sub(&out.f_mul(&t)?)?
             }
             Self::X0AndEps => {
                 let heads = out.f_chunk(2, 1)?;
-                let variance = at.column(device, |l| l.sigma * l.sigma)?;
-                let from_eps = x_t.f_sub(&heads[1].f_mul(&sigma()?)?)?.f_mul(&alpha()?)?;
+                let [alpha, sigma, variance] =
+                    at.columns(device, |l| [l.alpha, l.sigma, l.sigma * l.sigma])?;
+                let from_eps = x_t.f_sub(&heads[1].f_mul(&sigma)?)?.f_mul(&alpha)?;
                 heads[0].f_mul(&variance)?.f_add(&from_eps)?
             }
         })

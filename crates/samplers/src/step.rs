@@ -1,6 +1,6 @@
 //! The DDIM step and its inverse on batches.
 
-use fewstep_models::{Levels, column};
+use fewstep_models::{Levels, columns};
 use fewstep_schedules::DdimStep;
 use fewstep_torch::{Device, Tensor};
 
@@ -31,8 +31,8 @@ impl Step {
             let stay = DdimStep { a: 1.0, b: 0.0 };
             coefficients.push(if from == to { stay } else { DdimStep::new(from, to)? });
         }
-        let columns = |f: fn(&DdimStep) -> f64| column(device, coefficients.iter().map(f));
-        Ok(Self { a: columns(|c| c.a)?, b: columns(|c| c.b)? })
+        let [a, b] = columns(device, coefficients.iter().map(|c| [c.a, c.b]))?;
+        Ok(Self { a, b })
     }
 
     /// Where the step lands.
@@ -66,6 +66,6 @@ impl Step {
 /// # Errors
 /// Shapes that do not fit.
 pub fn diffuse(x0: &Tensor, noise: &Tensor, at: &Levels) -> Result<Tensor> {
-    let column = |f: fn(fewstep_schedules::NoiseLevel) -> f64| at.column(x0.device(), f).map_err(Error::from);
-    Ok(x0.f_mul(&column(|l| l.alpha)?)?.f_add(&noise.f_mul(&column(|l| l.sigma)?)?)?)
+    let [alpha, sigma] = at.columns(x0.device(), |l| [l.alpha, l.sigma])?;
+    Ok(x0.f_mul(&alpha)?.f_add(&noise.f_mul(&sigma)?)?)
 }

@@ -104,10 +104,10 @@ fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Re
     let jobs = starts.map(job).collect::<Result<Vec<_>>>()?;
     let at_once = JOBS_PER_THREAD * rayon::current_num_threads();
     let mut sum: Option<Tensor> = None;
-    let mut losses = Vec::with_capacity(n);
+    let mut losses = Vec::with_capacity(jobs.len());
     let run = |job: MicroBatch| job.gradient(s, n);
     in_order(batch.device() == Device::Cpu, at_once, jobs, run, |(gradient, part)| -> Result<()> {
-        losses.extend(part);
+        losses.push(part);
         sum = Some(match sum.take() {
             Some(mut sum) => sum.f_add_(&gradient)?,
             None => gradient,
@@ -115,7 +115,9 @@ fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Re
         Ok(())
     })?;
     let gradient = sum.ok_or(Error::Plan { key: "batch", problem: "is empty".into() })?;
-    Ok((gradient, losses))
+    // Read here, once: to read a number waits for the device.
+    let losses = Tensor::f_cat(&losses, 0)?.f_to_device(Device::Cpu)?;
+    Ok((gradient, Vec::<f64>::try_from(losses)?))
 }
 
 /// A part of the batch, with the buffers that it reads; clones share storage.
@@ -137,7 +139,7 @@ impl MicroBatch {
     }
 
     /// Its share of the gradient of the mean over `total` images, and its losses.
-    fn gradient(self, s: &StepSettings<'_>, total: usize) -> Result<(Tensor, Vec<f64>)> {
+    fn gradient(self, s: &StepSettings<'_>, total: usize) -> Result<(Tensor, Tensor)> {
         let frozen = |network: &dyn Network, flat: &Option<Tensor>| -> Result<Option<Params>> {
             let params =
                 |flat: &Tensor| Params::frozen_in(s.compute.frozen, Arc::clone(network.layout()), flat);
@@ -160,14 +162,13 @@ impl MicroBatch {
         let share = losses.f_sum(Kind::Double)?.div_number(total as f64)?;
         let _products = ProductsOf::in_kind(s.compute.student, self.student.device())?;
         let gradient = Tensor::f_run_backward(&[share], &[params.flat()], false, false)?;
-        let values = Vec::<f64>::try_from(losses.f_detach()?.f_to_device(Device::Cpu)?)?;
-        if values.len() != self.batch.len() {
-            let problem = format!("gives {} losses for {} images", values.len(), self.batch.len());
+        if losses.size() != [self.batch.len() as i64] {
+            let problem = format!("gives {} losses for {} images", losses.numel(), self.batch.len());
             return Err(Error::Plan { key: "objective", problem });
         }
         let unreached =
             || Error::Plan { key: "objective", problem: "its loss does not reach the student".into() };
-        Ok((gradient.into_iter().next().ok_or_else(unreached)?, values))
+        Ok((gradient.into_iter().next().ok_or_else(unreached)?, losses.f_detach()?))
     }
 
     /// Masks of the student's dropout, each a function of its sample.

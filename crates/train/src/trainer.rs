@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fewstep_data::Dataset;
 use fewstep_distill::Batch;
+use fewstep_models::check_labels;
 use fewstep_torch::Device;
 
 use crate::checkpoint::CheckpointStore;
@@ -130,7 +131,8 @@ impl Trainer<'_> {
                 if state.nimg > 0 {
                     observer.on_state(stage, self.samples(&state), &state)?;
                 }
-                self.step(stage, &mut state, &batches.next_batch()?.on(self.device)?, total, observer)?;
+                let batch = self.bring(stage, &batches.next_batch()?)?;
+                self.step(stage, &mut state, &batch, total, observer)?;
                 let samples = self.samples(&state);
                 if samples - saved_at >= self.plan.checkpoint_every || state.nimg == total {
                     self.checkpoint(&state, observer)?;
@@ -145,6 +147,16 @@ impl Trainer<'_> {
             state.leave_stage();
         }
         Ok(Outcome::Finished(state))
+    }
+
+    /// A batch where tensors live. Labels are looked at before: on a device nothing waits for them.
+    fn bring(&self, stage: &Stage, batch: &Batch) -> Result<Batch> {
+        if let Some(labels) = &batch.labels {
+            for network in [&stage.network, &stage.teacher] {
+                check_labels(labels, network.n_classes()).map_err(fewstep_distill::Error::from)?;
+            }
+        }
+        Ok(batch.on(self.device)?)
     }
 
     /// Samples of the whole run that `state` has seen.
