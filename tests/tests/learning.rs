@@ -85,7 +85,7 @@ fn plan(network: &Arc<dyn Network>) -> Plan {
     let makes = Product::teacher(STEPS, X0Clip::UnitRange, Solver::Ddim);
     Plan {
         seed: 0,
-        compute: Compute::F32,
+        compute: Compute::F32.into(),
         batch: 256,
         micro_batch: 128,
         flip: false,

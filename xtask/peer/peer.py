@@ -3,7 +3,7 @@
     peer.py step   NETWORK.json --batch 16 [--compute f32|tf32|bf16] [--compile] [--device cpu] [--threads 2] [--seconds 10]
     peer.py sample NETWORK.json --batch 16 --steps 1 ...
 
-NETWORK.json is the `[model.network]` table of a config. The last line is JSON: seconds of each repetition after the warm-up,
+NETWORK.json is what `fewstep bench network` prints: a U-Net of DDPM that predicts v. The last line is JSON: seconds of each repetition after the warm-up,
 and images per repetition. bf16 is autocast, with f32 weights, as PyTorch's own guide has it; weights, Adam and averages are
 f32, and Adam and the averages use the fused and `foreach` forms, which are the fastest that PyTorch has.
 """
@@ -148,7 +148,9 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.compute == "tf32"
     torch.backends.cudnn.benchmark = True
     with open(args.network) as f:
-        config = json.load(f)
+        model = json.load(f)
+    config = model["network"]
+    assert config["kind"] == "ddpm_unet" and config["affine_time"] and model["prediction"] == "v", model
     once = {"step": Step, "sample": Sample}[args.what](config, args)
     wait = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
 

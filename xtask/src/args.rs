@@ -10,6 +10,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
 use crate::bench::eval::{self, Part};
+use crate::bench::speed;
 use crate::fetch;
 use crate::reproduce::{self, Scale};
 use crate::setup::probe::LOAD;
@@ -42,8 +43,11 @@ const NAMES: [&str; 21] = [
     "help",
 ];
 
+/// What the program's `bench` measures.
+const SPEED: [&str; 6] = ["step", "sample", "optim", "data", "scale", "network"];
+
 /// What a person asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Help,
     Setup(Request),
@@ -60,6 +64,7 @@ pub(crate) enum Command {
         filter: Option<String>,
     },
     BenchEval(eval::Request),
+    BenchSpeed(speed::Request),
     Reproduce(reproduce::Request),
     Packages,
     Wheel(wheel::Request),
@@ -155,12 +160,57 @@ fn bench(mut parser: Parser) -> Result<Command> {
     while let Some(arg) = parser.next()? {
         match arg {
             Value(value) if filter.is_none() && value == "eval" => return bench_eval(parser),
+            Value(value) if filter.is_none() && SPEED.iter().any(|&known| value == known) => {
+                return bench_speed(value, parser);
+            }
             Value(value) if filter.is_none() => filter = Some(value.string()?),
             Short('h') | Long("help") => return Ok(Command::Help),
             other => return Err(other.unexpected().into()),
         }
     }
     Ok(Command::Bench { filter })
+}
+
+/// The program's own measurements, `fewstep bench WHAT`; with `--peer`, beside PyTorch.
+fn bench_speed(what: OsString, mut parser: Parser) -> Result<Command> {
+    let args = rest(&mut parser)?;
+    if !args.iter().any(|arg| arg == "--peer") {
+        return Ok(Command::Program {
+            name: "bench".into(),
+            args: std::iter::once(what).chain(args).collect(),
+        });
+    }
+    let what = what.string()?;
+    if !["step", "sample"].contains(&what.as_str()) {
+        bail!("bench {what} has no peer; `step` and `sample` have");
+    }
+    let mut request = speed::Request {
+        what,
+        options: Vec::new(),
+        pairs: 3,
+        compile: false,
+        peer_compute: None,
+        python: None,
+        json: None,
+    };
+    let mut parser = Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("peer") => {}
+            Long("compile") => request.compile = true,
+            Long("pairs") => request.pairs = parser.value()?.parse::<std::num::NonZero<usize>>()?.get(),
+            Long("peer-compute") => request.peer_compute = Some(parser.value()?.string()?),
+            Long("python") => request.python = Some(parser.value()?.into()),
+            Long("json") => request.json = Some(parser.value()?.into()),
+            Long(name) if speed::SHARED.contains(&name) || speed::OURS.contains(&name) => {
+                let name = name.to_owned();
+                request.options.push((name, parser.value()?.string()?));
+            }
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::BenchSpeed(request))
 }
 
 fn bench_eval(mut parser: Parser) -> Result<Command> {
@@ -320,6 +370,23 @@ mod tests {
         assert!(parsed("ci now").is_err());
         assert!(parsed("bench one two").is_err());
         assert_eq!(parsed("bench ddim").unwrap(), Command::Bench { filter: Some("ddim".into()) });
+    }
+
+    #[test]
+    fn bench_step_is_the_programs_or_beside_the_peer() {
+        let Command::Program { name, args } = parsed("bench step --batch 4").unwrap() else {
+            panic!("not the program")
+        };
+        assert_eq!((name.as_str(), args), ("bench", vec!["step".into(), "--batch".into(), "4".into()]));
+        let line = "bench sample --peer --network digits --steps 32 --pairs 5 --compile --peer-compute bf16";
+        let Command::BenchSpeed(request) = parsed(line).unwrap() else { panic!("not beside the peer") };
+        assert_eq!((request.pairs, request.compile, request.what.as_str()), (5, true, "sample"));
+        assert_eq!(request.peer_compute.as_deref(), Some("bf16"));
+        let options = [("network", "digits"), ("steps", "32")];
+        assert_eq!(request.options, options.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        for line in ["bench optim --peer", "bench step --peer --speed 1", "bench step --peer --pairs 0"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test { args } => test::run(&checkout, &args),
         Command::Bench { filter } => bench::run(&checkout, filter.as_deref()),
         Command::BenchEval(request) => bench::eval::run(&checkout, &request),
+        Command::BenchSpeed(request) => bench::speed::run(&checkout, &request),
         Command::Reproduce(request) => reproduce::run(&checkout, &request),
         Command::Packages => packages::run(),
         Command::Wheel(request) => wheel::run(&checkout, &request),

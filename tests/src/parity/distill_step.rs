@@ -132,6 +132,7 @@ impl Setting {
                 teacher: network,
                 objective: &self.pinned(step),
                 micro_batch,
+                compute: tier.compute.into(),
                 gradient: self.gradient,
                 dropout: 0.0,
                 rates: self.rates,

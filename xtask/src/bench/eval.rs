@@ -82,7 +82,7 @@ pub(crate) fn run(checkout: &Checkout, request: &Request) -> Result<()> {
         request,
         examples: program::build(checkout, &["--package", "fewstep-eval", "--examples"])?,
         libtorch,
-        peer: Peer::find(checkout, request.python.as_deref())?,
+        peer: Peer::find(checkout, request.python.as_deref(), "crates/eval/benches/peer.py")?,
         work: Staging::new(&Cache::locate()?.root().join("bench-eval"))?,
     };
     for part in Part::ALL {

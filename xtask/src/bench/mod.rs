@@ -1,9 +1,10 @@
 //! `bench`: set up, then the benchmarks, in the same surroundings as the tests; `bench eval`: the evaluation library
-//! and the package pytorch-fid side by side.
+//! and the package pytorch-fid side by side; `bench step --peer` and `bench sample --peer`: the program and PyTorch.
 
 pub(crate) mod eval;
 mod pairs;
 mod peer;
+pub(crate) mod speed;
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! The package pytorch-fid, in the environment of the packages that this project is compared with.
+//! A Python script that does what the program does, in the environment of the packages that this project is compared with.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,21 +10,22 @@ use serde_json::Value;
 use crate::checkout::Checkout;
 use crate::packages;
 
-/// An interpreter with the package, and the script that uses it.
+/// An interpreter with the packages, and the script that uses them.
 pub(crate) struct Peer {
     python: PathBuf,
     script: PathBuf,
 }
 
 impl Peer {
-    /// The environment of the user's that `python` names, or the one of `cargo xtask packages`, made if it is not there.
-    pub(crate) fn find(checkout: &Checkout, python: Option<&Path>) -> Result<Self> {
+    /// `script` of the checkout, in the environment of the user's that `python` names, or the one of `cargo xtask packages`,
+    /// made if it is not there.
+    pub(crate) fn find(checkout: &Checkout, python: Option<&Path>, script: &str) -> Result<Self> {
         let python = match python {
             Some(own) if own.is_dir() => std::path::absolute(own.join("bin/python3"))?,
             Some(own) => own.to_path_buf(),
             None => packages::ensure()?,
         };
-        Ok(Self { python, script: checkout.root.join("crates/eval/benches/peer.py") })
+        Ok(Self { python, script: checkout.root.join(script) })
     }
 
     /// Runs a command of the script on so many threads, and reads its answer.

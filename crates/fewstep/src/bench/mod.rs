@@ -3,6 +3,7 @@
 //! Every measurement is repeated, and says its median, its ends, and its share of the rate that the same machine reaches in
 //! a plain matrix product or a plain copy: rates differ from machine to machine, shares say what is left to gain.
 
+mod data;
 mod machine;
 mod networks;
 mod optim;
@@ -15,13 +16,14 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
+pub use data::data;
 pub use machine::{Machine, Rates};
 pub use networks::NAMES as NETWORKS;
 pub use networks::named as network;
 pub use optim::optim;
 pub use sample::{SampleCase, sample};
 pub use spread::Spread;
-pub use step::{StepCase, step};
+pub use step::{StepCase, scale, step};
 
 /// One measured quantity.
 #[derive(Clone, Debug, Serialize)]

@@ -92,6 +92,24 @@ pub fn step(case: &StepCase, machine: &Machine) -> Result<(Measured, Vec<Operati
     Ok((Measured { name, unit: "images/s", values, share }, operations))
 }
 
+/// What a step costs in other numbers of steps of teacher and student, and in other batches: it should be flat in the first,
+/// and linear in the second.
+///
+/// # Errors
+/// A case that cannot be built, or libtorch fails.
+pub fn scale(case: &StepCase, machine: &Machine) -> Result<Vec<Measured>> {
+    const STEPS: [[usize; 2]; 5] = [[64, 8], [1024, 1], [1024, 32], [1024, 512], [8192, 64]];
+    let mut cases: Vec<(StepCase, String)> = Vec::new();
+    for steps in STEPS {
+        cases.push((StepCase { steps, ..case.clone() }, format!("{} -> {} steps", steps[0], steps[1])));
+    }
+    for factor in [2, 4] {
+        let batch = factor * case.batch;
+        cases.push((StepCase { batch, ..case.clone() }, format!("batch {batch}")));
+    }
+    cases.into_iter().map(|(case, name)| Ok(Measured { name, ..step(&case, machine)?.0 })).collect()
+}
+
 /// Images and noise of samples `first, first + 1, ...`.
 fn batch(shape: [i64; 3], n_classes: i64, first: u64, n: usize) -> Result<Batch> {
     let draws = Draws::new(1, 0, (first..first + n as u64).collect());

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use fewstep::bench::{self, Machine, Measured, SampleCase, StepCase};
-use fewstep_torch::Operation;
+use fewstep_torch::{Device, Operation};
 
-use super::args::{BenchArgs, BenchWhat};
+use super::args::{BenchArgs, BenchWhat, NetworkArg};
 use super::stdout::say;
 
 /// Operations that a profile prints.
@@ -29,48 +29,78 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
         machine.rates.flops / 1e9,
         machine.rates.bytes / 1e9
     ))?;
-    let (compute, seconds) = (args.compute, args.seconds);
-    let spread = |batch: usize, own: Option<usize>| -> Result<usize> {
-        ensure!(batch > 0 && own != Some(0), "--batch and --micro-batch must be at least 1");
-        Ok(own.unwrap_or_else(|| batch.div_ceil(threads)))
-    };
     let mut operations = Vec::new();
+    let bench = Bench { args, device, machine: &machine };
     let measured = match &args.what {
         BenchWhat::Step { network, batch, micro_batch, objective, profile } => {
-            let case = StepCase {
-                model: bench::network(&network.network)?,
-                batch: *batch,
-                micro_batch: spread(*batch, *micro_batch)?,
-                objective: objective.clone(),
-                steps: [1024, 32],
-                compute,
-                device,
-                seconds,
-            };
+            let case = bench.step(network, *batch, *micro_batch, objective)?;
             let (measured, seen) = bench::step(&case, &machine)?;
             if *profile {
                 operations = seen;
             }
-            measured
+            vec![measured]
+        }
+        BenchWhat::Scale { network, batch } => {
+            bench::scale(&bench.step(network, *batch, None, "tract")?, &machine)?
         }
         BenchWhat::Sample { network, batch, micro_batch, steps } => {
             let case = SampleCase {
                 model: bench::network(&network.network)?,
-                batch: [*batch, spread(*batch, *micro_batch)?],
+                batch: [*batch, bench.micro_batch(*batch, *micro_batch)?],
                 steps: *steps,
-                compute,
+                compute: args.compute,
                 device,
-                seconds,
+                seconds: args.seconds,
             };
-            bench::sample(&case, &machine)?
+            vec![bench::sample(&case, &machine)?]
         }
-        BenchWhat::Optim { parameters } => bench::optim(*parameters, compute, device, seconds, &machine)?,
-        BenchWhat::Network { .. } => return Ok(ExitCode::SUCCESS),
+        BenchWhat::Optim { parameters } => {
+            vec![bench::optim(*parameters, args.compute, device, args.seconds, &machine)?]
+        }
+        BenchWhat::Data { network, batch } => {
+            ensure!(*batch > 0, "--batch must be at least 1");
+            vec![bench::data(&bench::network(&network.network)?, *batch, args.seconds)?]
+        }
+        BenchWhat::Network { .. } => Vec::new(),
     };
-    say(&measured)?;
+    measured.iter().try_for_each(say)?;
     profiled(operations)?;
     write(args, &machine, &measured)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What all measurements share.
+struct Bench<'a> {
+    args: &'a BenchArgs,
+    device: Device,
+    machine: &'a Machine,
+}
+
+impl Bench<'_> {
+    /// By default the batch over the threads.
+    fn micro_batch(&self, batch: usize, own: Option<usize>) -> Result<usize> {
+        ensure!(batch > 0 && own != Some(0), "--batch and --micro-batch must be at least 1");
+        Ok(own.unwrap_or_else(|| batch.div_ceil(self.machine.threads)))
+    }
+
+    fn step(
+        &self,
+        network: &NetworkArg,
+        batch: usize,
+        micro_batch: Option<usize>,
+        objective: &str,
+    ) -> Result<StepCase> {
+        Ok(StepCase {
+            model: bench::network(&network.network)?,
+            batch,
+            micro_batch: self.micro_batch(batch, micro_batch)?,
+            objective: objective.to_owned(),
+            steps: [1024, 32],
+            compute: self.args.compute,
+            device: self.device,
+            seconds: self.args.seconds,
+        })
+    }
 }
 
 fn profiled(mut operations: Vec<Operation>) -> Result<()> {
@@ -84,7 +114,7 @@ fn profiled(mut operations: Vec<Operation>) -> Result<()> {
     Ok(())
 }
 
-fn write(args: &BenchArgs, machine: &Machine, measured: &Measured) -> Result<()> {
+fn write(args: &BenchArgs, machine: &Machine, measured: &[Measured]) -> Result<()> {
     let Some(path) = &args.json else { return Ok(()) };
     let json = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),

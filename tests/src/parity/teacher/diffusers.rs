@@ -57,7 +57,7 @@ pub(super) fn check(case: &Case) -> Result<Vec<Measured>> {
         let p = params(&found, network.as_ref(), compute)?;
         let limits = match compute {
             Compute::F64 => Limits { network: 1e-9, x0: if exact { 1e-9 } else { INEXACT } },
-            Compute::F32 => Limits { network: 2e-4, x0: 2e-4 },
+            _ => Limits { network: 2e-4, x0: 2e-4 },
         };
         all.extend(one_evaluation(case, &network, table, &p, compute, limits)?);
         let sampling = found.sampling.context("the scheduler says how it samples")?;
@@ -70,8 +70,8 @@ pub(super) fn check(case: &Case) -> Result<Vec<Measured>> {
                         INEXACT
                     }
                 }
-                (Compute::F32, Some(deviation)) => (10.0 * deviation).max(if exact { 0.0 } else { INEXACT }),
-                (Compute::F32, None) => continue,
+                (_, Some(deviation)) => (10.0 * deviation).max(if exact { 0.0 } else { INEXACT }),
+                (_, None) => continue,
             };
             all.extend(samples(case, network.as_ref(), table, &p, (compute, limit, spacing), sampling)?);
         }

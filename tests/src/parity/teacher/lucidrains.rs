@@ -108,7 +108,7 @@ fn one_evaluation(
 ) -> Result<Vec<Measured>> {
     let (network_limit, image_limit) = match compute {
         Compute::F64 => (NETWORK, limits.image),
-        Compute::F32 => (SINGLE, SINGLE),
+        _ => (SINGLE, SINGLE),
     };
     let levels = table.levels()?;
     let at: Vec<NoiseLevel> = case.values("timesteps")?.into_iter().map(|t| levels[t as usize]).collect();

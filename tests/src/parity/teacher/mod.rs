@@ -62,7 +62,7 @@ fn params(found: &Recognised<'_>, network: &dyn Network, compute: Compute) -> Re
 fn name(compute: Compute, quantity: &str) -> String {
     match compute {
         Compute::F64 => quantity.to_owned(),
-        Compute::F32 => format!("f32: {quantity}"),
+        _ => format!("f32: {quantity}"),
     }
 }
 

@@ -63,6 +63,22 @@ pub(crate) enum BenchWhat {
         #[arg(long, default_value_t = 36_000_000)]
         parameters: usize,
     },
+    /// Batches as training gets them.
+    Data {
+        #[command(flatten)]
+        network: NetworkArg,
+        /// Images of a batch.
+        #[arg(long, default_value_t = 128)]
+        batch: usize,
+    },
+    /// A training step in other numbers of steps, and in other batches.
+    Scale {
+        #[command(flatten)]
+        network: NetworkArg,
+        /// Images of a step; also measured with twice and four times as many.
+        #[arg(long, default_value_t = 16)]
+        batch: usize,
+    },
     /// Print the description of a network, as a config has it, in JSON.
     Network {
         #[command(flatten)]

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use bench::{BenchArgs, BenchWhat};
+pub(crate) use bench::{BenchArgs, BenchWhat, NetworkArg};
 pub(crate) use dataset::DatasetArgs;
 pub(crate) use evaluation::{EvalFidArgs, FeatureArgs, ReferenceArgs};
 pub(crate) use export::{ExportArgs, ExportFormat};
