@@ -55,7 +55,9 @@
 
 mod checkpoint;
 mod error;
+mod in_flight;
 mod loader;
+mod memory;
 mod plan;
 mod prefetch;
 mod state;
@@ -65,6 +67,7 @@ mod trainer;
 pub use checkpoint::{CheckpointStore, Origin, Restored};
 pub use error::{Difference, Error, Result};
 pub use loader::{DrawConfig, make_batch};
+pub use memory::Need;
 pub use plan::{Plan, Product, Stage, StageStart};
 pub use prefetch::Prefetch;
 pub use state::TrainState;

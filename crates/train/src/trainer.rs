@@ -17,7 +17,7 @@ use crate::state::TrainState;
 use crate::step::{Rates, StepReport, StepSettings, train_step};
 
 /// Batches made ahead of the step that uses them.
-const PREFETCH: usize = 4;
+pub(crate) const PREFETCH: usize = 4;
 
 /// Where a run stands after a step.
 #[derive(Clone, Copy, Debug)]

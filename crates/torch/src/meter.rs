@@ -1,0 +1,138 @@
+//! How much memory a piece of work takes: what libtorch's allocators report while it runs.
+
+use tch::Device;
+
+use crate::error::Result;
+use crate::shim;
+
+/// Most events of a record that are kept: ten times those of a pass through a large network.
+const MOST: usize = 1 << 20;
+
+/// The bytes that a piece of work had allocated, after each allocation and release. What it got from others and frees does
+/// not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Curve(pub Vec<i64>);
+
+impl Curve {
+    /// The most bytes at any time.
+    pub fn most(&self) -> u64 {
+        self.0.iter().copied().max().unwrap_or(0).max(0).cast_unsigned()
+    }
+
+    /// The most bytes that the same work takes with `n` images, from the curves with one and with two. Every allocation is
+    /// a constant and a multiple of the images, so the curves of all numbers follow from two, event by event. Where the two
+    /// do not have the same events, only their largest values are taken, and the result may be too small.
+    pub fn most_of(one: &Self, two: &Self, n: u64) -> u64 {
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        let at = |one: i64, two: i64| one.saturating_add((two - one).saturating_mul(n - 1));
+        if one.0.len() == two.0.len() {
+            return Self(one.0.iter().zip(&two.0).map(|(&one, &two)| at(one, two)).collect()).most();
+        }
+        Self(vec![at(one.most().cast_signed(), two.most().cast_signed())]).most()
+    }
+}
+
+/// Runs `work` and records what libtorch allocates for it on this thread, and in the backward passes that it starts. What
+/// oneDNN keeps for itself is not reported.
+///
+/// # Errors
+/// libtorch refuses to record.
+pub fn metered<T>(work: impl FnOnce() -> T) -> Result<(T, Curve)> {
+    /// Ends the record in any case: it belongs to the thread.
+    struct Ended(bool);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            if !self.0 {
+                let _ = shim::meter_end(&mut []);
+            }
+        }
+    }
+    shim::meter_begin()?;
+    let mut ended = Ended(false);
+    let result = work();
+    let mut values = vec![0; MOST];
+    ended.0 = true;
+    let length = shim::meter_end(&mut values)?;
+    values.truncate(length);
+    values.shrink_to_fit();
+    Ok((result, Curve(values)))
+}
+
+/// The most bytes that libtorch has held on a device since the program began, by its allocator's own count; `None` where
+/// there is no such count, as on the CPU.
+pub fn most_on_device(device: Device) -> Option<u64> {
+    match device {
+        Device::Cuda(n) => shim::most_on_cuda(n).ok(),
+        Device::Cpu | Device::Mps | Device::Vulkan => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, Tensor};
+
+    use super::*;
+
+    fn zeros(n: i64) -> Tensor {
+        Tensor::zeros([n], (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn what_is_allocated_and_freed_is_counted_and_nothing_else() {
+        let before = zeros(1000);
+        let (kept, curve) = metered(|| {
+            let a = zeros(100);
+            drop(zeros(300));
+            drop(before);
+            let _ = zeros(200);
+            a
+        })
+        .unwrap();
+        assert_eq!(curve.0, [400, 1600, 400, 1200, 400]);
+        assert_eq!(curve.most(), 1600);
+        drop((kept, zeros(5000)));
+        let ((), none) = metered(|| ()).unwrap();
+        assert_eq!((none.0.len(), none.most()), (0, 0), "each record begins anew");
+    }
+
+    #[test]
+    fn a_backward_pass_is_counted() {
+        let x = zeros(1000).set_requires_grad(true);
+        let work = || {
+            let y = x.f_exp().unwrap();
+            let loss = y.f_exp().unwrap().f_sum(Kind::Float).unwrap();
+            Tensor::f_run_backward(&[loss], &[&x], false, false).unwrap()
+        };
+        let (gradient, curve) = metered(work).unwrap();
+        assert_eq!(gradient[0].size(), [1000]);
+        assert!(curve.most() >= 12_000, "{}: two results and a gradient", curve.most());
+        assert_eq!(*curve.0.last().unwrap(), 4000, "only the gradient stays");
+    }
+
+    #[test]
+    fn two_curves_tell_all_the_others() {
+        let work = |n: i64| {
+            metered(|| {
+                let a = zeros(10 * n);
+                drop(a);
+                drop((zeros(100), zeros(5 * n)));
+            })
+            .unwrap()
+            .1
+        };
+        let (one, two) = (work(1), work(2));
+        for n in [1, 2, 3, 50] {
+            assert_eq!(Curve::most_of(&one, &two, n), work(n as i64).most(), "{n}");
+        }
+        let shorter = Curve(two.0[1..].to_vec());
+        assert_eq!(Curve::most_of(&one, &shorter, 3), 460, "420 and 440");
+    }
+
+    #[test]
+    fn a_record_ends_with_a_panic_too() {
+        let panicked = std::panic::catch_unwind(|| metered(|| panic!("on purpose")));
+        assert!(panicked.is_err());
+        drop(zeros(10));
+        assert!(shim::meter_end(&mut []).is_err(), "no record is left");
+    }
+}
