@@ -19,16 +19,16 @@ impl Curve {
         self.0.iter().copied().max().unwrap_or(0).max(0).cast_unsigned()
     }
 
-    /// The most bytes that the same work takes with `n` images, from the curves with one and with two. Every allocation is
-    /// a constant and a multiple of the images, so the curves of all numbers follow from two, event by event. Where the two
-    /// do not have the same events, only their largest values are taken, and the result may be too small.
-    pub fn most_of(one: &Self, two: &Self, n: u64) -> u64 {
-        let n = i64::try_from(n).unwrap_or(i64::MAX);
-        let at = |one: i64, two: i64| one.saturating_add((two - one).saturating_mul(n - 1));
-        if one.0.len() == two.0.len() {
-            return Self(one.0.iter().zip(&two.0).map(|(&one, &two)| at(one, two)).collect()).most();
+    /// The most bytes that the same work takes with `n` images, from the curves with `k` and with `k + 1`. Every allocation
+    /// is a constant and a multiple of the images, so the curves of all numbers follow from two, event by event. Where the
+    /// two do not have the same events, the larger is taken for each of its images, constants and all: that is too much.
+    pub fn most_of(n: u64, k: u64, [some, more]: [&Self; 2]) -> u64 {
+        if some.0.len() != more.0.len() {
+            return more.most().div_ceil(k + 1).saturating_mul(n);
         }
-        Self(vec![at(one.most().cast_signed(), two.most().cast_signed())]).most()
+        let steps = n.cast_signed() - k.cast_signed();
+        let at = |(&some, &more): (&i64, &i64)| some.saturating_add((more - some).saturating_mul(steps));
+        Self(some.0.iter().zip(&more.0).map(at).collect()).most()
     }
 }
 
@@ -120,12 +120,12 @@ mod tests {
             .unwrap()
             .1
         };
-        let (one, two) = (work(1), work(2));
+        let (two, three) = (work(2), work(3));
         for n in [1, 2, 3, 50] {
-            assert_eq!(Curve::most_of(&one, &two, n), work(n as i64).most(), "{n}");
+            assert_eq!(Curve::most_of(n, 2, [&two, &three]), work(n as i64).most(), "{n}");
         }
-        let shorter = Curve(two.0[1..].to_vec());
-        assert_eq!(Curve::most_of(&one, &shorter, 3), 460, "420 and 440");
+        let shorter = Curve(three.0[1..].to_vec());
+        assert_eq!(Curve::most_of(6, 2, [&two, &shorter]), 2 * shorter.most(), "three images, two times");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What training must hold in memory: buffers by their sizes, the work on micro-batches by a trial.
 //!
-//! The trial computes the gradient of one image and of two, of nothing but zeros, and records what libtorch allocates
+//! The trial computes the gradient of two images and of three, of nothing but zeros, and records what libtorch allocates
 //! meanwhile. A formula over the layers was the alternative: it would have to be written again for each network, and would
 //! not know networks and objectives from outside.
 
@@ -52,7 +52,7 @@ impl Plan {
     /// their work.
     ///
     /// # Errors
-    /// A network or objective fails, or there is not enough memory for two images.
+    /// A network or objective fails, or there is not enough memory for three images.
     pub fn need(&self, device: Device, threads: usize) -> Result<Need> {
         let mut tried: Vec<(Kinship<'_>, u64)> = Vec::new();
         let mut largest = Need::default();
@@ -110,7 +110,9 @@ impl Plan {
             keep_gradient: false,
         };
         let state = self.hollow_state(stage)?;
-        let sizes = if micro_batch == 1 { 1..=1 } else { 1..=2 };
+        // One image takes other ways through libtorch than more do: what is contiguous for one is not for two.
+        let few = micro_batch.min(2) as i64;
+        let sizes = if micro_batch > 2 { few..=few + 1 } else { few..=few };
         // Kept to the end: what a trial did not allocate it must not free.
         let batches = sizes.map(|n| zeros(stage, self.seed, index as u64, n)).collect::<Result<Vec<_>>>()?;
         let jobs = batches
@@ -127,8 +129,8 @@ impl Plan {
             Ok(())
         })?;
         match curves.as_slice() {
-            [one, two] => Ok(Curve::most_of(one, two, micro_batch as u64)),
-            [one] => Ok(one.most()),
+            [two, three] => Ok(Curve::most_of(micro_batch as u64, 2, [two, three])),
+            [all] => Ok(all.most()),
             _ => Err(Error::Plan { key: "micro_batch", problem: "nothing was tried".into() }),
         }
     }

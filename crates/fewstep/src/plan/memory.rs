@@ -11,7 +11,7 @@ use super::Setup;
 /// What the program and libtorch take on the CPU before anything is trained.
 const PROGRAM: u64 = 250_000_000;
 
-/// A trial of two images is begun where so many buffers of the network's size are free.
+/// A trial of two and of three images is begun where so many buffers of the network's size are free.
 const FREE_BUFFERS: u64 = 10;
 
 /// What a run must hold when its training is at its largest.
@@ -24,8 +24,8 @@ pub struct MemoryCount {
 }
 
 impl Setup {
-    /// Counts the memory that training takes: buffers by their sizes, the work on a micro-batch by a trial on one image and
-    /// on two. The trial is left out where there is not enough memory for it.
+    /// Counts the memory that training takes: buffers by their sizes, the work on a micro-batch by a trial on two
+    /// images and on three. The trial is left out where there is not enough memory for it.
     ///
     /// # Errors
     /// The network or the objective fails.
@@ -115,7 +115,7 @@ impl fmt::Display for MemoryCount {
                 let times = format!("{running} x {}", Bytes(each));
                 write!(
                     f,
-                    "           {:>9} for {times}, {what}; tried on 2 images",
+                    "           {:>9} for {times}, {what}; tried out on up to 3 images",
                     Bytes(running * each).to_string()
                 )
             }
@@ -137,4 +137,50 @@ fn of_system(file: &str, key: &str) -> Option<u64> {
     let text = fs_err::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::setup;
+
+    #[test]
+    fn what_a_plan_counts_is_what_a_run_holds() {
+        let flat = |setup: &Setup| 4 * setup.teacher().layout().total() as u64;
+        let tract = setup(&[]).unwrap();
+        // Teacher training, then student, Adam, averages and teacher.
+        assert_eq!(tract.memory().unwrap().need.state, 6 * flat(&tract));
+        let btd = setup(&["distill.objective=btd", "distill.schedule=[8, 4, 2, 1]"]).unwrap();
+        assert_eq!(btd.memory().unwrap().need.state, 5 * flat(&btd), "no self-teacher");
+        let double = setup(&["compute=f64"]).unwrap();
+        assert_eq!(double.memory().unwrap().need.state, 12 * flat(&double));
+    }
+
+    #[test]
+    fn what_asks_for_less_memory_is_named_wherever_it_ran_out() {
+        let out =
+            || fewstep_torch::Error::from(OutOfMemory { memory: Memory::Cpu, asked: Some(5_000_000_000) });
+        let deep = fewstep_distill::Error::from(fewstep_models::Error::from(out()));
+        let errors =
+            [fewstep_train::Error::from(deep), out().into(), fewstep_samplers::Error::from(out()).into()];
+        let at = |set: &[&str]| {
+            let setup = setup(set).unwrap();
+            let count = setup.memory().unwrap();
+            (setup, count)
+        };
+        let (large, count) = at(&["training.micro_batch=64", "compute=f64"]);
+        for error in errors {
+            let told = format!("{:#}", large.with_advice(error.into(), &count));
+            for part in
+                ["training.micro_batch, which is 64", "compute = \"f32\"", "5.00 GB more", "training needs"]
+            {
+                assert!(told.contains(part), "`{part}` is missing in {told}");
+            }
+        }
+        let (least, count) = at(&["training.batch=1", "training.micro_batch=1"]);
+        let told = format!("{:#}", least.with_advice(out().into(), &count));
+        assert!(told.contains("smaller network") && !told.contains("lower training.micro_batch"), "{told}");
+        let other = least.with_advice(anyhow::anyhow!("full disk"), &count);
+        assert_eq!(format!("{other:#}"), "full disk");
+    }
 }
