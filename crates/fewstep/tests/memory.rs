@@ -11,18 +11,18 @@ use program::{brief, fail, json, log, succeed, train};
 fn training_that_does_not_fit_is_an_error_that_names_the_setting() {
     let dir = tempfile::tempdir().unwrap();
     let mut large = train(dir.path());
-    large.args(["--threads=2", "--set=training.batch=40000", "--set=training.micro_batch=40000"]);
+    large.args(["--threads=2", "--set=training.batch=16000", "--set=training.micro_batch=16000"]);
     // A limit on the address space stands for a small machine. Buffers and batches fit, activations do not.
     let mut limited = Command::new("bash");
     limited
-        .args(["-c", r#"ulimit -v 4000000; exec "$0" "$@""#])
+        .args(["-c", r#"ulimit -v 1600000; exec "$0" "$@""#])
         .arg(large.get_program())
         .args(large.get_args());
     limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = limited.output().unwrap();
     let text = log(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    for part in ["out of memory", "training.micro_batch, which is 40000", "more than is held do not fit"] {
+    for part in ["out of memory", "training.micro_batch, which is 16000", "more than is held do not fit"] {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
     assert!(!text.contains("panicked") && !text.contains("Exception raised"), "{text}");

@@ -18,6 +18,10 @@
 #include <stdexcept>
 #include <vector>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 template <typename F>
@@ -122,6 +126,15 @@ int fewstep_most_on_cuda(int device, int64_t *bytes, char *message, size_t capac
   return guarded(message, capacity, [&] {
     auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
     *bytes = stats.reserved_bytes[0].peak;
+  });
+}
+
+// Gives memory that was freed back to the system, where the C library keeps it.
+int fewstep_release_freed(char *message, size_t capacity) {
+  return guarded(message, capacity, [] {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
   });
 }
 

@@ -48,7 +48,7 @@ pub use device::{DeviceSpec, prepare};
 pub use ema::Ema;
 pub use error::{Error, Result, escaped};
 pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamRole, ParamSpec};
-pub use meter::{Curve, metered, most_on_device};
+pub use meter::{Curve, metered, most_on_device, release_freed};
 pub use out_of_memory::{Bytes, Memory, OutOfMemory};
 pub use parallel::in_order;
 pub use params::Params;

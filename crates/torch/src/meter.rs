@@ -67,6 +67,13 @@ pub fn most_on_device(device: Device) -> Option<u64> {
     }
 }
 
+/// Gives memory that was freed back to the system. The C library keeps much of it, for the thread that freed it: call this
+/// where work ends that other work does not repeat, such as a trial, and not in each step, which would ask for it again.
+pub fn release_freed() {
+    // Nothing depends on it.
+    let _ = shim::release_freed();
+}
+
 #[cfg(test)]
 mod tests {
     use tch::{Kind, Tensor};

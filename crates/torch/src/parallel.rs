@@ -153,9 +153,9 @@ mod tests {
         for inside in [false, true] {
             for threads in [1, 2, 4] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let mut all = || in_order(true, 3, 0..20, run, |_| Ok::<_, String>(()));
+                let all = || in_order(true, 3, 0..20, run, |_| Ok::<_, String>(()));
                 // A pool of one thread is enough, also where the caller is that thread.
-                let done = if inside { pool.install(&mut all) } else { all() };
+                let done = if inside { pool.install(all) } else { all() };
                 done.unwrap();
             }
         }

@@ -37,6 +37,7 @@ unsafe extern "C" {
         message: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    fn fewstep_release_freed(message: *mut c_char, capacity: usize) -> c_int;
     fn fewstep_most_on_cuda(device: i32, bytes: *mut i64, message: *mut c_char, capacity: usize) -> c_int;
 }
 
@@ -129,6 +130,12 @@ pub(crate) fn most_on_cuda(device: usize) -> Result<u64> {
         fewstep_most_on_cuda(device, &mut bytes, message, capacity)
     })?;
     Ok(bytes.max(0).cast_unsigned())
+}
+
+/// Gives memory that was freed back to the system, where the C library keeps it.
+pub(crate) fn release_freed() -> Result<()> {
+    // SAFETY: a message buffer only; the shim catches every exception.
+    call("release_freed", |message, capacity| unsafe { fewstep_release_freed(message, capacity) })
 }
 
 /// Loads libtorch's CUDA library into the process. The error is the loader's message.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fewstep_distill::{Asks, Batch};
 use fewstep_models::Network;
 use fewstep_random::Draws;
-use fewstep_torch::{Adam, Curve, Device, Ema, Kind, Tensor, in_order, metered};
+use fewstep_torch::{Adam, Curve, Device, Ema, Kind, Tensor, in_order, metered, release_freed};
 
 use crate::error::{Error, Result};
 use crate::in_flight::InFlight;
@@ -128,6 +128,8 @@ impl Plan {
             curves.push(curve);
             Ok(())
         })?;
+        drop((state, batches));
+        release_freed();
         match curves.as_slice() {
             [two, three] => Ok(Curve::most_of(micro_batch as u64, 2, [two, three])),
             [all] => Ok(all.most()),
