@@ -24,7 +24,7 @@ impl Curve {
     /// two do not have the same events, the larger is taken for each of its images, constants and all: that is too much.
     pub fn most_of(n: u64, k: u64, [some, more]: [&Self; 2]) -> u64 {
         if some.0.len() != more.0.len() {
-            return more.most().div_ceil(k + 1).saturating_mul(n);
+            return more.most().saturating_mul(n).div_ceil(k + 1);
         }
         let steps = n.cast_signed() - k.cast_signed();
         let at = |(&some, &more): (&i64, &i64)| some.saturating_add((more - some).saturating_mul(steps));
