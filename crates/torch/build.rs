@@ -6,8 +6,8 @@ use std::env;
 use std::path::Path;
 
 /// What calls libtorch.
-const CALLS: [&str; 5] =
-    ["shim/shim.cc", "shim/norm.cc", "shim/optim.cc", "shim/profile.cc", "shim/dispatch.cc"];
+const CALLS: [&str; 6] =
+    ["shim/shim.cc", "shim/norm.cc", "shim/optim.cc", "shim/meter.cc", "shim/profile.cc", "shim/dispatch.cc"];
 
 /// The loops, and what an object of them is compiled for. libtorch has the same three.
 const LOOPS: &str = "shim/kernels.cc";

@@ -162,6 +162,7 @@ impl ImageFeatures {
         let card =
             serde_json::to_string(&card).map_err(|source| Error::Json { operation: OPERATION, source })?;
         fewstep_torch::save(path, &[(ROWS.to_owned(), self.rows()?)], Some(&card))
+            .map(|_| ())
             .map_err(|source| Error::Layer { operation: OPERATION, source })
     }
 

@@ -32,17 +32,24 @@ impl Digest {
     /// # Errors
     /// The file cannot be read; it is named.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let hashed = || -> io::Result<Self> {
-            let mut file = File::open(path)?;
-            let (mut hasher, mut buffer) = (Hasher::default(), vec![0; READ_A_TIME]);
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok(hasher.finish()),
-                    n => hasher.update(&buffer[..n]),
-                }
+        let hashed = File::open(path).and_then(Self::of_stream);
+        hashed.map_err(|source| Error::Io { operation: "reading", path: path.to_owned(), source })
+    }
+
+    /// Digest of what is left of a stream, which is never in memory as a whole.
+    ///
+    /// # Errors
+    /// The stream cannot be read.
+    pub fn of_stream(mut stream: impl Read) -> io::Result<Self> {
+        let (mut hasher, mut buffer) = (Hasher::default(), vec![0; READ_A_TIME]);
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
             }
-        };
-        hashed().map_err(|source| Error::Io { operation: "reading", path: path.to_owned(), source })
+        }
     }
 
     /// The 64 hex digits alone.

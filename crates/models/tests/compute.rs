@@ -50,7 +50,7 @@ fn run(network: &Arc<dyn Network>, compute: Compute) -> [Tensor; 2] {
     let layout = network.layout();
     let flat = layout.initial(3).unwrap().to_kind(Kind::Double);
     // What starts at zero would hide what is before it. What cannot be trained stays as it is.
-    let mut moved = flat.copy();
+    let moved = flat.copy();
     for p in layout.params().iter().filter(|p| p.role == fewstep_torch::ParamRole::Trained) {
         let mut part = moved.narrow(0, p.offset as i64, p.len() as i64);
         let n = part.numel() as i64;

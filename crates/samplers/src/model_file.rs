@@ -120,7 +120,8 @@ impl ModelFile {
             params.named().map(|(name, t)| (name.to_owned(), t.shallow_clone())).collect();
         let text = serde_json::to_string(card)
             .map_err(|e| Error::File { path: path.to_owned(), problem: format!("model card: {e}") })?;
-        Ok(save(path, &tensors, Some(&text))?)
+        save(path, &tensors, Some(&text))?;
+        Ok(())
     }
 
     /// Reads a model of a network that a config can name.

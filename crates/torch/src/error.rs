@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use crate::out_of_memory::OutOfMemory;
+
 /// An operation that failed, with its input.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
-    Torch(#[from] tch::TchError),
+    Torch(tch::TchError),
+    /// There was not enough memory.
+    #[error("{0}")]
+    OutOfMemory(#[source] OutOfMemory),
     /// The shim reported a C++ exception.
     #[error("libtorch, in {op}: {message}")]
     Shim {
@@ -96,6 +101,21 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        match OutOfMemory::told_by(&error.to_string()) {
+            Some(out_of_memory) => Self::OutOfMemory(out_of_memory),
+            None => Self::Torch(error),
+        }
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(out_of_memory: OutOfMemory) -> Self {
+        Self::OutOfMemory(out_of_memory)
+    }
 }
 
 /// `Err` unless `got` has the shape of `like`.

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub use builder::LayoutBuilder;
 
 use crate::error::{Error, LONGEST_QUOTE, Result, escaped};
+use crate::out_of_memory::OutOfMemory;
 use fewstep_random::{Key, Stream, name_key};
 
 /// Tolerance for a file's copy of a computed entry, absolute and relative to its value: rounding in f32.
@@ -186,11 +187,16 @@ impl Layout {
     /// libtorch cannot allocate.
     pub fn initial(&self, seed: u64) -> Result<Tensor> {
         let key = Key::new(seed, 0, Stream::Init);
-        let mut flat = vec![0f32; self.total];
+        let flat = Tensor::f_empty([self.total as i64], (Kind::Float, Device::Cpu))?;
         for p in &self.params {
-            p.start(&mut key.rng(name_key(&p.name)), &mut flat[p.range()]);
+            let mut values = Vec::new();
+            // Where `vec!` would abort the program.
+            values.try_reserve_exact(p.len()).map_err(|_| OutOfMemory::cpu(4 * p.len() as u64))?;
+            values.resize(p.len(), 0f32);
+            p.start(&mut key.rng(name_key(&p.name)), &mut values);
+            flat.f_narrow(0, p.offset as i64, p.len() as i64)?.f_copy_(&Tensor::f_from_slice(&values)?)?;
         }
-        Ok(Tensor::f_from_slice(&flat)?)
+        Ok(flat)
     }
 
     /// A fresh flat buffer like [`Layout::initial`], except that entries which `other` has with the same name and shape

@@ -35,13 +35,16 @@ mod ema;
 mod error;
 mod facts;
 mod layout;
+mod meter;
 mod norm;
+mod out_of_memory;
 mod parallel;
 mod params;
 mod profile;
 mod scalar;
 mod shim;
 mod store;
+mod values;
 
 pub use adam::{Adam, AdamConfig, GradientRule, Scaling};
 pub use compute::{Compute, ProductsOf};
@@ -51,13 +54,16 @@ pub use ema::Ema;
 pub use error::{Error, Result, escaped};
 pub use facts::{Libtorch, library_folder};
 pub use layout::{Init, Layout, LayoutBuilder, ParamId, ParamRole, ParamSpec};
+pub use meter::{Curve, metered, most_on_device, release_freed};
 pub use norm::GroupNorm;
+pub use out_of_memory::{Bytes, Memory, OutOfMemory};
 pub use parallel::in_order;
 pub use params::Params;
 pub use profile::{Operation, Profile};
 pub use scalar::{Number, ScalarOps, counted};
-pub use store::{SafetensorsFile, load, load_card, parse, raw_bytes, save, to_bytes};
+pub use store::{SafetensorsFile, Saved, load, load_card, parse, read, save};
 pub use tch::{Device, Kind, Tensor};
+pub use values::{digest_of_values, hash_values, raw_bytes};
 
 /// Turns gradient recording off until the guard is dropped, even by a panic (tch's closure leaves it off then).
 pub fn no_grad() -> tch::NoGradGuard {

@@ -8,6 +8,7 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::norm::GroupNorm;
+use crate::out_of_memory::OutOfMemory;
 use crate::profile::Operation;
 
 unsafe extern "C" {
@@ -78,6 +79,16 @@ unsafe extern "C" {
         message: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    fn fewstep_meter_begin(message: *mut c_char, capacity: usize) -> c_int;
+    fn fewstep_meter_end(
+        values: *mut i64,
+        n_values: usize,
+        length: *mut usize,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
+    fn fewstep_release_freed(message: *mut c_char, capacity: usize) -> c_int;
+    fn fewstep_most_on_cuda(device: i32, bytes: *mut i64, message: *mut c_char, capacity: usize) -> c_int;
 }
 
 fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
@@ -85,7 +96,11 @@ fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Res
     if body(message.as_mut_ptr().cast(), message.len()) == 0 {
         return Ok(());
     }
-    Err(Error::Shim { op, message: text(&message) })
+    let message = text(&message);
+    Err(match OutOfMemory::told_by(&message) {
+        Some(out_of_memory) => Error::OutOfMemory(out_of_memory),
+        None => Error::Shim { op, message },
+    })
 }
 
 /// A C string, up to its end.
@@ -261,6 +276,40 @@ pub(crate) fn set_reproducible(deterministic: bool, tf32: bool) -> Result<()> {
     call("set_reproducible", |message, capacity| unsafe {
         fewstep_set_reproducible(deterministic.into(), tf32.into(), message, capacity)
     })
+}
+
+/// Begins to record the bytes that libtorch allocates and frees on this thread, until [`meter_end`] on the same thread.
+pub(crate) fn meter_begin() -> Result<()> {
+    // SAFETY: a message buffer only; the shim catches every exception.
+    call("meter_begin", |message, capacity| unsafe { fewstep_meter_begin(message, capacity) })
+}
+
+/// Ends the record that was begun last on this thread. Fills `values` with the bytes that were alive after each allocation
+/// and each release, and returns how many of them there are, which may be more than fit.
+pub(crate) fn meter_end(values: &mut [i64]) -> Result<usize> {
+    let mut length = 0;
+    // SAFETY: the pointers are a live slice, with its length, and a live usize during the call; the shim writes no more
+    // than the slice holds, and catches every exception.
+    call("meter_end", |message, capacity| unsafe {
+        fewstep_meter_end(values.as_mut_ptr(), values.len(), &mut length, message, capacity)
+    })?;
+    Ok(length)
+}
+
+/// The most bytes that libtorch has held on a CUDA device at once, by its allocator's own count.
+pub(crate) fn most_on_cuda(device: usize) -> Result<u64> {
+    let (device, mut bytes) = (i32::try_from(device).unwrap_or(i32::MAX), 0);
+    // SAFETY: the pointer is a live i64 during the call; the shim catches every exception.
+    call("most_on_cuda", |message, capacity| unsafe {
+        fewstep_most_on_cuda(device, &mut bytes, message, capacity)
+    })?;
+    Ok(bytes.max(0).cast_unsigned())
+}
+
+/// Gives memory that was freed back to the system, where the C library keeps it.
+pub(crate) fn release_freed() -> Result<()> {
+    // SAFETY: a message buffer only; the shim catches every exception.
+    call("release_freed", |message, capacity| unsafe { fewstep_release_freed(message, capacity) })
 }
 
 /// Loads libtorch's CUDA library into the process. The error is the loader's message.

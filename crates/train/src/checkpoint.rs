@@ -8,10 +8,11 @@
 //! that was begun before an interruption then ends as if there had been none.
 
 use std::collections::BTreeMap;
+use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use fewstep_files::{Digest, sync_folder, write_atomically};
-use fewstep_torch::{Device, Tensor, parse, raw_bytes, to_bytes};
+use fewstep_torch::{Device, Tensor, raw_bytes, read, save};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Difference, Error, Result};
@@ -117,14 +118,13 @@ impl CheckpointStore {
         if let Some(memory) = memory {
             tensors.push((MEMORY.to_owned(), Tensor::f_from_slice(memory.as_bytes())?));
         }
-        let bytes = to_bytes(&tensors, Some(&card))?;
-        write_atomically(&folder.join(STATE), &bytes)?;
+        let saved = save(&folder.join(STATE), &tensors, Some(&card))?;
         let manifest = Manifest {
             format: 1,
             fingerprint: self.origin.fingerprint.clone(),
             parts: self.origin.parts.clone(),
-            bytes: bytes.len() as u64,
-            sha256: Digest::of(&bytes).hex(),
+            bytes: saved.bytes,
+            sha256: saved.digest.hex(),
         };
         let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::other)?;
         write_atomically(&folder.join(MANIFEST), &text)?;
@@ -200,12 +200,15 @@ impl CheckpointStore {
         let manifest: Manifest = serde_json::from_slice(&fs_err::read(&path)?)
             .map_err(|e| bad(&path, format!("damaged manifest: {e}")))?;
         let path = folder.join(STATE);
-        let bytes = fs_err::read(&path)?;
-        if bytes.len() as u64 != manifest.bytes {
-            let problem = format!("has {} bytes, the manifest says {}", bytes.len(), manifest.bytes);
+        let mut file = fs_err::File::open(&path)?;
+        let bytes = file.metadata()?.len();
+        if bytes != manifest.bytes {
+            let problem = format!("has {bytes} bytes, the manifest says {}", manifest.bytes);
             return Err(bad(&path, problem));
         }
-        let found = Digest::of(&bytes).hex();
+        // Read twice, as nothing in it is believed before its digest is right; the second time it comes from the system's
+        // cache.
+        let found = Digest::of_stream(&mut file)?.hex();
         if found != manifest.sha256 {
             return Err(bad(&path, format!("sha256 is {found}, the manifest says {}", manifest.sha256)));
         }
@@ -213,7 +216,8 @@ impl CheckpointStore {
             let differences = self.differences(&manifest.parts);
             return Err(Error::OtherRun { path: folder.to_owned(), differences });
         }
-        let mut stored = parse(&bytes, &path.display().to_string())?;
+        file.rewind()?;
+        let mut stored = read(BufReader::new(file), bytes, &path.display().to_string(), device)?;
         let memory = stored.tensors.remove(MEMORY).map(|memory| raw_bytes(&memory)).transpose()?;
         let memory = memory
             .map(String::from_utf8)

@@ -55,7 +55,9 @@
 
 mod checkpoint;
 mod error;
+mod in_flight;
 mod loader;
+mod memory;
 mod plan;
 mod policy;
 mod prefetch;
@@ -66,6 +68,7 @@ mod trainer;
 pub use checkpoint::{CheckpointStore, Origin, Restored};
 pub use error::{Difference, Error, Result};
 pub use loader::{DrawConfig, make_batch};
+pub use memory::Need;
 pub use plan::{Plan, Product, Stage, StageStart};
 pub use policy::ComputePolicy;
 pub use prefetch::Prefetch;

@@ -87,7 +87,11 @@ impl TrainState {
                 let student = new_student(stage, &self.inference.flat, seed, from_teacher)?;
                 self.replace_student(student, adam)?;
             }
-            StageStart::CarryOn => self.teacher = Some(copy(&self.inference.flat)?),
+            StageStart::CarryOn => {
+                // Before the new one is made, the old one goes.
+                self.teacher = None;
+                self.teacher = Some(copy(&self.inference.flat)?);
+            }
         }
         let asks = stage.objective.asks();
         if !asks.teacher {
@@ -112,10 +116,9 @@ impl TrainState {
     /// The inference average becomes the teacher, `student` the student, `[total]` of its own network; new Adam, new
     /// averages.
     fn replace_student(&mut self, student: Tensor, adam: AdamConfig) -> Result<()> {
-        self.teacher = Some(copy(&self.inference.flat)?);
-        self.adam = Adam::new(adam, &student)?;
-        self.inference = Ema::of(&student)?;
         self.self_teacher = None;
+        self.teacher = Some(std::mem::replace(&mut self.inference, Ema::of(&student)?).flat);
+        self.adam = Adam::new(adam, &student)?;
         self.student = student;
         Ok(())
     }

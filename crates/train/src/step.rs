@@ -9,12 +9,9 @@ use fewstep_random::Stream;
 use fewstep_torch::{Device, GradientRule, Kind, Params, ProductsOf, ScalarOps, Tensor, in_order};
 
 use crate::error::{Error, Result};
+use crate::in_flight::InFlight;
 use crate::policy::ComputePolicy;
 use crate::state::{TrainState, copy};
-
-/// Micro-batches that are in flight at once, per thread: several, so that on a shared machine a thread that is held up does
-/// not hold up the others; not all, so that only so many gradients are alive.
-const JOBS_PER_THREAD: usize = 4;
 
 /// Rates of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,7 +99,7 @@ fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Re
     let starts = (0..n).step_by(s.micro_batch);
     let job = |from| Ok(MicroBatch::new(state, batch.slice(from..n.min(from + s.micro_batch))?));
     let jobs = starts.map(job).collect::<Result<Vec<_>>>()?;
-    let at_once = JOBS_PER_THREAD * rayon::current_num_threads();
+    let at_once = InFlight::of(&state.student).most();
     let mut sum: Option<Tensor> = None;
     let mut losses = Vec::with_capacity(jobs.len());
     let run = |job: MicroBatch| job.gradient(s, n);
@@ -121,7 +118,7 @@ fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Re
 }
 
 /// A part of the batch, with the buffers that it reads; clones share storage.
-struct MicroBatch {
+pub(crate) struct MicroBatch {
     student: Tensor,
     teacher: Option<Tensor>,
     self_teacher: Option<Tensor>,
@@ -129,7 +126,7 @@ struct MicroBatch {
 }
 
 impl MicroBatch {
-    fn new(state: &TrainState, batch: Batch) -> Self {
+    pub(crate) fn new(state: &TrainState, batch: Batch) -> Self {
         Self {
             student: state.student.shallow_clone(),
             teacher: state.teacher.as_ref().map(Tensor::shallow_clone),
@@ -139,7 +136,7 @@ impl MicroBatch {
     }
 
     /// Its share of the gradient of the mean over `total` images, and its losses.
-    fn gradient(self, s: &StepSettings<'_>, total: usize) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn gradient(self, s: &StepSettings<'_>, total: usize) -> Result<(Tensor, Tensor)> {
         let frozen = |network: &dyn Network, flat: &Option<Tensor>| -> Result<Option<Params>> {
             let params =
                 |flat: &Tensor| Params::frozen_in(s.compute.frozen, Arc::clone(network.layout()), flat);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fewstep_data::Dataset;
 use fewstep_distill::Batch;
 use fewstep_models::check_labels;
-use fewstep_torch::Device;
+use fewstep_torch::{Device, release_freed};
 
 use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::state::TrainState;
 use crate::step::{Rates, StepReport, StepSettings, train_step};
 
 /// Batches made ahead of the step that uses them.
-const PREFETCH: usize = 4;
+pub(crate) const PREFETCH: usize = 4;
 
 /// Where a run stands after a step.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,7 @@ impl Trainer<'_> {
         let mut saved_at = self.samples(&state);
         while let Some(stage) = self.plan.stages.get(state.stage) {
             state.enter(stage, self.plan.seed, self.plan.adam)?;
+            release_freed();
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
             let mut batches =

@@ -8,7 +8,7 @@ use fewstep_files::Digest;
 use fewstep_models::Network;
 use fewstep_samplers::{LabelRule, ModelCard, ModelFile};
 use fewstep_schedules::NoiseGrid;
-use fewstep_torch::{Compute, Tensor, raw_bytes};
+use fewstep_torch::{Compute, Tensor, digest_of_values};
 use serde::Serialize;
 
 use super::labels::labels;
@@ -71,5 +71,5 @@ fn words(choice: &impl Serialize) -> Result<String> {
 
 /// Digest of the parameters' bytes.
 pub fn digest_of(flat: &Tensor) -> Result<Digest> {
-    Ok(Digest::of(&raw_bytes(flat)?))
+    Ok(digest_of_values(flat)?)
 }

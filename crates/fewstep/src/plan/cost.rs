@@ -1,24 +1,10 @@
-//! What a plan costs: memory, and network evaluations.
+//! What a plan costs in network evaluations.
 
 use fewstep_samplers::Solver;
 
 use super::Setup;
 
-/// Flat buffers of the trained network's size in any stage: parameters, Adam's two moments, inference average.
-const TRAINED: usize = 4;
-
 impl Setup {
-    /// Elements of the largest checkpoint, and of all flat buffers while training is at its largest, gradient included.
-    pub(super) fn buffers(&self) -> (usize, usize) {
-        let stages = self.plan.stages.iter().map(|stage| {
-            let (student, asks) = (stage.network.n_params(), stage.objective.asks());
-            let teacher = if asks.teacher { stage.teacher.n_params() } else { 0 };
-            let stored = student * (TRAINED + usize::from(asks.self_teacher)) + teacher;
-            (stored, stored + student)
-        });
-        stages.fold((0, 0), |(a, b), (stored, all)| (a.max(stored), b.max(all)))
-    }
-
     /// Numbers of steps that the student is measured at.
     pub(super) fn measured_student_steps(&self) -> Vec<usize> {
         let own = self.student_steps();
@@ -55,12 +41,6 @@ mod tests {
 
     #[test]
     fn what_a_plan_counts_is_what_a_run_does() {
-        let n = setup(&[]).unwrap().teacher().n_params();
-        // Teacher training, then student, Adam, averages and teacher.
-        assert_eq!(setup(&[]).unwrap().buffers(), (6 * n, 7 * n));
-        let btd = setup(&["distill.objective=btd", "distill.schedule=[8, 4, 2, 1]"]).unwrap();
-        assert_eq!(btd.buffers(), (5 * n, 6 * n), "no self-teacher");
-
         let steps = ["evaluation.teacher_steps=[1, 8]", "evaluation.student_steps=[1]"];
         let ddim = setup(&steps).unwrap();
         assert_eq!(ddim.evaluations(), (1 + 8 + 1) * 2000, "the student's own number once");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use fewstep_data::{Dataset, DatasetSpec};
-use fewstep_files::{Hasher, cache_folder};
+use fewstep_files::{Digest, Hasher, cache_folder};
 use fewstep_models::{ModelConfig, Network};
 use fewstep_samplers::{ModelCard, ModelFile, Role, Solver};
-use fewstep_torch::raw_bytes;
+use fewstep_torch::{digest_of_values, hash_values};
 use fewstep_train::{Origin, Stage};
 
 use super::Setup;
@@ -123,18 +123,16 @@ const TEACHER: &str = "teacher";
 /// What a run of these begins with.
 fn origin(config: &RunConfig, dataset_digest: &str, teacher: Option<&ModelFile>) -> Result<Origin> {
     let config = config.training_part()?.to_string();
-    let values = teacher.map(|t| raw_bytes(&t.flat)).transpose()?.unwrap_or_default();
-    let whole: [&[u8]; 3] = [config.as_bytes(), dataset_digest.as_bytes(), &values];
-    let mut parts = vec![(CONFIG, digest(&[config.as_bytes()])), (DATA, dataset_digest.to_owned())];
-    parts.extend(teacher.map(|_| (TEACHER, digest(&[&values]))));
+    let mut whole = Hasher::default();
+    whole.update(config.as_bytes());
+    whole.update(dataset_digest.as_bytes());
+    let mut parts = vec![(CONFIG, Digest::of(config.as_bytes()).hex()), (DATA, dataset_digest.to_owned())];
+    if let Some(teacher) = teacher {
+        hash_values(&teacher.flat, &mut whole)?;
+        parts.push((TEACHER, digest_of_values(&teacher.flat)?.hex()));
+    }
     let parts = parts.into_iter().map(|(what, digest)| (what.to_owned(), digest)).collect();
-    Ok(Origin { fingerprint: digest(&whole), parts })
-}
-
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hasher = Hasher::default();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finish().hex()
+    Ok(Origin { fingerprint: whole.finish().hex(), parts })
 }
 
 /// What a checkpoint of another run means to a person, who may not have changed anything on purpose.

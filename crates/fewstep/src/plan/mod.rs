@@ -2,6 +2,7 @@
 
 mod cost;
 mod inputs;
+mod memory;
 mod stages;
 mod text;
 
@@ -16,6 +17,7 @@ use crate::config::{RunConfig, StudentConfig};
 
 pub use inputs::Run;
 pub(crate) use inputs::explained;
+pub use memory::MemoryCount;
 
 /// A config, checked as a whole, with the plan that it asks for. Data and teacher need not be there yet.
 #[derive(Debug)]

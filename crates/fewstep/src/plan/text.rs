@@ -22,15 +22,6 @@ impl fmt::Display for Setup {
                 student.phase
             )?;
         }
-        let (stored, all) = self.buffers();
-        let megabytes = |parameters: usize| (parameters * self.config.compute.student.bytes()) as f64 / 1e6;
-        writeln!(
-            f,
-            "memory     {:.1} MB of buffers (student, gradient, Adam, averages, teacher), and the activations of a \
-             micro-batch; a checkpoint has {:.1} MB",
-            megabytes(all),
-            megabytes(stored)
-        )?;
         let t = &self.plan;
         writeln!(f, "batch      {} in micro-batches of {}", t.batch, t.micro_batch)?;
         if let Some(path) = &self.config.teacher.from {

@@ -10,6 +10,8 @@ use super::stdout::say;
 
 /// The `plan` command.
 pub(crate) fn run(args: &ConfigArgs) -> Result<ExitCode> {
-    say(Setup::new(args.load()?)?.preview()?)?;
+    let setup = Setup::new(args.load()?)?;
+    say(setup.preview()?)?;
+    say(setup.memory()?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,9 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<ExitCode> {
         None => args.config.load()?,
     };
     if args.dry_run {
-        say(Run::new(config)?)?;
+        let run = Run::new(config)?;
+        say(&run)?;
+        say(run.setup.memory()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     try_folder("--runs", &args.runs.join(&config.name))?;

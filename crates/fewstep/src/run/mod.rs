@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::config::EvaluationConfig;
 use crate::evaluation::{LabelRequest, Measured, Results, Subject, digest_of, labels, real_images};
 use crate::feasibility::possible;
-use crate::plan::{self, Run};
+use crate::plan::{self, MemoryCount, Run};
 use crate::session::{Session, Stopped};
 
 use during::DuringTraining;
@@ -42,7 +42,8 @@ impl Run {
         let device = self.setup.config.device.resolve()?;
         self.setup.config.compute.check(device)?;
         let folder = RunFolder::open(runs, &self.setup.config)?;
-        for line in self.to_string().lines() {
+        let count = self.setup.memory()?;
+        for line in format!("{self}\n{count}").lines() {
             match line.strip_prefix("warning ") {
                 Some(warning) => tracing::warn!("{}", warning.trim_start()),
                 None => tracing::info!("{line}"),
@@ -50,8 +51,10 @@ impl Run {
         }
         // Made once, by whichever part of the run measures first.
         let mut measuring = None;
-        let state = self.train(&folder, device, session, &mut measuring)?;
-        self.finish(&folder, &state, session, measuring)
+        let trained = self.train(&folder, device, session, &mut measuring);
+        let state = trained.map_err(|e| self.setup.with_advice(e, &count))?;
+        let memory = self.tell_memory(&folder, device, &count)?;
+        self.finish(&folder, &state, session, measuring, memory)
     }
 
     /// Trains to the end of the plan.
@@ -75,7 +78,7 @@ impl Run {
             }
             None => (self.start(device)?, None),
         };
-        write_run_record(folder, device)?;
+        write_run_record(folder, device, None)?;
         if state.stage == plan.stages.len() {
             return Ok(state);
         }
@@ -100,6 +103,15 @@ impl Run {
         }
     }
 
+    /// Says how much memory was held up to here, since this start of the program, and keeps it in the run's record.
+    fn tell_memory(&self, folder: &RunFolder, device: Device, count: &MemoryCount) -> Result<Option<String>> {
+        let Some((measured, told)) = count.beside_measured() else { return Ok(None) };
+        tracing::info!("{told}");
+        let memory = json!({ "most_bytes": measured, "counted_bytes": count.total() });
+        write_run_record(folder, device, Some(memory))?;
+        Ok(Some(told))
+    }
+
     fn start(&self, device: Device) -> Result<TrainState> {
         let plan = &self.setup.plan;
         Ok(match &self.teacher {
@@ -121,6 +133,7 @@ impl Run {
         state: &TrainState,
         session: &'a Session,
         measuring: Option<Measuring<'a>>,
+        memory: Option<String>,
     ) -> Result<Results> {
         let (config, plan) = (&self.setup.config, &self.setup.plan);
         let last = plan.stages.len() - 1;
@@ -164,7 +177,7 @@ impl Run {
         for line in results.summary() {
             tracing::info!("{line}");
         }
-        let page = write_page(folder, self, &results, &["data", "teacher", "student"]);
+        let page = write_page(folder, self, &results, memory, &["data", "teacher", "student"]);
         saved.and(page)?;
         tracing::info!(
             "wrote {} and the pictures in {}",
@@ -214,13 +227,15 @@ impl Run {
 }
 
 /// Where and by what the run was last worked on.
-fn write_run_record(folder: &RunFolder, device: Device) -> Result<()> {
+fn write_run_record(folder: &RunFolder, device: Device, memory: Option<serde_json::Value>) -> Result<()> {
     let record = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
         // What relative paths in the config start from.
         "folder": std::env::current_dir().ok().map(|folder| folder.display().to_string()),
         "device": format!("{device:?}").to_lowercase(),
+        // Of the last start, once its training is done.
+        "memory": memory,
     });
     Ok(fewstep_files::write_atomically(&folder.record(), &serde_json::to_vec_pretty(&record)?)?)
 }

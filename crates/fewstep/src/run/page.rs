@@ -23,7 +23,13 @@ pub fn grid(images: &Tensor) -> Result<Canvas> {
 }
 
 /// Writes `report.html`: numbers, curves, pictures.
-pub(crate) fn write_page(folder: &RunFolder, run: &Run, results: &Results, pictures: &[&str]) -> Result<()> {
+pub(crate) fn write_page(
+    folder: &RunFolder,
+    run: &Run,
+    results: &Results,
+    memory: Option<String>,
+    pictures: &[&str],
+) -> Result<()> {
     let mut page = Report::new(format!("fewstep: {}", run.setup.config.name));
     page.summary.extend(results.comparison());
     page.summary.extend(results.not_measured.iter().map(ToString::to_string));
@@ -33,6 +39,7 @@ pub(crate) fn write_page(folder: &RunFolder, run: &Run, results: &Results, pictu
         run.setup.plan.total_samples(),
         run.setup.plan.stages.len()
     ));
+    page.summary.extend(memory);
     page.tables.push(Table {
         caption: "Distance from the data (each number's record is in results.json)".into(),
         headers: ["model", "steps", "metric", "value", "samples"].map(str::to_owned).to_vec(),
