@@ -38,6 +38,7 @@ mod params;
 mod scalar;
 mod shim;
 mod store;
+mod workers;
 
 pub use adam::{Adam, AdamConfig, GradientRule};
 pub use compute::Compute;
@@ -50,6 +51,7 @@ pub use params::Params;
 pub use scalar::{Number, ScalarOps, counted};
 pub use store::{SafetensorsFile, load, load_card, parse, raw_bytes, save, to_bytes};
 pub use tch::{Device, Kind, Tensor};
+pub use workers::{Place, StoreHost, Timeouts, Workers, WorkersError};
 
 /// Turns gradient recording off until the guard is dropped, even by a panic (tch's closure leaves it off then).
 pub fn no_grad() -> tch::NoGradGuard {

@@ -1,4 +1,5 @@
-//! Calls into the C++ shim. This file and the mapped files of `fewstep-data` are the project's only unsafe code.
+//! Calls into the C++ shim. This file, its neighbour for several processes (`workers/shim.rs`) and the mapped files of
+//! `fewstep-data` are the project's only unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
@@ -31,12 +32,17 @@ unsafe extern "C" {
 }
 
 fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
+    message_of(body).map_or(Ok(()), |message| Err(Error::Shim { op, message }))
+}
+
+/// What a call of the shim says when it fails.
+pub(crate) fn message_of(body: impl FnOnce(*mut c_char, usize) -> c_int) -> Option<String> {
     let mut message = vec![0u8; 2048];
     if body(message.as_mut_ptr().cast(), message.len()) == 0 {
-        return Ok(());
+        return None;
     }
     let end = message.iter().position(|&b| b == 0).unwrap_or(message.len());
-    Err(Error::Shim { op, message: String::from_utf8_lossy(&message[..end]).into_owned() })
+    Some(String::from_utf8_lossy(&message[..end]).into_owned())
 }
 
 /// Rates of one Adam update.
