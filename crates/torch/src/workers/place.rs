@@ -17,6 +17,8 @@ pub struct Place {
     pub local_rank: usize,
     /// How many there are on its machine.
     pub local_size: usize,
+    /// Whether each sees GPUs of its own only, rather than all of its machine.
+    pub own_gpus: bool,
     /// Host of the store that they meet at.
     pub address: String,
     /// Port of the store.
@@ -35,6 +37,7 @@ impl Place {
             size: 1,
             local_rank: 0,
             local_size: 1,
+            own_gpus: false,
             address: String::new(),
             port: 0,
             hosted: false,
@@ -90,6 +93,7 @@ impl StoreHost {
             size,
             local_rank: rank,
             local_size: size,
+            own_gpus: false,
             address: "127.0.0.1".to_owned(),
             port: self.port(),
             hosted: true,

@@ -108,7 +108,10 @@ fn call(body: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
         // c10 adds a backtrace of its own, which says nothing to a person.
         let message = message.split("\nException raised from").next().unwrap_or_default();
         let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        Err(lines.join(" "))
+        let line = lines.join(" ");
+        // gloo begins with a place in its source.
+        let said = line.strip_prefix('[').and_then(|rest| rest.split_once(".cc:")?.1.split_once("] "));
+        Err(said.map_or(line.as_str(), |(_, said)| said).to_owned())
     })
 }
 
