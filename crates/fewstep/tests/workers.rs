@@ -343,6 +343,10 @@ fn more_workers_than_micro_batches_are_refused() {
         "training.micro_batch: 2 workers need a micro-batch each, but batch = 8 with micro_batch = 8 makes 1";
     assert!(told.contains(expected), "{told}");
     assert!(!dir.path().join("tiny").exists(), "nothing was written");
+    // What is wrong with a config is said once, before anything is started.
+    let mut wrong = by_two(dir.path());
+    wrong.arg("--set=evaluation.samples=1");
+    fail(wrong, &["evaluation.samples: must be at least 2"]);
     let mut other = run(dir.path());
     other.args(["--workers", "3"]).env("RANK", "0").env("WORLD_SIZE", "2");
     other.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", "1");

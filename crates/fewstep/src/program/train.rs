@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use fewstep::config::RunConfig;
 use fewstep::fetch;
-use fewstep::plan::Run;
+use fewstep::plan::{Run, Setup};
 use fewstep::session::Stopped;
 use fewstep::torch::Workers;
 
@@ -24,6 +24,7 @@ pub(crate) fn launch(args: &TrainArgs, size: usize) -> Result<ExitCode> {
         say(Run::new(config)?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    Setup::new(config)?;
     workers::launch(size)
 }
 

@@ -66,11 +66,10 @@ pub enum WorkersError {
         reason: String,
     },
     /// The store is lost, and with it whoever keeps it.
-    #[error(
-        "the store of the workers on {address} is gone, and with it rank 0 or the launcher, whichever kept it (noticed in \
-         {operation})"
-    )]
+    #[error("{keeper} is gone, and with it the store of the workers on {address} (noticed in {operation})")]
     StoreGone {
+        /// Who kept it.
+        keeper: &'static str,
         /// Where it was.
         address: String,
         /// What was being done.

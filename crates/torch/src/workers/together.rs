@@ -53,7 +53,7 @@ impl Together {
             false => no_store(place, timeouts),
         })?;
         all_here(&store, place, timeouts)?;
-        let gone = |_| WorkersError::StoreGone { address: address.clone(), operation: "joining" };
+        let gone = |_| store_gone(place, "joining");
         let own = Store::open(point, false, &round, timeouts.join).map_err(gone)?;
         let failed = |reason| WorkersError::Failed { operation: "connecting", size: place.size, reason };
         let heart = Heart::start(own, place.rank).map_err(|e| failed(e.to_string()))?;
@@ -113,8 +113,8 @@ impl Together {
 
     /// What a failure between workers means.
     pub(super) fn why(&self, operation: &'static str, reason: String) -> WorkersError {
-        let gone = WorkersError::StoreGone { address: self.place.meeting_point(), operation };
-        let found = self.look(operation, reason).unwrap_or(gone);
+        let found = self.look(operation, reason);
+        let found = found.unwrap_or_else(|_| store_gone(&self.place, operation));
         self.found(found)
     }
 
@@ -226,6 +226,11 @@ fn note(rank: usize) -> String {
     format!("left/{rank}")
 }
 
+fn store_gone(place: &Place, operation: &'static str) -> WorkersError {
+    let keeper = if place.hosted { "the launcher" } else { "rank 0" };
+    WorkersError::StoreGone { keeper, address: place.meeting_point(), operation }
+}
+
 fn no_store(place: &Place, timeouts: Timeouts) -> WorkersError {
     let (rank, size, address) = (place.rank, place.size, place.meeting_point());
     WorkersError::NoStore { rank, size, address, timeout: timeouts.join }
@@ -234,7 +239,7 @@ fn no_store(place: &Place, timeouts: Timeouts) -> WorkersError {
 /// Waits until all workers have come to the store.
 fn all_here(store: &Store, place: &Place, timeouts: Timeouts) -> Result<()> {
     let came = |rank: usize| format!("came/{rank}");
-    let gone = |_| WorkersError::StoreGone { address: place.meeting_point(), operation: "joining" };
+    let gone = |_| store_gone(place, "joining");
     let deadline = Instant::now() + timeouts.join;
     store.set(&came(place.rank), b"1").map_err(gone)?;
     let mut missing: Vec<usize> = (0..place.size).collect();
