@@ -56,6 +56,8 @@ fn calls(lib: &Path, x86: bool) {
     let mut build = cpp();
     // libtorch's headers lay some classes out in another way for a debug build, which the library is not.
     build.define("NDEBUG", None);
+    // Over the headers of c10d, and over those of gloo that the wheel lacks.
+    build.define("USE_DISTRIBUTED", None).define("USE_C10D_GLOO", None).include("shim/stubs");
     build.files(CALLS).include(&include).include(include.join("torch/csrc/api/include"));
     if x86 {
         build.define("FEWSTEP_X86", None);

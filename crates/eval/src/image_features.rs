@@ -8,7 +8,7 @@ use crate::feature_space::{FeatureSpace, same_space};
 use crate::image_moments::ImageMoments;
 use crate::moments::Moments;
 use crate::record::Reference;
-use crate::rows::{all_finite, values_f64};
+use crate::rows::{all_finite, checked_rows, values_f64};
 use crate::score::{Images, ReferenceCount, Score};
 use crate::statistic::Statistic;
 use fewstep_files::Hasher;
@@ -35,6 +35,7 @@ struct Card {
 }
 
 const ROWS: &str = "features";
+const PUSH: &str = "ImageFeatures::push";
 
 impl ImageFeatures {
     /// No images yet, in the space of `extractor`.
@@ -53,12 +54,19 @@ impl ImageFeatures {
     /// When the extractor has another space or does not accept these images, or a feature is not finite. The rows
     /// are then unchanged.
     pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
-        const OPERATION: &str = "ImageFeatures::push";
-        same_space(OPERATION, &self.space, &extractor.space())?;
-        let rows = extractor.features(images)?.f_to_device(Device::Cpu).during(OPERATION)?;
-        all_finite(OPERATION, &rows, self.images.count)?;
+        same_space(PUSH, &self.space, &extractor.space())?;
+        self.push_rows(&extractor.features(images)?, extractor.n_grey(images))
+    }
+
+    /// Adds images by their rows `[B, width]`, which an extractor of the same space gave elsewhere; of them so many are grey.
+    ///
+    /// # Errors
+    /// Rows of another width, or a feature that is not finite. The rows are then unchanged.
+    pub fn push_rows(&mut self, rows: &Tensor, n_grey: u64) -> Result<()> {
+        let rows = checked_rows(PUSH, rows, Some(self.width))?.f_to_device(Device::Cpu).during(PUSH)?;
+        all_finite(PUSH, &rows, self.images.count)?;
         self.images.count += rows.size()[0] as u64;
-        self.images.n_grey += extractor.n_grey(images);
+        self.images.n_grey += n_grey;
         self.batches.push(rows);
         Ok(())
     }

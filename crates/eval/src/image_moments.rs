@@ -39,8 +39,16 @@ impl ImageMoments {
     /// are then unchanged.
     pub fn push(&mut self, extractor: &Extractor, images: &Tensor) -> Result<()> {
         same_space("ImageMoments::push", &self.space, &extractor.space())?;
-        self.moments.push(&extractor.features(images)?)?;
-        self.n_grey += extractor.n_grey(images);
+        self.push_rows(&extractor.features(images)?, extractor.n_grey(images))
+    }
+
+    /// Adds images by their rows `[B, width]`, which an extractor of the same space gave elsewhere; of them so many are grey.
+    ///
+    /// # Errors
+    /// Rows of another width, or a feature that is not finite. The moments are then unchanged.
+    pub fn push_rows(&mut self, rows: &Tensor, n_grey: u64) -> Result<()> {
+        self.moments.push(rows)?;
+        self.n_grey += n_grey;
         Ok(())
     }
 

@@ -52,6 +52,20 @@ impl GeneratedSide {
         }
     }
 
+    /// Adds images by their rows `[B, width]`, which an extractor of the same space gave elsewhere; of them so many are grey.
+    ///
+    /// # Errors
+    /// Rows of another width, or a feature that is not finite. What is kept is then unchanged.
+    pub fn push_rows(&mut self, rows: &Tensor, n_grey: u64) -> Result<()> {
+        match &mut self.0 {
+            Kept::Sums(moments) => moments.push_rows(rows, n_grey),
+            Kept::Rows(kept, moments) => {
+                moments.take();
+                kept.push_rows(rows, n_grey)
+            }
+        }
+    }
+
     /// The feature space.
     #[must_use]
     pub fn space(&self) -> &FeatureSpace {

@@ -1,25 +1,33 @@
-//! How long work shows its progress, and how it is asked to stop.
+//! How long work shows its progress, how it is asked to stop, and who shares it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
+use fewstep_torch::Workers;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::progress::ImageProgress;
 
-/// Where work shows its progress, and a flag that asks it to stop. Clones share both.
+/// Where work shows its progress, a flag that asks it to stop, and the workers who share it. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(crate) bars: MultiProgress,
     pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) workers: Arc<Workers>,
 }
 
 impl Session {
     /// Progress on `bars`; whoever sets `stop` ends the work with [`Stopped`], nothing half written.
     pub fn new(bars: MultiProgress, stop: Arc<AtomicBool>) -> Self {
-        Self { bars, stop }
+        Self { bars, stop, workers: Arc::new(Workers::alone()) }
+    }
+
+    /// The same work as one of several workers, which all do it together.
+    #[must_use]
+    pub fn among(self, workers: Arc<Workers>) -> Self {
+        Self { workers, ..self }
     }
 
     /// A session that shows nothing and is never asked to stop.

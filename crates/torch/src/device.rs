@@ -9,6 +9,7 @@ use tch::Device;
 
 use crate::error::{Error, Result};
 use crate::shim;
+use crate::workers::Place;
 
 /// The device a user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,9 +130,56 @@ impl DeviceSpec {
     }
 }
 
+impl DeviceSpec {
+    /// The libtorch device of one of several workers: on GPUs, the one of its number on its machine.
+    ///
+    /// # Errors
+    /// As [`DeviceSpec::resolve`]; a machine with more workers than GPUs; one GPU by its number for several workers.
+    pub fn of_worker(&self, place: &Place) -> Result<Device> {
+        if place.local_size == 1 {
+            return self.resolve();
+        }
+        let refused = |reason| Err(Error::Device { asked: self.to_string(), reason });
+        let local = place.local_size;
+        if let Self::Cuda(n @ 1..) = *self {
+            return refused(format!(
+                "it is GPU {n} alone, for {local} workers on this machine: ask for `cuda`"
+            ));
+        }
+        let Device::Cuda(_) = self.resolve()? else { return Ok(Device::Cpu) };
+        let gpus = tch::Cuda::device_count().max(0) as usize;
+        match gpu_of(place.local_rank, local, gpus, place.own_gpus) {
+            Some(gpu) => Ok(Device::Cuda(gpu)),
+            None => refused(format!(
+                "this machine has {gpus} GPU(s) for {local} workers: start one worker per GPU, or take `cpu`"
+            )),
+        }
+    }
+}
+
+/// The GPU of a worker, where there is one for each; `own` says that each sees its own only.
+fn gpu_of(local_rank: usize, local_size: usize, gpus: usize, own: bool) -> Option<usize> {
+    match own {
+        true if gpus > 0 => Some(0),
+        _ if local_size <= gpus => Some(local_rank),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_worker_has_a_gpu_of_its_own() {
+        assert_eq!([0, 1].map(|rank| gpu_of(rank, 2, 4, false)), [Some(0), Some(1)]);
+        assert_eq!([0, 1].map(|rank| gpu_of(rank, 2, 1, false)), [None, None]);
+        assert_eq!([0, 1].map(|rank| gpu_of(rank, 2, 1, true)), [Some(0), Some(0)]);
+        let place = Place { size: 2, local_size: 2, ..Place::alone() };
+        assert!(matches!(DeviceSpec::Cpu.of_worker(&place), Ok(Device::Cpu)));
+        let refused = DeviceSpec::Cuda(1).of_worker(&place).unwrap_err().to_string();
+        assert!(refused.contains("GPU 1 alone, for 2 workers"), "{refused}");
+    }
 
     #[test]
     fn names_round_trip_and_wrong_ones_are_refused() {

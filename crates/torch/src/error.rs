@@ -21,6 +21,9 @@ pub enum Error {
         /// The exception's text.
         message: String,
     },
+    /// Several processes that cannot go on together.
+    #[error(transparent)]
+    Workers(#[from] crate::WorkersError),
     /// A tensor with the wrong shape.
     #[error("{what}: expected shape {expected:?}, got {got:?}")]
     Shape {

@@ -45,6 +45,7 @@ mod scalar;
 mod shim;
 mod store;
 mod values;
+mod workers;
 
 pub use adam::{Adam, AdamConfig, GradientRule, Scaling};
 pub use compute::{Compute, ProductsOf};
@@ -64,6 +65,7 @@ pub use scalar::{Number, ScalarOps, counted};
 pub use store::{SafetensorsFile, Saved, load, load_card, parse, read, save};
 pub use tch::{Device, Kind, Tensor};
 pub use values::{digest_of_values, hash_values, raw_bytes};
+pub use workers::{Place, StoreHost, Timeouts, Workers, WorkersError};
 
 /// Turns gradient recording off until the guard is dropped, even by a panic (tch's closure leaves it off then).
 pub fn no_grad() -> tch::NoGradGuard {

@@ -1,5 +1,5 @@
-//! Calls into the C++ shim. This file, its neighbour `driver`, and the mapped files of `fewstep-data` are the project's only
-//! unsafe code.
+//! Calls into the C++ shim. This file, its neighbours `driver` and `workers/shim.rs`, and the mapped files of `fewstep-data`
+//! are the project's only unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -92,15 +92,20 @@ unsafe extern "C" {
 }
 
 fn call(op: &'static str, body: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
-    let mut message = vec![0u8; 2048];
-    if body(message.as_mut_ptr().cast(), message.len()) == 0 {
-        return Ok(());
-    }
-    let message = text(&message);
+    let Some(message) = message_of(body) else { return Ok(()) };
     Err(match OutOfMemory::told_by(&message) {
         Some(out_of_memory) => Error::OutOfMemory(out_of_memory),
         None => Error::Shim { op, message },
     })
+}
+
+/// What a call of the shim says when it fails.
+pub(crate) fn message_of(body: impl FnOnce(*mut c_char, usize) -> c_int) -> Option<String> {
+    let mut message = vec![0u8; 2048];
+    if body(message.as_mut_ptr().cast(), message.len()) == 0 {
+        return None;
+    }
+    Some(text(&message))
 }
 
 /// A C string, up to its end.

@@ -92,12 +92,22 @@ impl CheckpointStore {
         Ok(Self { folder: folder.to_owned(), origin: origin.into(), keep: keep.max(1) })
     }
 
+    /// What a worker has that writes no checkpoints: nothing of `folder` is opened, made or removed.
+    pub fn of_rank_0(folder: &Path, origin: impl Into<Origin>) -> Self {
+        Self { folder: folder.to_owned(), origin: origin.into(), keep: 1 }
+    }
+
+    /// The place of the checkpoint of `samples` samples.
+    pub(crate) fn place(&self, samples: u64) -> PathBuf {
+        self.folder.join(format!("{samples:012}"))
+    }
+
     /// Writes `state` as the checkpoint of `samples` samples, with what the observer remembers, and drops the oldest ones.
     ///
     /// # Errors
     /// The folder is read only or the disk is full: earlier checkpoints stay as they were.
     pub fn save(&self, state: &TrainState, samples: u64, memory: Option<&str>) -> Result<PathBuf> {
-        let target = self.folder.join(format!("{samples:012}"));
+        let target = self.place(samples);
         let temporary = self.folder.join(format!("{TEMPORARY}{samples:012}"));
         let written = self.write(state, memory, &temporary).and_then(|()| self.put(&temporary, &target));
         if let Err(e) = written {

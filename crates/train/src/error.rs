@@ -54,6 +54,14 @@ pub enum Error {
         /// The checkpoint that holds the state before the step.
         kept: PathBuf,
     },
+    /// Workers that could not go on together. The state before the step was kept.
+    #[error("{source}; the state before this step is kept in {}", kept.display())]
+    Workers {
+        /// Why.
+        source: fewstep_torch::WorkersError,
+        /// The checkpoint that holds the state before the step.
+        kept: PathBuf,
+    },
     /// A checkpoint or model file that cannot be used.
     #[error("{}: {problem}", path.display())]
     File {

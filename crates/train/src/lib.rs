@@ -55,23 +55,27 @@
 
 mod checkpoint;
 mod error;
+mod handed;
 mod in_flight;
 mod loader;
 mod memory;
 mod plan;
 mod policy;
 mod prefetch;
+mod share;
 mod state;
 mod step;
 mod trainer;
 
 pub use checkpoint::{CheckpointStore, Origin, Restored};
 pub use error::{Difference, Error, Result};
+pub use handed::hand_out;
 pub use loader::{DrawConfig, make_batch};
 pub use memory::Need;
 pub use plan::{Plan, Product, Stage, StageStart};
 pub use policy::ComputePolicy;
 pub use prefetch::Prefetch;
+pub use share::Share;
 pub use state::TrainState;
-pub use step::{Rates, StepReport, StepSettings, train_step};
+pub use step::{Rates, StepReport, StepSettings, shared_step, train_step};
 pub use trainer::{Observer, Outcome, Progress, Trainer};

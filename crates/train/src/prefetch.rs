@@ -4,6 +4,7 @@
 //! them. A batch is a function of its sample numbers, so prefetching only changes when it is made.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -40,10 +41,24 @@ impl Prefetch {
         first: u64,
         depth: usize,
     ) -> Result<Self> {
+        Self::start_part(dataset, draws, (batch_size, 0..batch_size), first, depth)
+    }
+
+    /// The same where only `part` of every batch is made: these positions of it.
+    ///
+    /// # Errors
+    /// As [`Prefetch::start`].
+    pub fn start_part(
+        dataset: Arc<dyn Dataset>,
+        draws: DrawConfig,
+        (batch_size, part): (usize, Range<usize>),
+        first: u64,
+        depth: usize,
+    ) -> Result<Self> {
         let order = draws.order(&*dataset)?;
         let pool = pool()?;
         let (sender, batches) = sync_channel(depth);
-        let run = Run { dataset, order, draws, batch_size };
+        let run = Run { dataset, order, draws, batch_size, part };
         let worker = thread::Builder::new()
             .name("prefetch".to_owned())
             .spawn(move || run.send_from(first, &pool, &sender))
@@ -91,13 +106,15 @@ struct Run {
     order: Order,
     draws: DrawConfig,
     batch_size: usize,
+    /// Positions of a batch that are made.
+    part: Range<usize>,
 }
 
 impl Run {
     fn send_from(&self, mut first: u64, pool: &ThreadPool, sender: &SyncSender<Result<Batch>>) {
         loop {
-            let batch =
-                pool.install(|| make_batch(&*self.dataset, &self.order, &self.draws, first, self.batch_size));
+            let (from, n) = (first.saturating_add(self.part.start as u64), self.part.len());
+            let batch = pool.install(|| make_batch(&*self.dataset, &self.order, &self.draws, from, n));
             let ended = batch.is_err();
             if sender.send(batch).is_err() || ended {
                 return;
@@ -109,9 +126,10 @@ impl Run {
 }
 
 /// A separate pool: in the global pool, a batch would wait for the training step that it should overlap, and a step that
-/// waits for its batch on the pool's only thread would wait forever.
+/// waits for its batch on the pool's only thread would wait forever. It has half the threads of the caller's pool, which
+/// knows whether other workers share the machine.
 fn pool() -> Result<ThreadPool> {
-    let n_threads = thread::available_parallelism().map_or(1, |n| n.get() / 2).clamp(1, 8);
+    let n_threads = (rayon::current_num_threads() / 2).clamp(1, 8);
     ThreadPoolBuilder::new()
         .num_threads(n_threads)
         .thread_name(|i| format!("prefetch-{i}"))

@@ -11,6 +11,7 @@ use fewstep_torch::{Device, GradientRule, Kind, Params, ProductsOf, ScalarOps, T
 use crate::error::{Error, Result};
 use crate::in_flight::InFlight;
 use crate::policy::ComputePolicy;
+use crate::share::Share;
 use crate::state::{TrainState, copy};
 
 /// Rates of one step.
@@ -72,7 +73,23 @@ pub struct StepReport {
 /// Shapes that do not fit, or a failure of libtorch. Values that are not finite are not an error here: see
 /// [`StepReport::non_finite`].
 pub fn train_step(s: &StepSettings<'_>, state: &mut TrainState, batch: &Batch) -> Result<StepReport> {
-    let (mut gradient, losses) = batch_gradient(s, state, batch)?;
+    shared_step(s, state, batch, &Share::whole(batch.len()), false).map(|(report, _)| report)
+}
+
+/// The same step on every worker: `batch` is this worker's share of the step's. Gives the report of the whole step, and whether
+/// any worker says `stop`.
+///
+/// # Errors
+/// As [`train_step`], and a worker that is gone; the state is then unchanged.
+pub fn shared_step(
+    s: &StepSettings<'_>,
+    state: &mut TrainState,
+    batch: &Batch,
+    share: &Share<'_>,
+    stop: bool,
+) -> Result<(StepReport, bool)> {
+    let (mut gradient, losses) = batch_gradient(s, state, batch, share.batch())?;
+    let (losses, stop) = share.reduce(&gradient, losses, stop)?;
     let loss = losses.iter().sum::<f64>() / losses.len() as f64;
     let non_finite: Vec<usize> = (0..losses.len()).filter(|&i| !losses[i].is_finite()).collect();
     let (grad_norm, scaling) = s.gradient.scaling(&gradient)?;
@@ -85,11 +102,17 @@ pub fn train_step(s: &StepSettings<'_>, state: &mut TrainState, batch: &Batch) -
         averages.extend(state.self_teacher.as_mut().map(|ema| (ema, s.rates.self_teacher_decay)));
         state.adam.step(&state.student, &mut gradient, s.rates.lr, scaling, &mut averages)?;
     }
-    Ok(StepReport { loss, grad_norm, non_finite, applied, gradient: kept })
+    Ok((StepReport { loss, grad_norm, non_finite, applied, gradient: kept }, stop))
 }
 
-/// Gradient of the mean loss with respect to the flat student, and the loss of every image.
-fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Result<(Tensor, Vec<f64>)> {
+/// What the batch adds to the gradient of the mean loss over `total` images with respect to the flat student, and the loss of
+/// every image.
+fn batch_gradient(
+    s: &StepSettings<'_>,
+    state: &TrainState,
+    batch: &Batch,
+    total: usize,
+) -> Result<(Tensor, Vec<f64>)> {
     let n = batch.len();
     for (key, count) in [("batch", n), ("micro_batch", s.micro_batch)] {
         if count == 0 {
@@ -102,7 +125,7 @@ fn batch_gradient(s: &StepSettings<'_>, state: &TrainState, batch: &Batch) -> Re
     let at_once = InFlight::of(&state.student).most();
     let mut sum: Option<Tensor> = None;
     let mut losses = Vec::with_capacity(jobs.len());
-    let run = |job: MicroBatch| job.gradient(s, n);
+    let run = |job: MicroBatch| job.gradient(s, total);
     in_order(batch.device() == Device::Cpu, at_once, jobs, run, |(gradient, part)| -> Result<()> {
         losses.push(part);
         sum = Some(match sum.take() {

@@ -1,5 +1,6 @@
 //! The loop over stages and steps.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,15 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fewstep_data::Dataset;
 use fewstep_distill::Batch;
 use fewstep_models::check_labels;
-use fewstep_torch::{Device, release_freed};
+use fewstep_torch::{Device, Workers, release_freed};
 
 use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
 use crate::loader::DrawConfig;
 use crate::plan::{Plan, Stage};
 use crate::prefetch::Prefetch;
+use crate::share::Share;
 use crate::state::TrainState;
-use crate::step::{Rates, StepReport, StepSettings, train_step};
+use crate::step::{Rates, StepReport, StepSettings, shared_step};
 
 /// Batches made ahead of the step that uses them.
 pub(crate) const PREFETCH: usize = 4;
@@ -111,38 +113,75 @@ impl Trainer<'_> {
     /// that cannot be written, an observer's error.
     pub fn run(
         &self,
+        state: TrainState,
+        dataset: &Arc<dyn Dataset>,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome> {
+        self.run_among(&Workers::alone(), state, dataset, stop, observer)
+    }
+
+    /// The same as one of several workers, which all call it with the same plan and state, as [`hand_out`](crate::hand_out)
+    /// gives it. Every worker computes its share of each step, and all hold the same state after it. Rank 0 alone writes
+    /// checkpoints. Whichever worker is asked to stop, all stop after the same step.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`]; more workers than micro-batches; a worker that is gone (rank 0 checkpoints the state before the
+    /// step). The others are told of an error.
+    pub fn run_among(
+        &self,
+        workers: &Workers,
+        state: TrainState,
+        dataset: &Arc<dyn Dataset>,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome> {
+        let outcome = self.follow(workers, state, dataset, stop, observer);
+        if let Err(e) = &outcome {
+            workers.leave(&e.to_string());
+        }
+        outcome
+    }
+
+    fn follow(
+        &self,
+        workers: &Workers,
         mut state: TrainState,
         dataset: &Arc<dyn Dataset>,
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Outcome> {
         self.plan.validate()?;
+        let share = Share::of(workers, self.plan.batch, self.plan.micro_batch)?;
+        let asked = || stop.load(Ordering::Relaxed);
+        // One worker stops at once, several when all know of it, which is after the next step.
+        let mut agreed = workers.any(asked())?;
         let mut saved_at = self.samples(&state);
         while let Some(stage) = self.plan.stages.get(state.stage) {
             state.enter(stage, self.plan.seed, self.plan.adam)?;
             release_freed();
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
-            let mut batches =
-                Prefetch::start(Arc::clone(dataset), draws, self.plan.batch, state.nimg, PREFETCH)?;
+            let part = (self.plan.batch, share.part());
+            let mut batches = Prefetch::start_part(Arc::clone(dataset), draws, part, state.nimg, PREFETCH)?;
             while state.nimg < total {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
+                if agreed || (workers.is_alone() && asked()) {
+                    return Ok(Outcome::Stopped(self.checkpoint(&share, &state, observer)?));
                 }
                 if state.nimg > 0 {
                     observer.on_state(stage, self.samples(&state), &state)?;
                 }
                 let batch = self.bring(stage, &batches.next_batch()?)?;
-                self.step(stage, &mut state, &batch, total, observer)?;
+                agreed = self.step(stage, &mut state, (&batch, &share, asked()), total, observer)?;
                 let samples = self.samples(&state);
                 if samples - saved_at >= self.plan.checkpoint_every || state.nimg == total {
-                    self.checkpoint(&state, observer)?;
+                    self.checkpoint(&share, &state, observer)?;
                     saved_at = samples;
                 }
             }
             observer.on_state(stage, self.samples(&state), &state)?;
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
+            if agreed || (workers.is_alone() && asked()) {
+                return Ok(Outcome::Stopped(self.checkpoint(&share, &state, observer)?));
             }
             observer.on_stage_end(stage, &state)?;
             state.leave_stage();
@@ -165,22 +204,28 @@ impl Trainer<'_> {
         self.plan.samples_before(state.stage) + state.nimg
     }
 
-    fn checkpoint(&self, state: &TrainState, observer: &mut dyn Observer) -> Result<PathBuf> {
+    /// Writes a checkpoint; a worker that is not the first only says where.
+    fn checkpoint(&self, share: &Share, state: &TrainState, observer: &mut dyn Observer) -> Result<PathBuf> {
         let samples = self.samples(state);
+        if !share.workers().is_first() {
+            return Ok(self.store.place(samples));
+        }
         let path = self.store.save(state, samples, observer.memory()?.as_deref())?;
         observer.on_checkpoint(&path, samples)?;
         Ok(path)
     }
 
+    /// One step; whether any worker was asked to stop.
     fn step(
         &self,
         stage: &Stage,
         state: &mut TrainState,
-        batch: &Batch,
+        (batch, share, stop): (&Batch, &Share, bool),
         total: u64,
         observer: &mut dyn Observer,
-    ) -> Result<()> {
-        let nimg = state.nimg + self.plan.batch as u64;
+    ) -> Result<bool> {
+        let before = state.nimg;
+        let nimg = before + self.plan.batch as u64;
         let lr = stage.learning_rate.at(nimg, total);
         let settings = StepSettings {
             student: stage.network.as_ref(),
@@ -197,26 +242,43 @@ impl Trainer<'_> {
             },
             keep_gradient: false,
         };
-        let report = train_step(&settings, state, batch)?;
+        let (report, stop) = match shared_step(&settings, state, batch, share, stop) {
+            Ok(done) => done,
+            Err(Error::Torch(fewstep_torch::Error::Workers(source))) if share.workers().is_first() => {
+                return Err(Error::Workers { source, kept: self.keep(share, state, observer)? });
+            }
+            Err(e) => return Err(e),
+        };
         let step = nimg / self.plan.batch as u64;
         if !report.applied {
-            let kept = self.store.save(state, self.samples(state), observer.memory()?.as_deref())?;
-            return Err(not_finite(kept, stage, step, &report, batch.draws.ns()));
+            let kept = self.keep(share, state, observer)?;
+            return Err(not_finite(kept, stage, step, &report, before..nimg));
         }
         state.nimg = nimg;
         let progress = Progress { stage, stage_index: state.stage, step, samples: self.samples(state), lr };
-        observer.on_step(&progress, &report)
+        observer.on_step(&progress, &report)?;
+        Ok(stop)
+    }
+
+    /// Keeps the state before a step that failed.
+    fn keep(&self, share: &Share, state: &TrainState, observer: &mut dyn Observer) -> Result<PathBuf> {
+        let samples = self.samples(state);
+        if !share.workers().is_first() {
+            return Ok(self.store.place(samples));
+        }
+        self.store.save(state, samples, observer.memory()?.as_deref())
     }
 }
 
-/// Says where a run broke whose last good state was `kept`.
-fn not_finite(kept: PathBuf, stage: &Stage, step: u64, report: &StepReport, ns: &[u64]) -> Error {
+/// Says where a run broke whose last good state was `kept`; `ns` are the samples of the step.
+fn not_finite(kept: PathBuf, stage: &Stage, step: u64, report: &StepReport, ns: Range<u64>) -> Error {
     let (what, samples) = if report.non_finite.is_empty() {
-        ("gradient", format!("{} to {}", ns.first().unwrap_or(&0), ns.last().unwrap_or(&0)))
+        ("gradient", format!("{} to {}", ns.start, ns.end.saturating_sub(1)))
     } else {
         let shown: Vec<String> =
-            report.non_finite.iter().take(8).filter_map(|&i| ns.get(i)).map(u64::to_string).collect();
-        ("loss", format!("{}, {} of {} in the batch", shown.join(" "), report.non_finite.len(), ns.len()))
+            report.non_finite.iter().take(8).map(|&i| (ns.start + i as u64).to_string()).collect();
+        let n = ns.end - ns.start;
+        ("loss", format!("{}, {} of {n} in the batch", shown.join(" "), report.non_finite.len()))
     };
     Error::NonFinite { what, stage: stage.name.clone(), step, samples, kept }
 }

@@ -1,19 +1,21 @@
 //! Everything that measuring needs, made once: settings, extractor, reference.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fewstep_data::Dataset;
 use fewstep_eval::{
     Extractor, Generated, GeneratedSide, Metric, Program, Quantisation, Record, Reference, Score, Seeds,
 };
-use fewstep_samplers::LabelRule;
+use fewstep_samplers::{LabelRule, Model, Sampled};
 use fewstep_torch::{Device, Tensor};
 
 use super::evenly::Sample;
 use super::generate::{Request, generate};
 use super::reference::{ReferenceSet, Yardstick, real_images};
 use super::subject::Subject;
+use super::turns::{For, Made, from_first, in_turns};
 use crate::session::Session;
 
 /// Measures models and images against one reference.
@@ -65,14 +67,26 @@ impl<'a> Evaluator<'a> {
         let mut shown: Vec<Tensor> = Vec::new();
         let what = format!("{} at {steps} steps", subject.what);
         let request = Request { seeds, batch: self.batch, labels, quantisation: self.quantisation };
-        let nfe = generate(&model, request, &what, self.session, &mut |images| {
+        let mut keep = |images: &Tensor| -> Result<()> {
             let have: i64 = shown.iter().map(|t| t.size()[0]).sum();
             let want = (show as i64 - have).clamp(0, images.size()[0]);
             if want > 0 {
                 shown.push(images.f_narrow(0, 0, want)?);
             }
-            collected.as_mut().map_or(Ok(()), |c| c.push(images))
-        })?;
+            Ok(())
+        };
+        let nfe = if self.session.workers.is_alone() {
+            generate(&model, request, &what, self.session, &mut |images| {
+                keep(images)?;
+                collected.as_mut().map_or(Ok(()), |c| c.push(images))
+            })?
+        } else {
+            let extractor = collected.as_ref().map(|c| c.extractor);
+            self.in_shares(&model, request, (&what, show), extractor, &mut |handed| {
+                handed.images.as_ref().map_or(Ok(()), &mut keep)?;
+                collected.as_mut().map_or(Ok(()), |c| c.push_rows(&handed))
+            })?
+        };
         let generated = Generated::Model {
             digest: subject.digest.clone(),
             weights: subject.weights(),
@@ -84,8 +98,60 @@ impl<'a> Evaluator<'a> {
             quantisation: self.quantisation,
             making: Some(Box::new(subject.making(&model.grid, labels)?)),
         };
-        let records = self.records(collected, &generated, flat.device())?;
-        Ok(Outcome { steps, records, shown })
+        // Rank 0 has all rows and computes the numbers; the others are told them.
+        let workers = &self.session.workers;
+        let records = match workers.is_first() {
+            true => Some(self.records(collected, &generated, flat.device())?),
+            false => None,
+        };
+        Ok(Outcome { steps, records: from_first(workers, records)?, shown })
+    }
+
+    /// The images of a model by all workers. Rank 0's `sink` is given what each batch has, in order: its images, if any of the
+    /// first `show` are among them, and its rows. Returns the network evaluations per image.
+    fn in_shares(
+        &self,
+        model: &Model,
+        request: Request,
+        (what, show): (&str, u64),
+        extractor: Option<&Extractor>,
+        sink: &mut dyn FnMut(Handed) -> Result<()>,
+    ) -> Result<u64> {
+        let Request { seeds, batch, labels, quantisation } = request;
+        let batch = batch.max(1) as u64;
+        let mut progress = self.session.images(what, seeds.count)?;
+        let mut nfe = 0;
+        let mut make = |batches: Range<u64>| -> Result<Vec<Made>> {
+            let seed = |batch_index: u64| seeds.first + (batch_index * batch).min(seeds.count);
+            let mut made = Vec::new();
+            model.stream(
+                seed(batches.start)..seed(batches.end),
+                batch as usize,
+                labels,
+                &mut |s: Sampled| {
+                    nfe = s.nfe;
+                    let images = quantisation.apply(&s.x0.f_to_device(Device::Cpu)?)?;
+                    let begins = (batches.start + made.len() as u64) * batch;
+                    let count = extractor.map_or(0, |e| e.n_grey(&images));
+                    let rows = extractor.map(|e| e.features(&images)).transpose()?;
+                    let rows = rows.map(|rows| rows.f_to_device(Device::Cpu)).transpose()?;
+                    let images = (begins < show).then_some(images);
+                    let tensors = rows.into_iter().chain(images).collect();
+                    made.push(Made { tensors, count });
+                    anyhow::Ok(())
+                },
+            )?;
+            Ok(made)
+        };
+        let mut take = |index: u64, made: Made| -> Result<()> {
+            progress.add(batch.min(seeds.count - index * batch) as usize);
+            let mut tensors = made.tensors.into_iter();
+            let rows = if extractor.is_some() { tensors.next() } else { None };
+            sink(Handed { images: tensors.next(), rows, n_grey: made.count })
+        };
+        let n = (seeds.count.div_ceil(batch), rayon::current_num_threads() as u64);
+        in_turns(self.session, n, For::First, &mut make, &mut take)?;
+        Ok(nfe)
     }
 
     /// Images of a set.
@@ -147,4 +213,19 @@ impl Collecting<'_> {
     fn push(&mut self, images: &Tensor) -> Result<()> {
         Ok(self.generated.push(self.extractor, images)?)
     }
+
+    /// What `push` would add, extracted elsewhere.
+    fn push_rows(&mut self, handed: &Handed) -> Result<()> {
+        let rows = handed.rows.as_ref().context("a batch without its features")?;
+        Ok(self.generated.push_rows(rows, handed.n_grey)?)
+    }
+}
+
+/// What a batch of several workers' images comes to.
+struct Handed {
+    /// The images, where some of them are shown.
+    images: Option<Tensor>,
+    /// Their features, where anything is measured.
+    rows: Option<Tensor>,
+    n_grey: u64,
 }

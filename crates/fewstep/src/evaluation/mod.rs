@@ -10,6 +10,7 @@ mod records;
 mod reference;
 mod results;
 mod subject;
+mod turns;
 
 pub use fewstep_eval::{FeatureOptions, Features, MetricChoice};
 
@@ -23,3 +24,4 @@ pub use records::{add_records, compare_all, read_records, write_records};
 pub use reference::{ReferenceSet, ReferenceSpec, Yardstick, real_images};
 pub use results::{Measured, Results, line};
 pub use subject::{Subject, digest_of};
+pub(crate) use turns::from_first;

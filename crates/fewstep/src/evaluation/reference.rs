@@ -1,5 +1,6 @@
 //! What images are compared with: a data set's features, taken once and kept in the cache, or a file of statistics.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -8,6 +9,7 @@ use fewstep_eval::{Extractor, ImageFeatures, ImageMoments, ReferenceSide, Refere
 use fewstep_files::cache_folder;
 use fewstep_torch::{Device, Tensor};
 
+use crate::evaluation::turns::{For, Made, in_turns};
 use crate::progress::duration;
 use crate::session::Session;
 
@@ -49,12 +51,15 @@ impl ReferenceSet {
             bail!("{}: a reference needs at least 2 images, not {}", dataset.name(), dataset.len());
         }
         let files = Files::of(dataset, spec)?;
-        if let Some(found) = files.as_ref().map(|f| f.open(spec)).transpose()?.flatten() {
+        let found = files.as_ref().map(|f| f.open(spec)).transpose()?.flatten();
+        // Workers on machines with caches of their own make it together if one of them lacks it.
+        let lacking = session.workers.any(found.is_none())?;
+        if let Some(found) = found.filter(|_| !lacking) {
             return Ok(found);
         }
         let name = format!("{}, all {} images", dataset.name(), dataset.len());
         let made = Self::measure(dataset, &name, spec, session)?;
-        if let Some(files) = &files {
+        if let Some(files) = files.as_ref().filter(|_| session.workers.place().local_rank == 0) {
             files.keep(&made);
         }
         Ok(made)
@@ -87,17 +92,28 @@ impl ReferenceSet {
         let mut rows = spec.rows.then(|| ImageFeatures::new(spec.extractor));
         let mut moments = ImageMoments::new(spec.extractor, Device::Cpu)?;
         let mut progress = session.images("reference", dataset.len() as u64)?;
-        for first in (0..dataset.len()).step_by(BATCH) {
-            session.check()?;
-            let n = BATCH.min(dataset.len() - first);
-            let images = real_images(dataset, first, n)?;
-            match &mut rows {
-                Some(rows) => rows.push(spec.extractor, &images)?,
-                None => moments.push(spec.extractor, &images)?,
+        let (n, count) = (dataset.len(), |first: usize| BATCH.min(dataset.len() - first));
+        let mut make = |batches: Range<u64>| -> Result<Vec<Made>> {
+            let make = |batch: u64| -> Result<Made> {
+                let first = batch as usize * BATCH;
+                let images = real_images(dataset, first, count(first))?;
+                let rows = spec.extractor.features(&images)?;
+                let rows = if session.workers.is_alone() { rows } else { rows.f_to_device(Device::Cpu)? };
+                Ok(Made { tensors: vec![rows], count: spec.extractor.n_grey(&images) })
+            };
+            batches.map(make).collect()
+        };
+        let mut take = |batch: u64, made: Made| -> Result<()> {
+            let first = batch as usize * BATCH;
+            for taken in &made.tensors {
+                match &mut rows {
+                    Some(rows) => rows.push_rows(taken, made.count)?,
+                    None => moments.push_rows(taken, made.count)?,
+                }
             }
-            progress.add(n);
-            if first + n == TIMED {
-                let rest = progress.left(TIMED as u64, dataset.len() as u64);
+            progress.add(count(first));
+            if first + count(first) == TIMED {
+                let rest = progress.left(TIMED as u64, n as u64);
                 if rest > 10.0 {
                     tracing::info!(
                         "no reference is stored for {name}: making it takes about {}",
@@ -105,7 +121,9 @@ impl ReferenceSet {
                     );
                 }
             }
-        }
+            Ok(())
+        };
+        in_turns(session, (n.div_ceil(BATCH) as u64, 1), For::All, &mut make, &mut take)?;
         drop(progress);
         if let Some(rows) = &rows {
             moments = rows.moments()?;

@@ -95,7 +95,7 @@ fn in_section(section: &str, error: fewstep_models::Error) -> anyhow::Error {
 }
 
 /// The error with the key that a config has it under.
-fn in_training(error: fewstep_train::Error) -> anyhow::Error {
+pub(crate) fn in_training(error: fewstep_train::Error) -> anyhow::Error {
     match error {
         fewstep_train::Error::Plan { key, problem } => anyhow!("training.{key}: {problem}"),
         other => other.into(),

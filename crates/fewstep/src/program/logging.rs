@@ -8,8 +8,11 @@ use tracing_subscriber::fmt::time::Uptime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging and returns where progress bars are drawn. `RUST_LOG` chooses more.
-pub(crate) fn init(quiet: bool) -> MultiProgress {
+/// Starts logging and returns where progress bars are drawn. `RUST_LOG` chooses more. A worker other than the first is quiet and
+/// says its rank in every line.
+pub(crate) fn init(quiet: bool, rank: usize) -> MultiProgress {
+    let quiet = quiet || rank > 0;
+    let prefix = if rank > 0 { format!("[rank {rank}] ") } else { String::new() };
     let bars = MultiProgress::new();
     if quiet {
         bars.set_draw_target(ProgressDrawTarget::hidden());
@@ -23,18 +26,19 @@ pub(crate) fn init(quiet: bool) -> MultiProgress {
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         // What cannot be logged is lost: a closed terminal or a full disk must not end the run that wanted to say so.
         .log_internal_errors(false)
-        .with_writer(move || AboveBars(writer.clone()));
+        .with_writer(move || AboveBars(writer.clone(), prefix.clone()));
     let filter = asked.unwrap_or_else(|| Targets::new().with_default(default));
     tracing_subscriber::registry().with(lines).with(filter).init();
     bars
 }
 
-/// Lifts the bars while a line is written.
-struct AboveBars(MultiProgress);
+/// Lifts the bars while a line is written, after a prefix.
+struct AboveBars(MultiProgress, String);
 
 impl Write for AboveBars {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write_all(line))?;
+        let whole = [self.1.as_bytes(), line].concat();
+        self.0.suspend(|| io::stderr().write_all(&whole))?;
         Ok(line.len())
     }
 

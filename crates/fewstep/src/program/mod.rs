@@ -17,6 +17,7 @@ mod sample;
 mod signals;
 mod stdout;
 mod train;
+mod workers;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,19 +28,27 @@ use fewstep::session::{Session, Stopped};
 
 use args::{Args, Command};
 use signals::STOPPED;
+use workers::Part;
 
 /// Runs the command that was typed.
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
-    let bars = logging::init(args.quiet);
-    match run(&args, bars) {
+    let part = match &args.command {
+        Command::Train(train) => workers::part(&train.workers, &|name| std::env::var(name).ok()),
+        _ => Ok(Part::Alone),
+    };
+    let rank = if let Ok(Part::Worker(place)) = &part { place.rank } else { 0 };
+    let bars = logging::init(args.quiet, rank);
+    match part.and_then(|part| run(&args, &part, bars)) {
         Ok(code) => code,
         Err(e) if e.is::<Stopped>() => {
             let then = match args.command {
                 Command::Train(_) => "the same command continues",
                 _ => "nothing was written",
             };
-            tracing::warn!("stopped; {then}");
+            if rank == 0 {
+                tracing::warn!("stopped; {then}");
+            }
             ExitCode::from(STOPPED)
         }
         Err(e) => {
@@ -49,18 +58,26 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> {
+fn run(args: &Args, part: &Part, bars: indicatif::MultiProgress) -> anyhow::Result<ExitCode> {
     // It prepares libtorch itself, and says what it thinks of that.
     if matches!(args.command, Command::Doctor) {
         return doctor::run();
     }
+    if let (Part::Launcher(size), Command::Train(a)) = (part, &args.command) {
+        return train::launch(a, *size);
+    }
     // First of all: what libtorch is asked before its CUDA half is loaded, it answers without it for good.
     fewstep::prepare()?;
-    let threads = args.threads.map_or(0, std::num::NonZero::get);
+    let local = if let Part::Worker(place) = part { place.local_size } else { 1 };
+    let threads = match args.threads {
+        Some(threads) => threads.get(),
+        None if local > 1 => workers::threads(local),
+        None => 0,
+    };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let console = Console(bars);
     match &args.command {
-        Command::Train(a) => train::run(a, &console),
+        Command::Train(a) => train::run(a, part, &console),
         Command::Plan(a) => plan::run(a),
         Command::Sample(a) => sample::run(a, &console),
         Command::EvalFid(a) => eval_fid::run(a, &console),
@@ -92,7 +109,7 @@ impl Console {
 
 /// The error and its causes in one line. Libraries that stand alone name their cause in their own message; what was said
 /// already is not said again.
-fn chain(error: &anyhow::Error) -> String {
+pub(crate) fn chain(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string) {
         // libtorch adds a backtrace of its own, which says nothing to a person.

@@ -19,10 +19,15 @@ pub(crate) fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     }
     // A terminal that closes sends it twice, once through the shell: the second one must not end a process that is
     // writing its checkpoint.
-    if hangup_counts(std::fs::read_to_string("/proc/self/status").ok().as_deref()) {
+    if hangups_count() {
         flag::register(SIGHUP, Arc::clone(&stop))?;
     }
     Ok(stop)
+}
+
+/// Whether a hangup is for this process.
+pub(crate) fn hangups_count() -> bool {
+    hangup_counts(std::fs::read_to_string("/proc/self/status").ok().as_deref())
 }
 
 /// Whether a hangup is for this process: not when it was started under `nohup`, which has it ignored. Where the system does

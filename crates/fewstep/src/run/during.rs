@@ -9,7 +9,7 @@ use fewstep_torch::Tensor;
 use fewstep_train::Stage;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Measured, Subject, digest_of};
+use crate::evaluation::{Measured, Subject, digest_of, from_first};
 use crate::run::measuring::{Measuring, steps_of};
 use crate::session::Stopped;
 
@@ -25,18 +25,25 @@ pub(crate) struct Point {
 /// Measures a run's models while they are trained.
 pub(crate) struct DuringTraining<'a> {
     measuring: &'a Measuring<'a>,
-    log: MetricsLog,
+    /// Rank 0's.
+    log: Option<MetricsLog>,
     /// Samples of the run at the last measurement.
     last: u64,
 }
 
 impl<'a> DuringTraining<'a> {
-    /// Goes on after `samples` samples: later lines of the log are dropped, they will be written again.
-    pub(crate) fn new(path: PathBuf, measuring: &'a Measuring<'a>, samples: u64) -> Result<Self> {
-        let mut log = MetricsLog::open(&path)?;
-        log.truncate_from(|line| line["samples"].as_u64().is_none_or(|s| s > samples))?;
-        let last = read_metrics(&path)?.iter().filter_map(|line| line["samples"].as_u64()).max();
-        Ok(Self { measuring, log, last: last.unwrap_or(0) })
+    /// Goes on after `samples` samples: later lines of the log are dropped, they will be written again. Rank 0 gives the log's
+    /// path.
+    pub(crate) fn new(path: Option<PathBuf>, measuring: &'a Measuring<'a>, samples: u64) -> Result<Self> {
+        let (mut log, mut last) = (None, None);
+        if let Some(path) = path {
+            let mut opened = MetricsLog::open(&path)?;
+            opened.truncate_from(|line| line["samples"].as_u64().is_none_or(|s| s > samples))?;
+            let lines = read_metrics(&path)?;
+            last = Some(lines.iter().filter_map(|line| line["samples"].as_u64()).max().unwrap_or(0));
+            log = Some(opened);
+        }
+        Ok(Self { measuring, log, last: from_first(measuring.workers(), last)? })
     }
 
     /// Whether it is time to measure.
@@ -53,7 +60,7 @@ impl<'a> DuringTraining<'a> {
         card: &ModelCard,
         samples: u64,
         flat: &Tensor,
-        events: &mut EventWriter,
+        mut events: Option<&mut EventWriter>,
     ) -> Result<()> {
         let (config, role) = (self.measuring.config, stage.makes.role);
         let what = role.to_string();
@@ -71,9 +78,12 @@ impl<'a> DuringTraining<'a> {
         for m in &measured {
             let (name, value) = (m.record.score.metric().name(), m.record.score.value());
             tracing::info!("{samples} samples: {name} of the {what} at {} steps {value:.3}", m.steps);
+            let Some(events) = events.as_deref_mut() else { continue };
             events.scalar(&format!("{name} {what} {} steps", m.steps), samples as i64, value as f32)?;
         }
-        self.log.write(&Point { samples, stage: stage.name.clone(), measured })?;
+        if let Some(log) = &mut self.log {
+            log.write(&Point { samples, stage: stage.name.clone(), measured })?;
+        }
         self.last = samples;
         Ok(())
     }

@@ -13,7 +13,8 @@ const RUN_RECORD: &str = "run.json";
 /// The folder of one run, locked for this process.
 pub struct RunFolder {
     path: PathBuf,
-    _lock: File,
+    /// `None` where another worker has it.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -33,7 +34,7 @@ impl RunFolder {
             }
             Err(TryLockError::Error(e)) => return Err(e).context("locking the run folder"),
         }
-        let folder = Self { path, _lock: lock };
+        let folder = Self { path, _lock: Some(lock) };
         folder.check_config(config)?;
         let text = toml::to_string(config).context("writing the config")?;
         write_atomically(&folder.file("config.toml"), text.as_bytes())?;
@@ -41,6 +42,11 @@ impl RunFolder {
             fs_err::create_dir_all(folder.file(sub))?;
         }
         Ok(folder)
+    }
+
+    /// The folder of a run that rank 0 has opened: nothing in it is read or written.
+    pub(crate) fn of_rank_0(runs: &Path, config: &RunConfig) -> Self {
+        Self { path: runs.join(&config.name), _lock: None }
     }
 
     /// The teacher's model file, where the run trains one.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fewstep_eval::{Grey, MetricChoice, Seeds};
 use fewstep_samplers::{ModelCard, Role};
-use fewstep_torch::Device;
+use fewstep_torch::{Device, Workers};
 
 use crate::config::EvaluationConfig;
 use crate::evaluation::{
@@ -66,6 +66,11 @@ impl<'a> Measuring<'a> {
         let count = if metrics.is_empty() { self.config.grid } else { count };
         let seeds = Seeds { first: self.config.first_seed, count };
         evaluator.model(subject, steps, seeds, &labels, self.config.grid)
+    }
+
+    /// Who measures together.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.session.workers
     }
 
     /// Whether anything can be measured of so many images.

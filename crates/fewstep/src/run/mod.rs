@@ -2,9 +2,11 @@
 
 mod during;
 mod folder;
+mod follower;
 mod measuring;
 mod observer;
 mod page;
+mod together;
 
 use std::path::Path;
 
@@ -12,19 +14,23 @@ use anyhow::{Result, bail};
 use fewstep_models::Network;
 use fewstep_samplers::{LabelRule, ModelFile, Role};
 use fewstep_torch::{Device, Tensor};
-use fewstep_train::{CheckpointStore, Outcome, TrainState, Trainer};
+use fewstep_train::{CheckpointStore, Observer, Outcome, Share, TrainState, Trainer, hand_out};
 use serde_json::json;
 
 use crate::config::EvaluationConfig;
-use crate::evaluation::{LabelRequest, Measured, Results, Subject, digest_of, labels, real_images};
+use crate::evaluation::{
+    LabelRequest, Measured, Results, Subject, digest_of, from_first, labels, real_images,
+};
 use crate::feasibility::possible;
 use crate::plan::{self, MemoryCount, Run};
 use crate::session::{Session, Stopped};
 
 use during::DuringTraining;
+use follower::Follower;
 use measuring::Measuring;
 use observer::Watcher;
 use page::write_page;
+use together::trained_teacher;
 
 pub use folder::{RunFolder, started_in};
 pub use measuring::{as_teacher, steps_of};
@@ -34,16 +40,33 @@ impl Run {
     /// Trains to the end of the plan, or goes on where an earlier start was interrupted; writes the models, measures teacher
     /// and student, and writes numbers, pictures and the report. All of it goes into the run's own folder in `runs`.
     ///
+    /// The workers of the session do this together. Rank 0 alone reads and writes the folder; all return the numbers.
+    ///
     /// # Errors
-    /// Training or measuring fails, the folder cannot be written or holds another run, or the session is stopped: the same
-    /// call then goes on.
+    /// Training or measuring fails, the folder cannot be written or holds another run, workers differ in what they begin with,
+    /// one of them is gone, or the session is stopped: the same call then goes on.
     pub fn execute(&self, runs: &Path, session: &Session) -> Result<Results> {
+        let results = self.as_one_of(runs, session);
+        if let Err(e) = &results {
+            session.workers.leave(&format!("{e:#}"));
+        }
+        results
+    }
+
+    fn as_one_of(&self, runs: &Path, session: &Session) -> Result<Results> {
         fewstep_torch::prepare()?;
-        let device = self.setup.config.device.resolve()?;
+        let workers = &session.workers;
+        let device = self.setup.config.device.of_worker(workers.place())?;
         self.setup.config.compute.check(device)?;
-        let folder = RunFolder::open(runs, &self.setup.config)?;
+        let (batch, micro_batch) = (self.setup.plan.batch, self.setup.plan.micro_batch);
+        Share::of(workers, batch, micro_batch).map_err(plan::in_training)?;
+        self.agree(workers, device)?;
+        let folder = match workers.is_first() {
+            true => RunFolder::open(runs, &self.setup.config)?,
+            false => RunFolder::of_rank_0(runs, &self.setup.config),
+        };
         let count = self.setup.memory()?;
-        for line in format!("{self}\n{count}").lines() {
+        for line in format!("{self}\n{count}").lines().filter(|_| workers.is_first()) {
             match line.strip_prefix("warning ") {
                 Some(warning) => tracing::warn!("{}", warning.trim_start()),
                 None => tracing::info!("{line}"),
@@ -53,7 +76,10 @@ impl Run {
         let mut measuring = None;
         let trained = self.train(&folder, device, session, &mut measuring);
         let state = trained.map_err(|e| self.setup.with_advice(e, &count))?;
-        let memory = self.tell_memory(&folder, device, &count)?;
+        let memory = match workers.is_first() {
+            true => self.tell_memory(&folder, device, workers.size(), &count)?,
+            false => None,
+        };
         self.finish(&folder, &state, session, measuring, memory)
     }
 
@@ -67,18 +93,19 @@ impl Run {
     ) -> Result<TrainState> {
         let (config, plan) = (&self.setup.config, &self.setup.plan);
         let keep = config.training.keep_checkpoints;
-        let store = CheckpointStore::open(&folder.file("checkpoints"), self.origin.clone(), keep)?;
-        let (state, memory) = match store.load_newest(plan, device).map_err(plan::explained)? {
-            Some(restored) => {
-                for problem in &restored.passed_over {
-                    tracing::warn!("passed over a damaged checkpoint: {problem}");
-                }
-                tracing::info!("continuing from {}", restored.path.display());
-                (restored.state, restored.memory)
-            }
-            None => (self.start(device)?, None),
+        let (workers, checkpoints) = (session.workers.as_ref(), folder.file("checkpoints"));
+        let (store, found) = if workers.is_first() {
+            let store = CheckpointStore::open(&checkpoints, self.origin.clone(), keep)?;
+            let found = self.newest(&store, device)?;
+            (store, Some(found))
+        } else {
+            (CheckpointStore::of_rank_0(&checkpoints, self.origin.clone()), None)
         };
-        write_run_record(folder, device, None)?;
+        let (state, memory) = found.unzip();
+        let (state, memory) = (hand_out(workers, state, plan, device)?, memory.flatten());
+        if workers.is_first() {
+            write_run_record(folder, device, workers.size(), None)?;
+        }
         if state.stage == plan.stages.len() {
             return Ok(state);
         }
@@ -87,13 +114,20 @@ impl Run {
             0 => None,
             _ => Some(&*measuring.insert(Measuring::prepare(self, device, session)?)),
         };
-        let during = measuring
-            .map(|measuring| DuringTraining::new(folder.file("evaluations.jsonl"), measuring, samples))
-            .transpose()?;
-        let mut watcher = Watcher::new(self, folder, session, samples, memory.as_deref(), during)?;
+        let log = workers.is_first().then(|| folder.file("evaluations.jsonl"));
+        let during = measuring.map(|measuring| DuringTraining::new(log, measuring, samples)).transpose()?;
         let trainer = Trainer { plan, store: &store, device };
-        let outcome = trainer.run(state, &self.dataset, &session.stop, &mut watcher);
-        watcher.finish();
+        let follow = |observer: &mut dyn Observer| {
+            trainer.run_among(workers, state, &self.dataset, &session.stop, observer)
+        };
+        let outcome = if workers.is_first() {
+            let mut watcher = Watcher::new(self, folder, session, samples, memory.as_deref(), during)?;
+            let outcome = follow(&mut watcher);
+            watcher.finish();
+            outcome
+        } else {
+            follow(&mut Follower { run: self, during })
+        };
         match outcome? {
             Outcome::Finished(state) => Ok(state),
             Outcome::Stopped(path) => {
@@ -104,12 +138,30 @@ impl Run {
     }
 
     /// Says how much memory was held up to here, since this start of the program, and keeps it in the run's record.
-    fn tell_memory(&self, folder: &RunFolder, device: Device, count: &MemoryCount) -> Result<Option<String>> {
+    fn tell_memory(
+        &self,
+        folder: &RunFolder,
+        device: Device,
+        workers: usize,
+        count: &MemoryCount,
+    ) -> Result<Option<String>> {
         let Some((measured, told)) = count.beside_measured() else { return Ok(None) };
         tracing::info!("{told}");
         let memory = json!({ "most_bytes": measured, "counted_bytes": count.total() });
-        write_run_record(folder, device, Some(memory))?;
+        write_run_record(folder, device, workers, Some(memory))?;
         Ok(Some(told))
+    }
+
+    /// The state of the newest checkpoint with what it remembers for the log, or a run's start.
+    fn newest(&self, store: &CheckpointStore, device: Device) -> Result<(TrainState, Option<String>)> {
+        let Some(restored) = store.load_newest(&self.setup.plan, device).map_err(plan::explained)? else {
+            return Ok((self.start(device)?, None));
+        };
+        for problem in &restored.passed_over {
+            tracing::warn!("passed over a damaged checkpoint: {problem}");
+        }
+        tracing::info!("continuing from {}", restored.path.display());
+        Ok((restored.state, restored.memory))
     }
 
     fn start(&self, device: Device) -> Result<TrainState> {
@@ -139,15 +191,18 @@ impl Run {
         let last = plan.stages.len() - 1;
         let card = self.card(&plan.stages[last], last)?;
         let network = self.setup.student();
-        ModelFile::save(&folder.student(), &card, network.as_ref(), &state.inference.flat)?;
-        tracing::info!("wrote {}", folder.student().display());
+        let workers = session.workers.as_ref();
+        if workers.is_first() {
+            ModelFile::save(&folder.student(), &card, network.as_ref(), &state.inference.flat)?;
+            tracing::info!("wrote {}", folder.student().display());
+        }
 
         let device = state.student.device();
         let loaded;
         let teacher_file = match &self.teacher {
             Some(file) => file,
             None => {
-                loaded = ModelFile::load(&folder.teacher())?;
+                loaded = trained_teacher(folder, workers)?;
                 &loaded
             }
         };
@@ -158,7 +213,8 @@ impl Run {
         let teacher = Subject::of_file("teacher", teacher_file, &teacher, compute)?;
         let key = results_key(&student, &config.evaluation, &self.class_counts)?;
         let (path, mut saved) = (folder.file("results.json"), Ok(()));
-        let results = match Results::load(&path, &key) {
+        let stored = workers.is_first().then(|| Results::load(&path, &key));
+        let results = match from_first(workers, stored)? {
             Some(results) => results,
             None => {
                 let measuring = match measuring {
@@ -169,10 +225,15 @@ impl Run {
                 let evaluation = &config.evaluation;
                 let not_measured = possible(evaluation, evaluation.samples, self.dataset.len() as u64).1;
                 let results = Results { key, measured, not_measured };
-                saved = results.save(&path);
+                if workers.is_first() {
+                    saved = results.save(&path);
+                }
                 results
             }
         };
+        if !workers.is_first() {
+            return Ok(results);
+        }
         // The numbers first: a file that cannot be written takes nothing of them.
         for line in results.summary() {
             tracing::info!("{line}");
@@ -197,7 +258,10 @@ impl Run {
     ) -> Result<Vec<Measured>> {
         let config = measuring.config;
         let n = (config.grid as usize).min(self.dataset.len());
-        picture(folder, "data", &real_images(self.dataset.as_ref(), 0, n)?);
+        let pictures = measuring.workers().is_first();
+        if pictures {
+            picture(folder, "data", &real_images(self.dataset.as_ref(), 0, n)?);
+        }
         let mut measured = Vec::new();
         let mut one = |(subject, role): (&Subject, Role), steps: Option<usize>, pictured: bool| {
             if !pictured && !measuring.can(config.samples) {
@@ -208,7 +272,7 @@ impl Run {
                 let (name, value) = (record.score.metric().name(), record.score.value());
                 tracing::info!("{} at {} steps: {name} {value:.3}", subject.what, outcome.steps);
             }
-            if pictured {
+            if pictured && pictures {
                 picture(folder, subject.what, &Tensor::f_cat(&outcome.shown, 0)?);
             }
             measured.extend(Measured::of(role, outcome.steps, outcome.records));
@@ -227,7 +291,12 @@ impl Run {
 }
 
 /// Where and by what the run was last worked on.
-fn write_run_record(folder: &RunFolder, device: Device, memory: Option<serde_json::Value>) -> Result<()> {
+fn write_run_record(
+    folder: &RunFolder,
+    device: Device,
+    workers: usize,
+    memory: Option<serde_json::Value>,
+) -> Result<()> {
     let record = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
@@ -236,6 +305,7 @@ fn write_run_record(folder: &RunFolder, device: Device, memory: Option<serde_jso
         "device": format!("{device:?}").to_lowercase(),
         // Of the last start, once its training is done.
         "memory": memory,
+        "workers": workers,
     });
     Ok(fewstep_files::write_atomically(&folder.record(), &serde_json::to_vec_pretty(&record)?)?)
 }

@@ -177,10 +177,9 @@ impl Observer for Watcher<'_> {
         };
         // A measurement is not training: the next window of speed starts after it.
         let before = Instant::now();
-        let measured = self
-            .run
-            .card(stage, state.stage)
-            .and_then(|card| during.measure(stage, &card, samples, &state.inference.flat, &mut self.events));
+        let measured = self.run.card(stage, state.stage).and_then(|card| {
+            during.measure(stage, &card, samples, &state.inference.flat, Some(&mut self.events))
+        });
         measured.map_err(|e| Error::Observer(e.into()))?;
         if let Some(started) = &mut self.window.started {
             *started += before.elapsed();

@@ -26,7 +26,8 @@ pub(crate) use sample::SampleArgs;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub(crate) struct Args {
-    /// Worker threads on the CPU (default: all cores). Results do not depend on it.
+    /// Worker threads on the CPU (default: all cores, shared equally by the workers of `train` on a machine). Results do not
+    /// depend on it.
     #[arg(long, global = true)]
     pub(crate) threads: Option<NonZero<usize>>,
     /// Show warnings and errors only.
@@ -94,6 +95,22 @@ pub(crate) struct TrainArgs {
     /// Print the plan and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) workers: WorkersArgs,
+}
+
+/// Several processes that train one model.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkersArgs {
+    /// Train by so many processes on this machine; on GPUs, one each. `torchrun` and SLURM's `srun` start workers without it.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZero<usize>>,
+    /// Seconds in which all workers must have come together.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) join_timeout: u64,
+    /// Seconds that a worker waits for the others inside a step.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) reply_timeout: u64,
 }
 
 impl ConfigArgs {
