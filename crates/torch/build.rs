@@ -6,8 +6,16 @@ use std::env;
 use std::path::Path;
 
 /// What calls libtorch.
-const CALLS: [&str; 6] =
-    ["shim/shim.cc", "shim/norm.cc", "shim/optim.cc", "shim/meter.cc", "shim/profile.cc", "shim/dispatch.cc"];
+const CALLS: &[&str] = &[
+    "shim/shim.cc",
+    "shim/norm.cc",
+    "shim/optim.cc",
+    "shim/meter.cc",
+    "shim/profile.cc",
+    "shim/workers.cc",
+    "shim/nccl.cc",
+    "shim/dispatch.cc",
+];
 
 /// The loops, and what an object of them is compiled for. libtorch has the same three.
 const LOOPS: &str = "shim/kernels.cc";

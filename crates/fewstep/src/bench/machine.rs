@@ -49,44 +49,62 @@ impl Machine {
     }
 }
 
-/// Runs `job` on each thread at once, or once on a device, and gives the seconds that all took together; the best of a few.
-fn best(device: Device, job: impl Fn() -> Result<()> + Sync) -> Result<f64> {
+/// The seconds of the repetitions of `once` on each thread at once, or on a device: the best of a few. `prepare` is not
+/// timed, and neither is the first repetition, which touches new memory.
+fn best<T>(
+    device: Device,
+    repeats: u32,
+    prepare: impl Fn() -> Result<T> + Sync,
+    once: impl Fn(&mut T) -> Result<()> + Sync,
+    wait: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<f64> {
     let threads = if device == Device::Cpu { rayon::current_num_threads() } else { 1 };
-    let mut best = f64::INFINITY;
-    for _ in 0..5 {
-        let start = Instant::now();
-        let one = |()| job();
-        in_order(device == Device::Cpu, threads, vec![(); threads], one, |()| anyhow::Ok(()))?;
-        best = best.min(start.elapsed().as_secs_f64() / threads as f64);
-    }
-    Ok(best)
+    let job = |()| -> Result<f64> {
+        let mut made = prepare()?;
+        once(&mut made)?;
+        wait(&made)?;
+        let mut best = f64::INFINITY;
+        for _ in 0..5 {
+            let start = Instant::now();
+            for _ in 0..repeats {
+                once(&mut made)?;
+            }
+            wait(&made)?;
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        Ok(best)
+    };
+    let mut slowest = 0.0;
+    in_order(device == Device::Cpu, threads, vec![(); threads], job, |seconds| {
+        slowest = f64::max(slowest, seconds);
+        anyhow::Ok(())
+    })?;
+    Ok(slowest / f64::from(repeats) / threads as f64)
 }
 
+/// Multiplications and additions per second.
 fn products(device: Device, kind: Kind) -> Result<f64> {
-    let (side, repeats) = if device == Device::Cpu { (SIDE, 30) } else { (DEVICE_SIDE, 10) };
-    let seconds = best(device, || {
+    let (side, repeats) = if device == Device::Cpu { (SIDE, 20) } else { (DEVICE_SIDE, 10) };
+    let prepare = || {
         let a = Tensor::f_ones([side, side], (kind, device))?;
-        let mut sum = a.f_zeros_like()?;
-        for _ in 0..repeats {
-            sum = a.f_mm(&a)?;
-        }
-        // Reading a number waits for the device.
-        sum.f_double_value(&[0, 0])?;
+        Ok((a.f_mm(&a)?, a))
+    };
+    let once = |(product, a): &mut (Tensor, Tensor)| {
+        *product = a.f_mm(a)?;
         Ok(())
-    })?;
-    Ok(2.0 * (side as f64).powi(3) * f64::from(repeats) / seconds)
+    };
+    // Reading a number waits for the device.
+    let wait = |(product, _): &(Tensor, Tensor)| Ok(product.f_double_value(&[0, 0]).map(drop)?);
+    Ok(2.0 * (side as f64).powi(3) / best(device, repeats, prepare, once, wait)?)
 }
 
+/// Bytes read and bytes written per second.
 fn copies(device: Device) -> Result<f64> {
-    let repeats = 4;
-    let seconds = best(device, || {
+    let prepare = || {
         let from = Tensor::f_zeros([COPIED / 4], (Kind::Float, device))?;
-        let mut to = from.f_ones_like()?;
-        for _ in 0..repeats {
-            to.f_copy_(&from)?;
-        }
-        to.f_double_value(&[0])?;
-        Ok(())
-    })?;
-    Ok(2.0 * COPIED as f64 * f64::from(repeats) / seconds)
+        Ok((from.f_ones_like()?, from))
+    };
+    let once = |(to, from): &mut (Tensor, Tensor)| Ok(to.f_copy_(from)?);
+    let wait = |(to, _): &(Tensor, Tensor)| Ok(to.f_double_value(&[0]).map(drop)?);
+    Ok(2.0 * COPIED as f64 / best(device, 4, prepare, once, wait)?)
 }

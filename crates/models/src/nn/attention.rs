@@ -1,6 +1,6 @@
 //! Self-attention over pixels, with a residual connection.
 
-use fewstep_torch::{LayoutBuilder, Params, Tensor};
+use fewstep_torch::{Device, Kind, LayoutBuilder, Params, Tensor};
 
 use crate::error::Result;
 use crate::nn::{Conv2d, GroupNorm};
@@ -58,17 +58,15 @@ impl SelfAttention {
 pub(crate) fn attend(qkv: &Tensor) -> Result<Tensor> {
     let size = qkv.size();
     let (n, heads, pixels) = (size[1], size[2], size[3]);
+    let kind = qkv.kind();
+    // libtorch's kernel for the CPU takes up to ten times as long in bfloat16, backward most of all.
+    let wide = kind == Kind::BFloat16 && qkv.device() == Device::Cpu;
     // Two dimensions joined and parted again: heads of one channel, too, then have channels next to each other.
-    let qkv = qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?.f_unbind(0)?;
-    let a = Tensor::f_scaled_dot_product_attention(
-        &qkv[0],
-        &qkv[1],
-        &qkv[2],
-        None::<&Tensor>,
-        0.0,
-        false,
-        None,
-        false,
-    )?;
-    Ok(a.f_transpose(2, 3)?.f_reshape([n, -1, pixels])?)
+    let qkv = qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?;
+    let qkv = if wide { qkv.f_to_kind(Kind::Float)? } else { qkv };
+    // One `unbind`, whose backward is one copy.
+    let qkv = qkv.f_unbind(0)?;
+    let none = None::<&Tensor>;
+    let a = Tensor::f_scaled_dot_product_attention(&qkv[0], &qkv[1], &qkv[2], none, 0.0, false, None, false)?;
+    Ok(a.f_transpose(2, 3)?.f_reshape([n, -1, pixels])?.f_to_kind(kind)?)
 }
