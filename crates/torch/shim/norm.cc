@@ -5,7 +5,7 @@
 #include <ATen/record_function.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <vector>
@@ -38,78 +38,116 @@ struct Inputs {
 
 Tensor in(const Tensor &t, at::ScalarType kind) { return t.defined() ? t.to(kind).contiguous() : t; }
 
-template <typename T>
-const T *row(const Tensor &t, int64_t image, int64_t channel) {
-  return t.defined() ? t.const_data_ptr<T>() + image * t.size(1) + channel : nullptr;
-}
-
-template <typename T>
-T *mutable_row(const Tensor &t, int64_t image, int64_t channel) {
-  return t.defined() ? t.mutable_data_ptr<T>() + image * t.size(1) + channel : nullptr;
-}
-
-template <typename T>
-NormGroup<T> group_of(const Inputs &in, int64_t image, int64_t first) {
-  const int64_t c = in.channels();
-  return {long(in.channels_of_group()),
-          long(in.pixels()),
-          in.weight.const_data_ptr<T>() + first,
-          in.bias.const_data_ptr<T>() + first,
-          row<T>(in.before, image, first),
-          row<T>(in.scale_shift, image, first),
-          in.scale_shift.defined() ? row<T>(in.scale_shift, image, c + first) : nullptr,
-          in.silu};
-}
-
 const Loops<float> &loops(float) { return kernels_for_this_cpu().f32; }
 const Loops<double> &loops(double) { return kernels_for_this_cpu().f64; }
 
-// A group's values as T: where they are, or widened into a buffer.
 template <typename T>
-const T *values(const Tensor &t, int64_t from, int64_t n, std::vector<T> &buffer) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (t.scalar_type() == at::kBFloat16) {
-      buffer.resize(n);
-      const auto *narrow = reinterpret_cast<const uint16_t *>(t.const_data_ptr<at::BFloat16>());
-      kernels_for_this_cpu().widen(narrow + from, buffer.data(), n);
-      return buffer.data();
-    }
-  }
-  return t.const_data_ptr<T>() + from;
-}
-
-// Where a group's values are computed: in place, or in a buffer that `store` narrows.
-template <typename T>
-T *target(const Tensor &t, int64_t from, int64_t n, std::vector<T> &buffer) {
-  if (t.scalar_type() == at::kBFloat16) {
-    buffer.resize(n);
-    return buffer.data();
-  }
-  return t.mutable_data_ptr<T>() + from;
+const T *read(const Tensor &t) {
+  return t.defined() ? t.const_data_ptr<T>() : nullptr;
 }
 
 template <typename T>
-void store(const T *computed, const Tensor &t, int64_t from, int64_t n) {
-  if constexpr (std::is_same_v<T, float>) {
+T *write(const Tensor &t) {
+  return t.defined() ? t.mutable_data_ptr<T>() : nullptr;
+}
+
+// What is known of each channel, as plain pointers: groups are small and many, and to ask a tensor takes longer than to
+// compute one.
+template <typename T>
+struct Channels {
+  explicit Channels(const Inputs &in)
+      : n(in.channels()),
+        size(in.channels_of_group()),
+        pixels(in.pixels()),
+        weight(read<T>(in.weight)),
+        bias(read<T>(in.bias)),
+        before(read<T>(in.before)),
+        scale_shift(read<T>(in.scale_shift)),
+        silu(in.silu) {}
+
+  // The group that begins with channel `first`.
+  NormGroup<T> group(int64_t image, int64_t first) const {
+    const T *scale = scale_shift ? scale_shift + image * 2 * n + first : nullptr;
+    return {long(size),          long(pixels), weight + first, bias + first, before ? before + image * n + first : nullptr, scale,
+            scale ? scale + n : nullptr, silu};
+  }
+
+  int64_t n, size, pixels;
+  const T *weight, *bias, *before, *scale_shift;
+  bool silu;
+};
+
+// The values of groups as T: where they are, or widened into a buffer.
+template <typename T>
+class Source {
+ public:
+  Source(const Tensor &t, int64_t size) : size_(size) {
     if (t.scalar_type() == at::kBFloat16) {
-      auto *narrow = reinterpret_cast<uint16_t *>(t.mutable_data_ptr<at::BFloat16>());
-      kernels_for_this_cpu().narrow(computed, narrow + from, n);
+      narrow_ = reinterpret_cast<const uint16_t *>(t.const_data_ptr<at::BFloat16>());
+      buffer_.resize(size);
+    } else {
+      wide_ = t.const_data_ptr<T>();
     }
   }
-}
+
+  const T *group(int64_t i) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (narrow_) {
+        kernels_for_this_cpu().widen(narrow_ + i * size_, buffer_.data(), size_);
+        return buffer_.data();
+      }
+    }
+    return wide_ + i * size_;
+  }
+
+ private:
+  int64_t size_;
+  const T *wide_ = nullptr;
+  const uint16_t *narrow_ = nullptr;
+  std::vector<T> buffer_;
+};
+
+// Where the values of groups are computed: in place, or in a buffer that `store` narrows.
+template <typename T>
+class Target {
+ public:
+  Target(const Tensor &t, int64_t size) : size_(size) {
+    if (t.scalar_type() == at::kBFloat16) {
+      narrow_ = reinterpret_cast<uint16_t *>(t.mutable_data_ptr<at::BFloat16>());
+      buffer_.resize(size);
+    } else {
+      wide_ = t.mutable_data_ptr<T>();
+    }
+  }
+
+  T *group(int64_t i) { return narrow_ ? buffer_.data() : wide_ + i * size_; }
+
+  void store(int64_t i) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (narrow_) kernels_for_this_cpu().narrow(buffer_.data(), narrow_ + i * size_, size_);
+    }
+  }
+
+ private:
+  int64_t size_;
+  T *wide_ = nullptr;
+  uint16_t *narrow_ = nullptr;
+  std::vector<T> buffer_;
+};
 
 template <typename T>
 void forward(const Inputs &in, const Tensor &y, const Tensor &stats) {
-  const int64_t d = in.channels_of_group(), size = d * in.pixels();
+  const Channels<T> channels(in);
   auto *found = stats.mutable_data_ptr<double>();
+  const auto norm = loops(T()).norm_forward;
   at::parallel_for(0, in.images() * in.groups, 1, [&](int64_t begin, int64_t end) {
-    std::vector<T> wide_x, wide_y;
+    const int64_t size = channels.size * channels.pixels;
+    Source<T> x(in.x, size);
+    Target<T> out(y, size);
     for (int64_t i = begin; i < end; i++) {
-      const auto g = group_of<T>(in, i / in.groups, i % in.groups * d);
-      const T *x = values<T>(in.x, i * size, size, wide_x);
-      T *out = target<T>(y, i * size, size, wide_y);
-      loops(T()).norm_forward(g, x, in.eps, out, found + 2 * i, found + 2 * i + 1);
-      store<T>(out, y, i * size, size);
+      const auto g = channels.group(i / in.groups, i % in.groups * channels.size);
+      norm(g, x.group(i), in.eps, out.group(i), found + 2 * i, found + 2 * i + 1);
+      out.store(i);
     }
   });
 }
@@ -120,25 +158,30 @@ struct Gradients {
 
 template <typename T>
 Gradients backward(const Inputs &in, const Tensor &dy, const Tensor &stats) {
-  const int64_t c = in.channels(), d = in.channels_of_group(), size = d * in.pixels();
   const auto like = [&](const Tensor &t) { return t.defined() ? at::empty_like(t) : t; };
-  Gradients out{at::empty_like(in.x), at::zeros({c}, in.weight.options()), at::zeros({c}, in.weight.options()),
-                like(in.before), like(in.scale_shift)};
+  Gradients out{at::empty_like(in.x), at::zeros_like(in.weight), at::zeros_like(in.bias), like(in.before),
+                like(in.scale_shift)};
+  const Channels<T> channels(in);
+  const int64_t c = channels.n, size = channels.size * channels.pixels;
   const auto *found = stats.const_data_ptr<double>();
+  T *weight = write<T>(out.weight), *bias = write<T>(out.bias), *before = write<T>(out.before),
+    *scale_shift = write<T>(out.scale_shift);
+  const auto norm = loops(T()).norm_backward;
   // A group of all images at a time: they add to the same weights, in their order.
   at::parallel_for(0, in.groups, 1, [&](int64_t begin, int64_t end) {
-    std::vector<T> wide_x, wide_dy, wide_dx, scratch(size);
+    Source<T> x(in.x, size), grad(dy, size);
+    Target<T> dx(out.x, size);
+    std::vector<T> scratch(size);
     for (int64_t group = begin; group < end; group++) {
+      const int64_t first = group * channels.size;
       for (int64_t image = 0; image < in.images(); image++) {
-        const int64_t i = image * in.groups + group, first = group * d;
-        const T *x = values<T>(in.x, i * size, size, wide_x), *grad = values<T>(dy, i * size, size, wide_dy);
-        T *dx = target<T>(out.x, i * size, size, wide_dx);
-        const NormSums<T> sums{out.weight.mutable_data_ptr<T>() + first, out.bias.mutable_data_ptr<T>() + first,
-                               mutable_row<T>(out.before, image, first), mutable_row<T>(out.scale_shift, image, first),
-                               mutable_row<T>(out.scale_shift, image, c + first)};
-        loops(T()).norm_backward(group_of<T>(in, image, first), x, grad, found[2 * i], found[2 * i + 1],
-                                 scratch.data(), dx, sums);
-        store<T>(dx, out.x, i * size, size);
+        const int64_t i = image * in.groups + group;
+        T *scale = scale_shift ? scale_shift + image * 2 * c + first : nullptr;
+        const NormSums<T> sums{weight + first, bias + first, before ? before + image * c + first : nullptr, scale,
+                               scale ? scale + c : nullptr};
+        norm(channels.group(image, first), x.group(i), grad.group(i), found[2 * i], found[2 * i + 1], scratch.data(),
+             dx.group(i), sums);
+        dx.store(i);
       }
     }
   });

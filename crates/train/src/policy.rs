@@ -1,13 +1,17 @@
 //! What the networks of a run compute in, by what they do.
 
+use std::fmt;
+
 use fewstep_torch::{Compute, Device};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 
 /// What the networks of a run compute in. Buffers are shared between roles, so either all roles are `f64` or none is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(from = "Written", into = "Written")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "Written")]
 pub struct ComputePolicy {
     /// The network that is trained, forward and backward.
     pub student: Compute,
@@ -18,7 +22,7 @@ pub struct ComputePolicy {
 }
 
 /// How a config has it: one kind for all, or a table.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "ComputePolicy")]
 enum Written {
@@ -41,12 +45,42 @@ struct Roles {
     sampling: Compute,
 }
 
-impl From<Written> for ComputePolicy {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::All(compute) => compute.into(),
-            Written::Roles(Roles { student, frozen, sampling }) => Self { student, frozen, sampling },
+impl<'de> Deserialize<'de> for ComputePolicy {
+    /// By hand, because of serde's own error where neither form fits: it names neither.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = ComputePolicy;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a kind to compute in, or a table with one for each of student, frozen and sampling",
+                )
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> std::result::Result<ComputePolicy, E> {
+                name.parse::<Compute>().map(ComputePolicy::from).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<ComputePolicy, A::Error> {
+                let roles = Roles::deserialize(MapAccessDeserializer::new(map))?;
+                let Roles { student, frozen, sampling } = roles;
+                Ok(ComputePolicy { student, frozen, sampling })
+            }
         }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl schemars::JsonSchema for ComputePolicy {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Written::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
     }
 }
 
@@ -106,8 +140,8 @@ impl ComputePolicy {
     }
 }
 
-impl std::fmt::Display for ComputePolicy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ComputePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { student, frozen, sampling } = self;
         match Written::from(*self) {
             Written::All(compute) => compute.fmt(f),
@@ -133,7 +167,10 @@ mod tests {
         );
         assert_eq!(read(&serde_json::to_string(&mixed).unwrap()).unwrap(), mixed);
         assert_eq!(mixed.to_string(), "f32 (frozen networks bf16, sampling f32)");
-        assert!(read(r#"{"teacher":"bf16"}"#).is_err() && read(r#""f16""#).is_err());
+        let wrong = |text| read(text).unwrap_err().to_string();
+        assert!(wrong(r#"{"teacher":"bf16"}"#).contains("`student`, `frozen`, `sampling`"));
+        assert!(wrong(r#""f16""#).contains("f32 or f64 or tf32 or bf16"));
+        assert!(wrong("1").contains("a kind to compute in, or a table"));
         assert!(mixed.validate().is_ok());
         let split = ComputePolicy { sampling: Compute::F64, ..all };
         assert!(split.validate().unwrap_err().to_string().contains("`sampling`"));

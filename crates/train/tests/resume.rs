@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use fewstep_torch::{Compute, Device};
-use fewstep_train::{CheckpointStore, Error, Origin, TrainState, Trainer};
+use fewstep_train::{CheckpointStore, ComputePolicy, Error, Origin, Plan, TrainState, Trainer};
 use pieces::{Watch, ends_in_the_same_bits};
 use setting::{Setting, dataset};
 
@@ -29,6 +29,18 @@ fn a_run_interrupted_at_every_step_ends_in_the_same_bits() {
     assert_eq!((whole.steps, whole.ended), (15, vec![0, 1, 2]));
     let state = whole.state.unwrap();
     assert!(state.self_teacher.is_some() && state.teacher.is_some());
+}
+
+#[test]
+fn so_does_one_in_every_kind_of_this_machine() {
+    for &compute in Compute::supported(Device::Cpu) {
+        let mixed = ComputePolicy { frozen: compute, sampling: compute, ..Compute::F32.into() };
+        for policy in [compute.into(), mixed].into_iter().filter(|policy| policy.validate().is_ok()) {
+            let plan = Plan { compute: policy, ..Setting::new(8, 4).plan(2) };
+            let whole = ends_in_the_same_bits(&plan, &dataset());
+            assert_eq!((whole.steps, whole.ended), (6, vec![0, 1, 2]), "{policy}");
+        }
+    }
 }
 
 #[test]
