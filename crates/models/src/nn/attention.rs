@@ -1,6 +1,6 @@
 //! Self-attention over pixels, with a residual connection.
 
-use fewstep_torch::{LayoutBuilder, Params, Tensor};
+use fewstep_torch::{Device, LayoutBuilder, Params, Tensor};
 
 use crate::error::Result;
 use crate::nn::{Conv2d, GroupNorm};
@@ -51,15 +51,25 @@ impl SelfAttention {
 /// Softmax attention of every pixel over all pixels: `softmax(q k^T / sqrt(width)) v`.
 ///
 /// The three are copied into the order that is read. Where a pixel's channels are apart in memory, libtorch's CPU kernel
-/// forms the whole matrix of weights, which takes three to eight times as long as the copy and the kernel that does not.
+/// forms the whole matrix of weights, which takes three to eight times as long as the copy and the kernel that does not. On
+/// a GPU nothing is copied where a pixel's channels lie together, and the result lies in memory as the image does.
 ///
 /// # Shapes
 /// Queries, keys and values `[3, B, heads, pixels, width]` of any strides; the result `[B, heads width, pixels]`.
 pub(crate) fn attend(qkv: &Tensor) -> Result<Tensor> {
+    let together = qkv.stride().last() == Some(&1);
+    attend_to(qkv, qkv.device() == Device::Cpu || !together)
+}
+
+fn attend_to(qkv: &Tensor, copied: bool) -> Result<Tensor> {
     let size = qkv.size();
     let (n, heads, pixels) = (size[1], size[2], size[3]);
-    // Two dimensions joined and parted again: heads of one channel, too, then have channels next to each other.
-    let qkv = qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?.f_unbind(0)?;
+    let qkv = if copied {
+        // Two dimensions joined and parted again: heads of one channel, too, then have channels next to each other.
+        qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?.f_unbind(0)?
+    } else {
+        qkv.f_unbind(0)?
+    };
     let a = Tensor::f_scaled_dot_product_attention(
         &qkv[0],
         &qkv[1],
@@ -71,4 +81,23 @@ pub(crate) fn attend(qkv: &Tensor) -> Result<Tensor> {
         false,
     )?;
     Ok(a.f_transpose(2, 3)?.f_reshape([n, -1, pixels])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fewstep_torch::Kind;
+
+    #[test]
+    fn nothing_need_be_copied_where_channels_lie_together() {
+        let (n, heads, width, side) = (2, 3, 8, 4);
+        let size = [n, 3 * heads * width, side, side];
+        let qkv = (Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) * 0.7).sin();
+        let qkv = qkv.view([n, side, side, size[1]]).permute([0, 3, 1, 2]);
+        let split = qkv.f_view([n, heads, 3, width, side * side]).unwrap().permute([2, 0, 1, 4, 3]);
+        assert_eq!(split.stride().last(), Some(&1));
+        let [copied, strided] = [true, false].map(|copied| attend_to(&split, copied).unwrap());
+        assert!(f64::try_from((&copied - &strided).abs().max()).unwrap() < 1e-13);
+        assert!(strided.f_view([n, heads * width, side, side]).is_ok());
+    }
 }
