@@ -55,6 +55,7 @@
 
 mod checkpoint;
 mod error;
+mod feed;
 mod loader;
 mod plan;
 mod policy;

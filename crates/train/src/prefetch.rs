@@ -13,6 +13,7 @@ use std::{
 
 use fewstep_data::{Dataset, Order};
 use fewstep_distill::Batch;
+use fewstep_torch::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
@@ -40,10 +41,25 @@ impl Prefetch {
         first: u64,
         depth: usize,
     ) -> Result<Self> {
+        Self::start_for(Device::Cpu, dataset, draws, batch_size, first, depth)
+    }
+
+    /// The same for batches that go to a device: those for a GPU lie in pinned memory, which it reads by itself.
+    ///
+    /// # Errors
+    /// As [`Prefetch::start`].
+    pub fn start_for(
+        device: Device,
+        dataset: Arc<dyn Dataset>,
+        draws: DrawConfig,
+        batch_size: usize,
+        first: u64,
+        depth: usize,
+    ) -> Result<Self> {
         let order = draws.order(&*dataset)?;
         let pool = pool()?;
         let (sender, batches) = sync_channel(depth);
-        let run = Run { dataset, order, draws, batch_size };
+        let run = Run { device, dataset, order, draws, batch_size };
         let worker = thread::Builder::new()
             .name("prefetch".to_owned())
             .spawn(move || run.send_from(first, &pool, &sender))
@@ -87,6 +103,7 @@ impl Drop for Prefetch {
 
 /// The worker's state.
 struct Run {
+    device: Device,
     dataset: Arc<dyn Dataset>,
     order: Order,
     draws: DrawConfig,
@@ -98,6 +115,11 @@ impl Run {
         loop {
             let batch =
                 pool.install(|| make_batch(&*self.dataset, &self.order, &self.draws, first, self.batch_size));
+            let batch = batch.map(|batch| match self.device {
+                // Without pinned memory the copy takes longer, and that is all.
+                Device::Cuda(_) => batch.pinned(self.device).unwrap_or(batch),
+                _ => batch,
+            });
             let ended = batch.is_err();
             if sender.send(batch).is_err() || ended {
                 return;

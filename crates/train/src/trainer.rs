@@ -10,6 +10,7 @@ use fewstep_torch::Device;
 
 use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 use crate::loader::DrawConfig;
 use crate::plan::{Plan, Stage};
 use crate::prefetch::Prefetch;
@@ -121,8 +122,10 @@ impl Trainer<'_> {
             state.enter(stage, self.plan.seed, self.plan.adam)?;
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
-            let mut batches =
-                Prefetch::start(Arc::clone(dataset), draws, self.plan.batch, state.nimg, PREFETCH)?;
+            let (batch, first) = (self.plan.batch, state.nimg);
+            let batches =
+                Prefetch::start_for(self.device, Arc::clone(dataset), draws, batch, first, PREFETCH)?;
+            let mut feed = Feed::new(batches, self.device);
             while state.nimg < total {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(Outcome::Stopped(self.checkpoint(&state, observer)?));
@@ -130,7 +133,8 @@ impl Trainer<'_> {
                 if state.nimg > 0 {
                     observer.on_state(stage, self.samples(&state), &state)?;
                 }
-                self.step(stage, &mut state, &batches.next_batch()?.on(self.device)?, total, observer)?;
+                let more = state.nimg + (self.plan.batch as u64) < total;
+                self.step(stage, &mut state, &feed.next_batch(more)?, total, observer)?;
                 let samples = self.samples(&state);
                 if samples - saved_at >= self.plan.checkpoint_every || state.nimg == total {
                     self.checkpoint(&state, observer)?;
