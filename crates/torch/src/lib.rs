@@ -47,7 +47,7 @@ mod store;
 
 pub use adam::{Adam, AdamConfig, GradientRule, Scaling};
 pub use compute::{Compute, ProductsOf};
-pub use device::{DeviceSpec, cuda_devices, cuda_library, prepare};
+pub use device::{DeviceSpec, cuda_devices, cuda_library, prepare, set_deterministic};
 pub use driver::{Gpu, NvidiaDriver};
 pub use ema::Ema;
 pub use error::{Error, Result, escaped};

@@ -41,12 +41,21 @@ impl Run {
         fewstep_torch::prepare()?;
         let device = self.setup.config.device.resolve()?;
         self.setup.config.compute.check(device)?;
+        let on_gpu = matches!(device, Device::Cuda(_));
+        fewstep_torch::set_deterministic(self.setup.config.training.deterministic || !on_gpu)?;
         let folder = RunFolder::open(runs, &self.setup.config)?;
         for line in self.to_string().lines() {
             match line.strip_prefix("warning ") {
                 Some(warning) => tracing::warn!("{}", warning.trim_start()),
                 None => tracing::info!("{line}"),
             }
+        }
+        if on_gpu && let Err(said) = fewstep_torch::gpu_kernels(device) {
+            tracing::warn!(
+                "group norms are libtorch's own, and training takes longer, because fewstep's kernels do not run on this GPU: \
+                 {}",
+                said.trim_end()
+            );
         }
         // Made once, by whichever part of the run measures first.
         let mut measuring = None;
@@ -75,7 +84,7 @@ impl Run {
             }
             None => (self.start(device)?, None),
         };
-        write_run_record(folder, device)?;
+        write_run_record(folder, device, config.training.deterministic)?;
         if state.stage == plan.stages.len() {
             return Ok(state);
         }
@@ -214,13 +223,17 @@ impl Run {
 }
 
 /// Where and by what the run was last worked on.
-fn write_run_record(folder: &RunFolder, device: Device) -> Result<()> {
+fn write_run_record(folder: &RunFolder, device: Device, deterministic: bool) -> Result<()> {
+    let on_gpu = matches!(device, Device::Cuda(_));
     let record = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
         // What relative paths in the config start from.
         "folder": std::env::current_dir().ok().map(|folder| folder.display().to_string()),
         "device": format!("{device:?}").to_lowercase(),
+        "deterministic": deterministic || !on_gpu,
+        // Whether fewstep's own kernels computed the norms, which libtorch's do in another order.
+        "gpu_kernels": on_gpu.then(|| fewstep_torch::gpu_kernels(device).is_ok()),
     });
     Ok(fewstep_files::write_atomically(&folder.record(), &serde_json::to_vec_pretty(&record)?)?)
 }
