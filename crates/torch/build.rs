@@ -1,14 +1,20 @@
 //! Compiles the shim against the headers of the libtorch that torch-sys found, and sets the run path of tests.
 
 #![allow(clippy::print_stdout)] // printing is how a build script passes instructions to cargo
+#![allow(clippy::panic)] // and panicking is how it fails
 
 use std::env;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// What calls libtorch.
 const CALLS: &[&str] = &[
     "shim/shim.cc",
     "shim/norm.cc",
+    "shim/norm_gpu.cc",
+    // Linked by tests alone.
+    "shim/norm_emulated.cc",
+    "shim/nvrtc.cc",
     "shim/optim.cc",
     "shim/meter.cc",
     "shim/profile.cc",
@@ -16,6 +22,9 @@ const CALLS: &[&str] = &[
     "shim/nccl.cc",
     "shim/dispatch.cc",
 ];
+
+/// What NVRTC compiles at run time, and the name that the shim has for its text.
+const TEXTS: [(&str, &str); 2] = [("NORM_CU", "shim/norm.cu"), ("NORM_ARGS_H", "shim/norm_args.h")];
 
 /// The loops, and what an object of them is compiled for. libtorch has the same three.
 const LOOPS: &str = "shim/kernels.cc";
@@ -53,6 +62,19 @@ fn main() {
     }
 }
 
+/// Writes the texts into a header of constants, and gives its folder.
+fn texts() -> PathBuf {
+    let folder = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let constant = |(name, file): (&str, &str)| {
+        let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{file}: {e}"));
+        format!("static const char {name}[] = R\"text({text})text\";\n")
+    };
+    let header = folder.join("texts.h");
+    let written = fs::write(&header, TEXTS.map(constant).concat());
+    written.unwrap_or_else(|e| panic!("{}: {e}", header.display()));
+    folder
+}
+
 fn cpp() -> cc::Build {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").warnings(false).debug(false);
@@ -66,7 +88,7 @@ fn calls(lib: &Path, x86: bool) {
     build.define("NDEBUG", None);
     // Over the headers of c10d, and over those of gloo that the wheel lacks.
     build.define("USE_DISTRIBUTED", None).define("USE_C10D_GLOO", None).include("shim/stubs");
-    build.files(CALLS).include(&include).include(include.join("torch/csrc/api/include"));
+    build.files(CALLS).include(texts()).include(&include).include(include.join("torch/csrc/api/include"));
     if x86 {
         build.define("FEWSTEP_X86", None);
     }

@@ -38,14 +38,25 @@ impl Batch {
         self.x0.device()
     }
 
-    /// The batch on a device, images and noise in f64.
+    /// The batch on a device, images and noise in f64. A copy from pinned memory is begun and not waited for.
     ///
     /// # Errors
     /// libtorch cannot allocate.
     pub fn on(&self, device: Device) -> Result<Self> {
-        let moved = |t: &Tensor| -> Result<Tensor> { Ok(t.f_to_device(device)?.f_to_kind(Kind::Double)?) };
-        let labels = self.labels.as_ref().map(|labels| labels.f_to_device(device)).transpose()?;
+        let there = |t: &Tensor| t.f_to_device_(device, t.kind(), true, false);
+        let moved = |t: &Tensor| -> Result<Tensor> { Ok(there(t)?.f_to_kind(Kind::Double)?) };
+        let labels = self.labels.as_ref().map(there).transpose()?;
         Ok(Self { x0: moved(&self.x0)?, noise: moved(&self.noise)?, labels, draws: self.draws.clone() })
+    }
+
+    /// The same in pinned memory, from which this GPU copies by itself.
+    ///
+    /// # Errors
+    /// There is no such GPU, or no such memory is left.
+    pub fn pinned(&self, device: Device) -> Result<Self> {
+        let pinned = |t: &Tensor| t.f_pin_memory(device);
+        let labels = self.labels.as_ref().map(pinned).transpose()?;
+        Ok(Self { x0: pinned(&self.x0)?, noise: pinned(&self.noise)?, labels, draws: self.draws.clone() })
     }
 
     /// The images at these positions; tensors share storage.

@@ -7,22 +7,23 @@
 #include <cstring>
 #include <exception>
 
+inline int say(char *message, size_t capacity, const char *what) {
+  if (capacity > 0) {
+    std::strncpy(message, what, capacity - 1);
+    message[capacity - 1] = '\0';
+  }
+  return 1;
+}
+
 template <typename F>
 int guarded(char *message, size_t capacity, F &&body) {
-  auto say = [&](const char *what) {
-    if (capacity > 0) {
-      std::strncpy(message, what, capacity - 1);
-      message[capacity - 1] = '\0';
-    }
-    return 1;
-  };
   try {
     body();
     return 0;
   } catch (const std::exception &e) {
-    return say(e.what());
+    return say(message, capacity, e.what());
   } catch (...) {
-    return say("unknown C++ exception");
+    return say(message, capacity, "unknown C++ exception");
   }
 }
 

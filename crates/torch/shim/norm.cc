@@ -1,5 +1,6 @@
 // Group norm with what comes before and after it, in one pass over memory forward and one backward: an addition per channel,
-// the norm, a scale and shift per channel of the image, and SiLU. Only x is kept for the backward pass.
+// the norm, a scale and shift per channel of the image, and SiLU. Only x is kept for the backward pass. On a GPU norm_gpu.cc
+// computes the same.
 
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
@@ -10,31 +11,16 @@
 
 #include <vector>
 
+#include "gpu.h"
 #include "guard.h"
 #include "kernels.h"
+#include "norm.h"
 
 namespace {
 
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-struct Inputs {
-  Tensor x;            // [N, C, H, W], contiguous
-  Tensor weight;       // [C], like all that follow in the kind of the sums
-  Tensor bias;         // [C]
-  Tensor before;       // [N, C] or undefined
-  Tensor scale_shift;  // [N, 2 C] or undefined
-  int64_t groups;
-  double eps;
-  bool silu;
-
-  at::ScalarType wide() const { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
-  int64_t images() const { return x.size(0); }
-  int64_t channels() const { return x.size(1); }
-  int64_t channels_of_group() const { return channels() / groups; }
-  int64_t pixels() const { return x.numel() / (images() * channels()); }
-};
 
 Tensor in(const Tensor &t, at::ScalarType kind) { return t.defined() ? t.to(kind).contiguous() : t; }
 
@@ -152,10 +138,6 @@ void forward(const Inputs &in, const Tensor &y, const Tensor &stats) {
   });
 }
 
-struct Gradients {
-  Tensor x, weight, bias, before, scale_shift;
-};
-
 template <typename T>
 Gradients backward(const Inputs &in, const Tensor &dy, const Tensor &stats) {
   const auto like = [&](const Tensor &t) { return t.defined() ? at::empty_like(t) : t; };
@@ -188,9 +170,11 @@ Gradients backward(const Inputs &in, const Tensor &dy, const Tensor &stats) {
   return out;
 }
 
+bool on_gpu(const Tensor &x) { return x.is_cuda() || norm_runner_of_cpu; }
+
 Inputs wide_inputs(const Tensor &x, const Tensor &weight, const Tensor &bias, const Tensor &before,
                    const Tensor &scale_shift, int64_t groups, double eps, bool silu) {
-  Inputs made{x.contiguous(), {}, {}, {}, {}, groups, eps, silu};
+  Inputs made{x.contiguous(on_gpu(x) ? order_on_gpu(x) : at::MemoryFormat::Contiguous), {}, {}, {}, {}, groups, eps, silu};
   made.weight = in(weight, made.wide());
   made.bias = in(bias, made.wide());
   made.before = in(before, made.wide());
@@ -206,8 +190,10 @@ struct Norm : torch::autograd::Function<Norm> {
     RECORD_FUNCTION("fewstep::group_norm", std::vector<c10::IValue>());
     const Inputs in = wide_inputs(x, weight, bias, added, affine, groups, eps, silu);
     const Tensor y = at::empty_like(in.x);
-    const Tensor stats = at::empty({in.images() * groups, 2}, at::kDouble);
-    if (in.wide() == at::kDouble) {
+    Tensor stats;
+    if (on_gpu(x)) {
+      norm_forward_on_gpu(in, y, &stats);
+    } else if (stats = at::empty({in.images() * groups, 2}, at::kDouble); in.wide() == at::kDouble) {
       ::forward<double>(in, y, stats);
     } else {
       ::forward<float>(in, y, stats);
@@ -224,9 +210,11 @@ struct Norm : torch::autograd::Function<Norm> {
     const auto saved = ctx->get_saved_variables();
     const Inputs in = wide_inputs(saved[0], saved[1], saved[2], saved[3], saved[4], ctx->saved_data["groups"].toInt(),
                                   ctx->saved_data["eps"].toDouble(), ctx->saved_data["silu"].toBool());
-    const Tensor dy = grads[0].to(in.x.scalar_type()).contiguous();
-    const Gradients out =
-        in.wide() == at::kDouble ? ::backward<double>(in, dy, saved[5]) : ::backward<float>(in, dy, saved[5]);
+    const bool gpu = on_gpu(in.x);
+    const Tensor dy = grads[0].to(in.x.scalar_type()).contiguous(gpu ? order_on_gpu(in.x) : at::MemoryFormat::Contiguous);
+    const Gradients out = gpu                          ? norm_backward_on_gpu(in, dy, saved[5])
+                          : in.wide() == at::kDouble ? ::backward<double>(in, dy, saved[5])
+                                                     : ::backward<float>(in, dy, saved[5]);
     const auto back = [](const Tensor &gradient, const Tensor &of) {
       return gradient.defined() ? gradient.to(of.scalar_type()) : gradient;
     };
@@ -246,8 +234,8 @@ struct Norm : torch::autograd::Function<Norm> {
 
 extern "C" {
 
-// Writes a new tensor to `out`. `before` and `scale_shift` may be null. On the CPU only; x is f32, f64 or bf16, and the others
-// of any floating kind.
+// Writes a new tensor to `out`. `before` and `scale_shift` may be null. x is f32, f64 or bf16, and the others of any floating
+// kind. On a GPU whose kernels are not there, or take no such x, it writes null, and why to `message`.
 int fewstep_group_norm(const void *x, const void *weight, const void *bias, const void *before,
                        const void *scale_shift, int64_t groups, double eps, int silu, void **out, char *message,
                        size_t capacity) {
@@ -263,6 +251,12 @@ int fewstep_group_norm(const void *x, const void *weight, const void *bias, cons
     sized(tensor(bias), {c}, "bias");
     sized(optional(before), {n, c}, "what is added before");
     sized(optional(scale_shift), {n, 2 * c}, "scale and shift");
+    std::string why;
+    if (on_gpu(values) && !norm_runs_on_gpu(values, groups, &why)) {
+      *out = nullptr;
+      say(message, capacity, why.c_str());
+      return;
+    }
     // An undefined tensor is no argument that autograd takes.
     const auto given = [](const void *p) { return p ? std::optional<Tensor>(tensor(p)) : std::nullopt; };
     *out = new Tensor(Norm::apply(values, tensor(weight), tensor(bias), given(before), given(scale_shift), groups, eps,

@@ -95,6 +95,15 @@ pub fn prepare() -> Result<()> {
     shim::set_reproducible(true, false)
 }
 
+/// Whether GPUs repeat a run to the bit, as [`prepare`] has it, or may choose the fastest kernels by trying them, which need
+/// not be the same ones the next time, nor add up in one order. What runs on a CPU repeats in any case.
+///
+/// # Errors
+/// libtorch rejects the settings.
+pub fn set_deterministic(deterministic: bool) -> Result<()> {
+    shim::set_reproducible(deterministic, false)
+}
+
 /// Whether libtorch's CUDA half is in this process.
 ///
 /// # Errors

@@ -26,8 +26,9 @@ pub struct GroupNorm<'a> {
 }
 
 impl GroupNorm<'_> {
-    /// Applies it. On a CPU this is one pass over memory, and another one backward, that keeps `x` alone; elsewhere it is
-    /// libtorch's own operations. Sums, scale and shift are f32 where `x` is bf16.
+    /// Applies it. On a CPU this is one pass over memory, and another one backward, that keeps `x` alone. So it is on a GPU,
+    /// which keeps the order of `x` in memory, if [`gpu_kernels`](crate::gpu_kernels) are there; elsewhere it is libtorch's own operations.
+    /// Sums, scale and shift are f32 where `x` is bf16.
     ///
     /// # Shapes
     /// `x` f32, f64 or bf16 `[B, C, H, W]`; the result has its size and kind.
@@ -35,12 +36,22 @@ impl GroupNorm<'_> {
     /// # Errors
     /// Sizes that do not fit.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        let fused = matches!(x.f_kind()?, Kind::Float | Kind::Double | Kind::BFloat16);
-        if x.device() == Device::Cpu && fused { shim::group_norm(x, self) } else { self.composed(x) }
+        let fused = match x.device() {
+            Device::Cpu => matches!(x.f_kind()?, Kind::Float | Kind::Double | Kind::BFloat16),
+            Device::Cuda(_) => matches!(x.f_kind()?, Kind::Float | Kind::BFloat16),
+            Device::Mps | Device::Vulkan => false,
+        };
+        if fused && let Ok(y) = shim::group_norm(x, self)? {
+            return Ok(y);
+        }
+        self.composed(x)
     }
 
     /// The same in libtorch's own operations.
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// Sizes that do not fit.
+    pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let kind = x.f_kind()?;
         let wide = if kind == Kind::Double { Kind::Double } else { Kind::Float };
         let image = |t: &Tensor| t.f_to_kind(wide)?.f_unsqueeze(-1)?.f_unsqueeze(-1);
@@ -60,7 +71,7 @@ impl GroupNorm<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Deterministic values in about [-2, 2].
@@ -70,26 +81,35 @@ mod tests {
         ((x * 12.9898 + seed).sin() * 43758.5453).frac().view(size) * 2.0
     }
 
-    struct Case {
-        x: Tensor,
+    pub(crate) struct Case {
+        pub(crate) x: Tensor,
         tensors: [Tensor; 4],
         groups: i64,
         with: (bool, bool, bool),
+        /// Whether the channels of a pixel of x are neighbours in memory.
+        pub(crate) channels_last: bool,
     }
 
     impl Case {
-        fn new(size: [i64; 4], groups: i64, with: (bool, bool, bool)) -> Self {
+        pub(crate) fn new(size: [i64; 4], groups: i64, with: (bool, bool, bool)) -> Self {
             let [b, c, _, _] = size;
             let x = values(&size, 1.0) + 3.0;
             let tensors =
                 [values(&[c], 2.0), values(&[c], 3.0), values(&[b, c], 4.0), values(&[b, 2 * c], 5.0)];
-            Self { x, tensors, groups, with }
+            Self { x, tensors, groups, with, channels_last: false }
+        }
+
+        /// The same with x as this kind has it.
+        pub(crate) fn rounded(&self, kind: Kind) -> Self {
+            let x = self.x.to_kind(kind).to_kind(Kind::Double);
+            Self { x, tensors: self.tensors.each_ref().map(Tensor::copy), ..*self }
         }
 
         /// Output and all gradients, of these kinds, by `apply` or by the composition.
-        fn run(&self, kind: Kind, params: Kind, fused: bool) -> Vec<Tensor> {
+        pub(crate) fn run(&self, kind: Kind, params: Kind, fused: bool) -> Vec<Tensor> {
             let leaf = |t: &Tensor, kind| t.to_kind(kind).detach().set_requires_grad(true);
-            let x = leaf(&self.x, kind);
+            let nhwc = || self.x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+            let x = leaf(&if self.channels_last { nhwc() } else { self.x.shallow_clone() }, kind);
             let [w, b, before, affine] = self.tensors.each_ref().map(|t| leaf(t, params));
             let (has_before, has_affine, silu) = self.with;
             let norm = GroupNorm {
@@ -111,7 +131,7 @@ mod tests {
         }
     }
 
-    fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    pub(crate) fn distance(a: &Tensor, b: &Tensor) -> f64 {
         let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
         (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[]).max(1e-30)
     }
@@ -131,10 +151,7 @@ mod tests {
                             (Kind::BFloat16, Kind::Float, 3e-2),
                         ] {
                             let got = case.run(kind, params, true);
-                            let x = case.x.to_kind(kind).to_kind(Kind::Double);
-                            let rounded =
-                                Case { x, tensors: case.tensors.each_ref().map(Tensor::copy), ..case };
-                            let exact = rounded.run(Kind::Double, Kind::Double, false);
+                            let exact = case.rounded(kind).run(Kind::Double, Kind::Double, false);
                             assert_eq!(got.len(), exact.len());
                             for (i, (got, want)) in got.iter().zip(&exact).enumerate() {
                                 assert_eq!(got.kind(), if i < 2 { kind } else { params });

@@ -9,16 +9,19 @@ use tch::{Device, Kind, Tensor};
 use crate::compute::Compute;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, ParamId, ParamRole, ParamSpec};
+use crate::order::ImageOrder;
 
 /// One network's parameters: a flat tensor, and one view per entry of the layout, of the kind that the network computes in.
 ///
 /// The views come from one `split_with_sizes`, whose backward is one `cat`; a gradient with respect to the flat tensor is
 /// therefore one flat tensor, made in one pass. The gradient is zero for constants, whose views are detached. The views
-/// see in-place writes to the flat tensor, unless the network computes in bfloat16: its views are of a rounded copy.
+/// see in-place writes to the flat tensor, unless the network computes in bfloat16, whose views are of a rounded copy, or on
+/// a GPU in another order of memory, where kernels of convolutions are copies.
 #[derive(Debug)]
 pub struct Params {
     layout: Arc<Layout>,
     compute: Compute,
+    order: ImageOrder,
     flat: Tensor,
     views: Vec<Tensor>,
     /// Views of the flat tensor itself, where the others are of a copy.
@@ -73,7 +76,32 @@ impl Params {
         } else {
             (views(&layout, &flat.f_to_kind(compute.arithmetic())?)?, views(&layout, &flat)?)
         };
-        Ok(Self { layout, compute, flat, views, wide })
+        let order = ImageOrder::of(compute, flat.device());
+        Self { layout, compute, order: ImageOrder::Planes, flat, views, wide }.in_order(order)
+    }
+
+    /// The same for images in this order of memory. Parameters are made for the one that is fast: this is for comparisons.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn in_order(mut self, order: ImageOrder) -> Result<Self> {
+        self.order = order;
+        if order == ImageOrder::ChannelsLast {
+            let arranged = self.views.iter().map(|view| order.arranged(view)).collect::<Result<_>>()?;
+            let views = std::mem::replace(&mut self.views, arranged);
+            if self.wide.is_empty() {
+                self.wide = views;
+            }
+        }
+        Ok(self)
+    }
+
+    /// An image as the network computes on it: of the kind of its activations, in its order of memory.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn image(&self, x: &Tensor) -> Result<Tensor> {
+        self.order.arranged(&x.f_to_kind(self.kind())?)
     }
 
     /// The name table.
@@ -199,6 +227,28 @@ mod tests {
         let grad = Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0);
         assert_eq!(Vec::<f32>::try_from(grad).unwrap(), [3.0, 6.0]);
         assert!(Params::frozen_in(Compute::F64, layout, &flat).is_err(), "f32 buffers compute in no f64");
+    }
+
+    #[test]
+    fn kernels_in_another_order_are_the_same_numbers_and_so_is_the_gradient() {
+        let mut b = LayoutBuilder::new();
+        b.param("bias", &[2], Init::Ones).unwrap();
+        let kernel = b.param("kernel", &[2, 3, 2, 2], Init::Normal(1.0)).unwrap();
+        let layout = Arc::new(b.build());
+        let flat = layout.initial(0).unwrap().to_kind(Kind::Double);
+        let factors = Tensor::arange(24, (Kind::Double, Device::Cpu)).view([2, 3, 2, 2]);
+        let [planes, last] = [ImageOrder::Planes, ImageOrder::ChannelsLast].map(|order| {
+            let p = Params::with_grad(Arc::clone(&layout), &flat).unwrap().in_order(order).unwrap();
+            assert_eq!(p[kernel].stride()[1], if order == ImageOrder::Planes { 4 } else { 1 });
+            assert!(p.to_named().values().all(Tensor::is_contiguous), "as a file has them");
+            assert_eq!(p.image(&factors).unwrap().stride(), p[kernel].stride());
+            let loss = (&p[kernel] * &p[kernel] * &factors).sum(Kind::Double);
+            (
+                p[kernel].detach(),
+                Tensor::f_run_backward(&[loss], &[p.flat()], false, false).unwrap().remove(0),
+            )
+        });
+        assert!(planes.0.equal(&last.0) && planes.1.equal(&last.1));
     }
 
     #[test]

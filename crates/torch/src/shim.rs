@@ -57,6 +57,19 @@ unsafe extern "C" {
         message: *mut c_char,
         capacity: usize,
     ) -> c_int;
+    #[cfg(test)]
+    fn fewstep_emulate_gpu(how: c_int);
+    #[cfg(test)]
+    fn fewstep_compile_norm(
+        path: *const c_char,
+        architecture: *const c_char,
+        bf16: c_int,
+        last: c_int,
+        vector: c_int,
+        bytes: *mut usize,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> c_int;
     fn fewstep_has_bf16() -> c_int;
     fn fewstep_allow_tf32(allowed: c_int, message: *mut c_char, capacity: usize) -> c_int;
     fn fewstep_profile_start(message: *mut c_char, capacity: usize) -> c_int;
@@ -217,13 +230,14 @@ pub(crate) fn sum_of_squares(values: &Tensor) -> Result<f64> {
     Ok(sum)
 }
 
-/// See [`GroupNorm`]; on the CPU, of f32, f64 or bf16.
-pub(crate) fn group_norm(x: &Tensor, norm: &GroupNorm<'_>) -> Result<Tensor> {
+/// See [`GroupNorm`]; of f32, f64 or bf16. On a GPU it can be that the kernels are not there: then the inner error says why.
+pub(crate) fn group_norm(x: &Tensor, norm: &GroupNorm<'_>) -> Result<std::result::Result<Tensor, String>> {
     let optional = |t: Option<&Tensor>| t.map_or(std::ptr::null_mut(), ptr);
     let mut out = std::ptr::null_mut();
+    let mut said = String::new();
     // SAFETY: the pointers are live at::Tensor objects or null during the call, and the shim catches every exception.
     call("group_norm", |message, capacity| unsafe {
-        fewstep_group_norm(
+        let code = fewstep_group_norm(
             ptr(x),
             ptr(norm.weight),
             ptr(norm.bias),
@@ -235,10 +249,44 @@ pub(crate) fn group_norm(x: &Tensor, norm: &GroupNorm<'_>) -> Result<Tensor> {
             &mut out,
             message,
             capacity,
-        )
+        );
+        if code == 0 && out.is_null() {
+            said = CStr::from_ptr(message).to_string_lossy().into_owned();
+        }
+        code
     })?;
+    if out.is_null() {
+        return Ok(Err(said));
+    }
     // SAFETY: on success the shim has put a new at::Tensor there, which the result owns.
-    Ok(unsafe { Tensor::from_ptr(out.cast()) })
+    Ok(Ok(unsafe { Tensor::from_ptr(out.cast()) }))
+}
+
+/// Group norms of this thread's tensors on the CPU: by the GPU's kernels (1), by them with threads in the other order (2), or
+/// as ever (0).
+#[cfg(test)]
+pub(crate) fn emulate_gpu(how: c_int) {
+    // SAFETY: a plain integer; it throws nothing.
+    unsafe { fewstep_emulate_gpu(how) }
+}
+
+/// Compiles a variant of the norm's kernels by the NVRTC at `path`, and counts the bytes.
+#[cfg(test)]
+pub(crate) fn compile_norm(
+    path: &str,
+    architecture: &str,
+    bf16: bool,
+    last: bool,
+    vector: i32,
+) -> Result<usize> {
+    let (path, name) = (std::ffi::CString::new(path).unwrap(), std::ffi::CString::new(architecture).unwrap());
+    let mut bytes = 0;
+    // SAFETY: the pointers are live C strings and a live number; the shim catches every exception.
+    call("compile_norm", |message, capacity| unsafe {
+        let (path, name) = (path.as_ptr(), name.as_ptr());
+        fewstep_compile_norm(path, name, bf16.into(), last.into(), vector, &mut bytes, message, capacity)
+    })?;
+    Ok(bytes)
 }
 
 /// Whether this CPU multiplies bfloat16 by instructions of its own that libtorch uses.

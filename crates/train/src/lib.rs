@@ -55,6 +55,7 @@
 
 mod checkpoint;
 mod error;
+mod feed;
 mod handed;
 mod in_flight;
 mod loader;

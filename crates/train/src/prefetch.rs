@@ -14,6 +14,7 @@ use std::{
 
 use fewstep_data::{Dataset, Order};
 use fewstep_distill::Batch;
+use fewstep_torch::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
@@ -41,14 +42,16 @@ impl Prefetch {
         first: u64,
         depth: usize,
     ) -> Result<Self> {
-        Self::start_part(dataset, draws, (batch_size, 0..batch_size), first, depth)
+        Self::start_for(Device::Cpu, dataset, draws, (batch_size, 0..batch_size), first, depth)
     }
 
-    /// The same where only `part` of every batch is made: these positions of it.
+    /// The same where only `part` of every batch is made, these positions of it, and for batches that go to a device: those
+    /// for a GPU lie in pinned memory, which it reads by itself.
     ///
     /// # Errors
     /// As [`Prefetch::start`].
-    pub fn start_part(
+    pub fn start_for(
+        device: Device,
         dataset: Arc<dyn Dataset>,
         draws: DrawConfig,
         (batch_size, part): (usize, Range<usize>),
@@ -58,7 +61,7 @@ impl Prefetch {
         let order = draws.order(&*dataset)?;
         let pool = pool()?;
         let (sender, batches) = sync_channel(depth);
-        let run = Run { dataset, order, draws, batch_size, part };
+        let run = Run { device, dataset, order, draws, batch_size, part };
         let worker = thread::Builder::new()
             .name("prefetch".to_owned())
             .spawn(move || run.send_from(first, &pool, &sender))
@@ -102,6 +105,7 @@ impl Drop for Prefetch {
 
 /// The worker's state.
 struct Run {
+    device: Device,
     dataset: Arc<dyn Dataset>,
     order: Order,
     draws: DrawConfig,
@@ -115,6 +119,11 @@ impl Run {
         loop {
             let (from, n) = (first.saturating_add(self.part.start as u64), self.part.len());
             let batch = pool.install(|| make_batch(&*self.dataset, &self.order, &self.draws, from, n));
+            let batch = batch.map(|batch| match self.device {
+                // Without pinned memory the copy takes longer, and that is all.
+                Device::Cuda(_) => batch.pinned(self.device).unwrap_or(batch),
+                _ => batch,
+            });
             let ended = batch.is_err();
             if sender.send(batch).is_err() || ended {
                 return;

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fewstep_data::Dataset;
 use fewstep_distill::Batch;
-use fewstep_models::check_labels;
 use fewstep_torch::{Device, Workers, release_freed};
 
 use crate::checkpoint::CheckpointStore;
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 use crate::loader::DrawConfig;
 use crate::plan::{Plan, Stage};
 use crate::prefetch::Prefetch;
@@ -162,8 +162,11 @@ impl Trainer<'_> {
             release_freed();
             let draws = DrawConfig { seed: self.plan.seed, stage: state.stage as u64, flip: self.plan.flip };
             let total = self.plan.samples(state.stage);
-            let part = (self.plan.batch, share.part());
-            let mut batches = Prefetch::start_part(Arc::clone(dataset), draws, part, state.nimg, PREFETCH)?;
+            let (part, first) = ((self.plan.batch, share.part()), state.nimg);
+            let batches =
+                Prefetch::start_for(self.device, Arc::clone(dataset), draws, part, first, PREFETCH)?;
+            let classes = [&stage.network, &stage.teacher].map(|network| network.n_classes());
+            let mut feed = Feed::new(batches, self.device, classes);
             while state.nimg < total {
                 if agreed || (workers.is_alone() && asked()) {
                     return Ok(Outcome::Stopped(self.checkpoint(&share, &state, observer)?));
@@ -171,7 +174,8 @@ impl Trainer<'_> {
                 if state.nimg > 0 {
                     observer.on_state(stage, self.samples(&state), &state)?;
                 }
-                let batch = self.bring(stage, &batches.next_batch()?)?;
+                let more = state.nimg + (self.plan.batch as u64) < total;
+                let batch = feed.next_batch(more)?;
                 agreed = self.step(stage, &mut state, (&batch, &share, asked()), total, observer)?;
                 let samples = self.samples(&state);
                 if samples - saved_at >= self.plan.checkpoint_every || state.nimg == total {
@@ -187,16 +191,6 @@ impl Trainer<'_> {
             state.leave_stage();
         }
         Ok(Outcome::Finished(state))
-    }
-
-    /// A batch where tensors live. Labels are looked at before: on a device nothing waits for them.
-    fn bring(&self, stage: &Stage, batch: &Batch) -> Result<Batch> {
-        if let Some(labels) = &batch.labels {
-            for network in [&stage.network, &stage.teacher] {
-                check_labels(labels, network.n_classes()).map_err(fewstep_distill::Error::from)?;
-            }
-        }
-        Ok(batch.on(self.device)?)
     }
 
     /// Samples of the whole run that `state` has seen.

@@ -8,8 +8,8 @@ use fewstep_data::DatasetSpec;
 use super::{RunConfig, objective};
 
 impl RunConfig {
-    /// The part that decides the trained parameters. Name, device, evaluation and bookkeeping may change between two starts of
-    /// a run.
+    /// The part that decides the trained parameters. Name, device, evaluation, bookkeeping and whether a GPU repeats
+    /// to the bit may change between two starts of a run.
     ///
     /// # Errors
     /// A value that has no JSON form.
@@ -20,7 +20,7 @@ impl RunConfig {
                 map.remove(key);
             }
             if let Some(training) = map.get_mut("training").and_then(|t| t.as_object_mut()) {
-                for key in ["checkpoint_every", "keep_checkpoints", "log_every"] {
+                for key in ["checkpoint_every", "keep_checkpoints", "log_every", "deterministic"] {
                     training.remove(key);
                 }
             }

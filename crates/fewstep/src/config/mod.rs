@@ -117,6 +117,11 @@ pub struct TrainingConfig {
     /// The constants of Adam.
     #[serde(default)]
     pub adam: AdamConfig,
+    /// Whether a run on a GPU repeats to the bit. `false` lets cuDNN try kernels and take the fastest; a run on a CPU repeats all the
+    /// same. It may change when a run is continued.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[schemars(!skip_serializing_if)]
+    pub deterministic: bool,
     /// What is done to the gradient before Adam uses it. For EDM's networks the default is `kind = "replace_non_finite"`.
     #[serde(default)]
     pub gradient: GradientRule,
@@ -244,6 +249,13 @@ impl DistillConfig {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
+}
+fn yes() -> bool {
+    true
+}
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 fn first() -> usize {
     1

@@ -1,6 +1,6 @@
 //! CUDA: whether libtorch's half for it is there and loads, and the GPUs that NVIDIA's driver names.
 
-use fewstep_torch::{NvidiaDriver, cuda_devices, cuda_library, library_folder};
+use fewstep_torch::{Device, NvidiaDriver, cuda_devices, cuda_library, gpu_kernels, library_folder};
 
 use super::{Finding, gigabytes};
 
@@ -10,7 +10,26 @@ const LIBRARY: &str = "libtorch_cuda.so";
 pub(super) fn finding() -> Finding {
     let folder = library_folder("libtorch_cpu.so");
     let there = folder.is_some_and(|folder| folder.join(LIBRARY).exists());
-    told(there, cuda_library(), cuda_devices(), &NvidiaDriver::of_this_machine())
+    let n_devices = cuda_devices();
+    let finding = told(there, cuda_library(), n_devices, &NvidiaDriver::of_this_machine());
+    if n_devices == 0 { finding } else { with_kernels(finding, gpu_kernels(Device::Cuda(0))) }
+}
+
+/// What became of fewstep's own kernels.
+fn with_kernels(mut finding: Finding, kernels: Result<(), String>) -> Finding {
+    match kernels {
+        Ok(()) => {
+            finding.says += "; fewstep's own kernels run on it";
+            finding
+        }
+        Err(said) => {
+            finding.says += &format!("; fewstep's own kernels do not run on it: {}", said.trim_end());
+            finding.advise(
+                "training works, and takes longer; the kernels are compiled by libnvrtc, which `pip install torch==2.11.0` with \
+                 CUDA also installs, and which FEWSTEP_NVRTC can name",
+            )
+        }
+    }
 }
 
 /// Of a libtorch whose CUDA half is `there` beside it and `loaded`, or not, and sees so many devices.
@@ -71,6 +90,9 @@ mod tests {
         let works = told(true, Ok(()), 1, &driver(1));
         assert!(works.problem.is_none() && works.says.contains("1 GPU(s)"), "{works}");
         assert!(works.says.contains("CUDA up to 12.4, has NVIDIA T1 (80.0 GB)"), "{works}");
+        let slow = with_kernels(works.clone(), Err("libnvrtc.so.12: cannot open\n".into()));
+        assert!(!slow.is_fatal() && slow.to_string().contains("libnvrtc.so.12: cannot open\n"), "{slow}");
+        assert!(with_kernels(works, Ok(())).problem.is_none());
 
         let told =
             |there, loaded, driver: &Result<NvidiaDriver, String>| told(there, loaded, 0, driver).to_string();

@@ -58,6 +58,8 @@ impl Run {
         let workers = &session.workers;
         let device = self.setup.config.device.of_worker(workers.place())?;
         self.setup.config.compute.check(device)?;
+        let on_gpu = matches!(device, Device::Cuda(_));
+        fewstep_torch::set_deterministic(self.setup.config.training.deterministic || !on_gpu)?;
         let (batch, micro_batch) = (self.setup.plan.batch, self.setup.plan.micro_batch);
         Share::of(workers, batch, micro_batch).map_err(plan::in_training)?;
         self.agree(workers, device)?;
@@ -71,6 +73,13 @@ impl Run {
                 Some(warning) => tracing::warn!("{}", warning.trim_start()),
                 None => tracing::info!("{line}"),
             }
+        }
+        if on_gpu && let Err(said) = fewstep_torch::gpu_kernels(device) {
+            tracing::warn!(
+                "group norms are libtorch's own, and training takes longer, because fewstep's kernels do not run on this GPU: \
+                 {}",
+                said.trim_end()
+            );
         }
         // Made once, by whichever part of the run measures first.
         let mut measuring = None;
@@ -104,7 +113,8 @@ impl Run {
         let (state, memory) = found.unzip();
         let (state, memory) = (hand_out(workers, state, plan, device)?, memory.flatten());
         if workers.is_first() {
-            write_run_record(folder, device, workers.size(), None)?;
+            let deterministic = config.training.deterministic;
+            write_run_record(folder, device, deterministic, workers.size(), None)?;
         }
         if state.stage == plan.stages.len() {
             return Ok(state);
@@ -148,7 +158,8 @@ impl Run {
         let Some((measured, told)) = count.beside_measured() else { return Ok(None) };
         tracing::info!("{told}");
         let memory = json!({ "most_bytes": measured, "counted_bytes": count.total() });
-        write_run_record(folder, device, workers, Some(memory))?;
+        let deterministic = self.setup.config.training.deterministic;
+        write_run_record(folder, device, deterministic, workers, Some(memory))?;
         Ok(Some(told))
     }
 
@@ -294,9 +305,11 @@ impl Run {
 fn write_run_record(
     folder: &RunFolder,
     device: Device,
+    deterministic: bool,
     workers: usize,
     memory: Option<serde_json::Value>,
 ) -> Result<()> {
+    let on_gpu = matches!(device, Device::Cuda(_));
     let record = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
@@ -306,6 +319,9 @@ fn write_run_record(
         // Of the last start, once its training is done.
         "memory": memory,
         "workers": workers,
+        "deterministic": deterministic || !on_gpu,
+        // Whether fewstep's own kernels computed the norms, which libtorch's do in another order.
+        "gpu_kernels": on_gpu.then(|| fewstep_torch::gpu_kernels(device).is_ok()),
     });
     Ok(fewstep_files::write_atomically(&folder.record(), &serde_json::to_vec_pretty(&record)?)?)
 }

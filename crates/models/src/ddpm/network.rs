@@ -61,7 +61,7 @@ impl Network for DdpmNetwork {
 
     fn denoise(&self, p: &Params, x_t: &Tensor, at: &Levels, cond: Conditions<'_>) -> Result<Tensor> {
         let (x_t, at) = variance_preserving(x_t, at)?;
-        let out = self.unet.forward(p, &x_t.f_to_kind(p.kind())?, &at, cond)?;
+        let out = self.unet.forward(p, &p.image(&x_t)?, &at, cond)?;
         self.prediction.x0(&x_t, &out.f_to_kind(Kind::Double)?, &at)
     }
 

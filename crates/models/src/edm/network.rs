@@ -96,7 +96,7 @@ impl EdmNetwork {
             Unet::Adm(_, config) => config.augment_dim,
         };
         let vectors = cond.vectors(p, x.size()[0], self.config().n_classes(), augment_dim)?;
-        let scaled = x.f_mul(&c.c_in)?.f_to_kind(p.kind())?;
+        let scaled = p.image(&x.f_mul(&c.c_in)?)?;
         match &self.unet {
             Unet::Song(unet, _) => unet.forward(p, &scaled, &c.time, &vectors),
             Unet::Adm(unet, _) => unet.forward(p, &scaled, &c.time, &vectors),

@@ -51,22 +51,49 @@ impl SelfAttention {
 /// Softmax attention of every pixel over all pixels: `softmax(q k^T / sqrt(width)) v`.
 ///
 /// The three are copied into the order that is read. Where a pixel's channels are apart in memory, libtorch's CPU kernel
-/// forms the whole matrix of weights, which takes three to eight times as long as the copy and the kernel that does not.
+/// forms the whole matrix of weights, which takes three to eight times as long as the copy and the kernel that does not. On
+/// a GPU nothing is copied where a pixel's channels lie together, and the result lies in memory as the image does.
 ///
 /// # Shapes
 /// Queries, keys and values `[3, B, heads, pixels, width]` of any strides; the result `[B, heads width, pixels]`.
 pub(crate) fn attend(qkv: &Tensor) -> Result<Tensor> {
+    let together = qkv.stride().last() == Some(&1);
+    attend_to(qkv, qkv.device() == Device::Cpu || !together)
+}
+
+fn attend_to(qkv: &Tensor, copied: bool) -> Result<Tensor> {
     let size = qkv.size();
     let (n, heads, pixels) = (size[1], size[2], size[3]);
     let kind = qkv.kind();
     // libtorch's kernel for the CPU takes up to ten times as long in bfloat16, backward most of all.
     let wide = kind == Kind::BFloat16 && qkv.device() == Device::Cpu;
-    // Two dimensions joined and parted again: heads of one channel, too, then have channels next to each other.
-    let qkv = qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?;
+    let qkv = match copied {
+        // Two dimensions joined and parted again: heads of one channel, too, then have channels next to each other.
+        true => qkv.f_reshape([3, n, heads, -1])?.f_view([3, n, heads, pixels, -1])?,
+        false => qkv.shallow_clone(),
+    };
     let qkv = if wide { qkv.f_to_kind(Kind::Float)? } else { qkv };
     // One `unbind`, whose backward is one copy.
     let qkv = qkv.f_unbind(0)?;
     let none = None::<&Tensor>;
     let a = Tensor::f_scaled_dot_product_attention(&qkv[0], &qkv[1], &qkv[2], none, 0.0, false, None, false)?;
     Ok(a.f_transpose(2, 3)?.f_reshape([n, -1, pixels])?.f_to_kind(kind)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_need_be_copied_where_channels_lie_together() {
+        let (n, heads, width, side) = (2, 3, 8, 4);
+        let size = [n, 3 * heads * width, side, side];
+        let qkv = (Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) * 0.7).sin();
+        let qkv = qkv.view([n, side, side, size[1]]).permute([0, 3, 1, 2]);
+        let split = qkv.f_view([n, heads, 3, width, side * side]).unwrap().permute([2, 0, 1, 4, 3]);
+        assert_eq!(split.stride().last(), Some(&1));
+        let [copied, strided] = [true, false].map(|copied| attend_to(&split, copied).unwrap());
+        assert!(f64::try_from((&copied - &strided).abs().max()).unwrap() < 1e-13);
+        assert!(strided.f_view([n, heads * width, side, side]).is_ok());
+    }
 }

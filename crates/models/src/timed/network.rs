@@ -106,7 +106,7 @@ impl Network for TimedNetwork {
         let coefficients =
             at.iter().map(|level| self.told.at(level)).collect::<Result<Vec<Coefficients>>>()?;
         let c = Columns::of(&coefficients, p.device())?;
-        let out = self.forward(p, &x_t.f_mul(&c.c_in)?.f_to_kind(p.kind())?, &c.time, cond)?;
+        let out = self.forward(p, &p.image(&x_t.f_mul(&c.c_in)?)?, &c.time, cond)?;
         c.answer(x_t, &out.f_to_kind(Kind::Double)?)
     }
 
