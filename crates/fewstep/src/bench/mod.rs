@@ -5,6 +5,7 @@
 
 mod machine;
 mod networks;
+mod norm;
 mod optim;
 mod sample;
 mod spread;
@@ -18,6 +19,7 @@ use serde::Serialize;
 pub use machine::{Machine, Rates};
 pub use networks::NAMES as NETWORKS;
 pub use networks::named as network;
+pub use norm::norm;
 pub use optim::optim;
 pub use sample::{SampleCase, sample};
 pub use spread::Spread;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use fewstep::bench::{self, Machine, Measured, SampleCase, StepCase};
-use fewstep_torch::Operation;
+use fewstep_torch::{Device, Operation};
 
 use super::args::{BenchArgs, BenchWhat};
 use super::stdout::say;
@@ -16,6 +16,9 @@ const SHOWN: usize = 25;
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
     let device = args.device.resolve()?;
     args.compute.check(device)?;
+    if args.nondeterministic && device != Device::Cpu {
+        fewstep_torch::set_deterministic(false)?;
+    }
     if let BenchWhat::Network { network } = &args.what {
         say(serde_json::to_string(&bench::network(&network.network)?)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
             if *profile {
                 operations = seen;
             }
-            measured
+            vec![measured]
         }
         BenchWhat::Sample { network, batch, micro_batch, steps } => {
             let case = SampleCase {
@@ -62,12 +65,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
                 device,
                 seconds,
             };
-            bench::sample(&case, &machine)?
+            vec![bench::sample(&case, &machine)?]
         }
-        BenchWhat::Optim { parameters } => bench::optim(*parameters, compute, device, seconds, &machine)?,
+        BenchWhat::Norm { batch } => bench::norm(*batch, compute, device, seconds, &machine)?,
+        BenchWhat::Optim { parameters } => {
+            vec![bench::optim(*parameters, compute, device, seconds, &machine)?]
+        }
         BenchWhat::Network { .. } => return Ok(ExitCode::SUCCESS),
     };
-    say(&measured)?;
+    measured.iter().try_for_each(say)?;
     profiled(operations)?;
     write(args, &machine, &measured)?;
     Ok(ExitCode::SUCCESS)
@@ -84,12 +90,13 @@ fn profiled(mut operations: Vec<Operation>) -> Result<()> {
     Ok(())
 }
 
-fn write(args: &BenchArgs, machine: &Machine, measured: &Measured) -> Result<()> {
+fn write(args: &BenchArgs, machine: &Machine, measured: &[Measured]) -> Result<()> {
     let Some(path) = &args.json else { return Ok(()) };
     let json = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "machine": machine,
-        "measured": measured,
+        // One by itself, several as a list.
+        "measured": if let [one] = measured { serde_json::json!(one) } else { serde_json::json!(measured) },
     });
     fewstep_files::write_atomically(path, &serde_json::to_vec_pretty(&json)?)?;
     Ok(())
