@@ -44,7 +44,7 @@ const NAMES: [&str; 21] = [
 ];
 
 /// What the program's `bench` measures.
-const SPEED: [&str; 6] = ["step", "sample", "optim", "data", "scale", "network"];
+const SPEED: [&str; 7] = ["step", "sample", "optim", "data", "scale", "norm", "network"];
 
 /// What a person asked for.
 #[derive(Debug, PartialEq)]

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
+use crate::gpu::gpu_kernels;
 use crate::scalar::ScalarOps;
 use crate::shim;
 
@@ -38,7 +39,9 @@ impl GroupNorm<'_> {
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let fused = match x.device() {
             Device::Cpu => matches!(x.f_kind()?, Kind::Float | Kind::Double | Kind::BFloat16),
-            Device::Cuda(_) => matches!(x.f_kind()?, Kind::Float | Kind::BFloat16),
+            device @ Device::Cuda(_) => {
+                matches!(x.f_kind()?, Kind::Float | Kind::BFloat16) && gpu_kernels(device).is_ok()
+            }
             Device::Mps | Device::Vulkan => false,
         };
         if fused && let Ok(y) = shim::group_norm(x, self)? {

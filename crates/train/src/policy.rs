@@ -26,7 +26,9 @@ pub struct ComputePolicy {
 #[serde(untagged)]
 #[schemars(rename = "ComputePolicy")]
 enum Written {
+    /// The same for all three.
     All(Compute),
+    /// One for each.
     Roles(Roles),
 }
 

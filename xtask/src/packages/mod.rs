@@ -1,7 +1,7 @@
 //! `packages`: the Python packages that this project is compared with, in an environment of their own in the cache.
 //!
 //! Tests and benchmarks run them; the program never does. One environment serves all, because the torch that they share is
-//! most of it: 1.8 GB. Its wheel is the one that setup unpacks a libtorch from, where that was fetched.
+//! most of it: 2.0 GB. Its wheel is the one that setup unpacks a libtorch from, where that was fetched.
 
 mod stand_ins;
 
@@ -22,7 +22,7 @@ use crate::terminal::Terminal;
 pub(crate) const VARIABLE: &str = "FEWSTEP_PYTHON";
 
 /// The environment's name. Another list of packages needs another name.
-const FOLDER: &str = "packages-2";
+const FOLDER: &str = "packages-3";
 
 /// PyTorch's own folder of wheels for the CPU. Those of the Python index are built for CUDA.
 const CPU_WHEELS: &str = "https://download.pytorch.org/whl/cpu";
@@ -52,6 +52,10 @@ const FIRST: [&str; 16] = [
 /// What asks for torch with all that it asks for itself, so it is installed by itself.
 const ON_TORCH: [&str; 4] =
     ["accelerate==1.15.0", "denoising-diffusion-pytorch==2.3.1", "ema-pytorch==0.8.3", "pytorch-fid==0.3.0"];
+
+/// NVIDIA's compiler of kernels at run time, which needs no GPU to compile: 90 MB to fetch. Its wheels are for Linux. It is the
+/// one of the CUDA that torch 2.11.0 of the Python index was built for.
+const NVRTC: &str = "nvidia-cuda-nvrtc==13.0.88";
 
 /// Everything that is compared with, imported.
 const IMPORT: &str =
@@ -114,6 +118,9 @@ fn fill(cache: &Cache, session: &Session, environment: &Path) -> Result<()> {
         alone(&TORCH, None)?;
     }
     alone(&ON_TORCH, None)?;
+    if cfg!(target_os = "linux") {
+        alone(&[NVRTC], None)?;
+    }
     let torch = environment
         .join(said(&python, "import sysconfig; print(sysconfig.get_path('purelib'))")?)
         .join("torch");

@@ -6,6 +6,7 @@
 mod data;
 mod machine;
 mod networks;
+mod norm;
 mod optim;
 mod sample;
 mod spread;
@@ -20,6 +21,7 @@ pub use data::data;
 pub use machine::{Machine, Rates};
 pub use networks::NAMES as NETWORKS;
 pub use networks::named as network;
+pub use norm::norm;
 pub use optim::optim;
 pub use sample::{SampleCase, sample};
 pub use spread::Spread;

@@ -16,6 +16,9 @@ const SHOWN: usize = 25;
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
     let device = args.device.resolve()?;
     args.compute.check(device)?;
+    if args.nondeterministic && device != Device::Cpu {
+        fewstep_torch::set_deterministic(false)?;
+    }
     if let BenchWhat::Network { network } = &args.what {
         say(serde_json::to_string(&bench::network(&network.network)?)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
             };
             vec![bench::sample(&case, &machine)?]
         }
+        BenchWhat::Norm { batch } => bench::norm(*batch, args.compute, device, args.seconds, &machine)?,
         BenchWhat::Optim { parameters } => {
             vec![bench::optim(*parameters, args.compute, device, args.seconds, &machine)?]
         }
@@ -119,7 +123,8 @@ fn write(args: &BenchArgs, machine: &Machine, measured: &[Measured]) -> Result<(
     let json = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "machine": machine,
-        "measured": measured,
+        // One by itself, several as a list.
+        "measured": if let [one] = measured { serde_json::json!(one) } else { serde_json::json!(measured) },
     });
     fewstep_files::write_atomically(path, &serde_json::to_vec_pretty(&json)?)?;
     Ok(())

@@ -22,6 +22,9 @@ pub(crate) struct BenchArgs {
     /// The kind that networks compute in.
     #[arg(long, global = true, default_value = "f32")]
     pub(crate) compute: Compute,
+    /// On a GPU, take the fastest kernels of cuDNN, as `training.deterministic = false` does.
+    #[arg(long, global = true)]
+    pub(crate) nondeterministic: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +59,12 @@ pub(crate) enum BenchWhat {
         /// Steps.
         #[arg(long, default_value_t = 1)]
         steps: usize,
+    },
+    /// Group norms with their neighbours, fewstep's own beside libtorch's: whether they agree, and how fast they are.
+    Norm {
+        /// Images.
+        #[arg(long, default_value_t = 16)]
+        batch: usize,
     },
     /// Clipping, Adam and averages.
     Optim {
