@@ -14,7 +14,7 @@
 #include "gpu.h"
 #include "guard.h"
 #include "kernels.h"
-#include "norm.h"
+#include "norm_gpu.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "gpu.h"
-#include "norm.h"
+#include "norm_gpu.h"
 
 thread_local NormRunner *norm_runner_of_cpu = nullptr;
 

@@ -5,8 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
-use crate::norm::GroupNorm;
-use crate::shim;
+use crate::shim::{self, FusedNorm};
 
 /// Whether a device has fewstep's own kernels, or does without: then group norms are libtorch's own operations, which read
 /// and write memory several times, and need images in the usual order. The first question compiles the kernels.
@@ -27,7 +26,7 @@ fn compile(device: Device) -> std::result::Result<(), String> {
         let x = made(&[1, 8, 1, 8], Kind::BFloat16)?;
         let (weight, bias) = (made(&[8], Kind::Float)?, made(&[8], Kind::Float)?);
         let (groups, eps) = (2, 1e-5);
-        let norm = GroupNorm {
+        let norm = FusedNorm {
             groups,
             eps,
             weight: &weight,

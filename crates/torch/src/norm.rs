@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::Result;
 use crate::gpu::gpu_kernels;
 use crate::scalar::ScalarOps;
-use crate::shim;
+use crate::shim::{self, FusedNorm};
 
 /// A group norm and its neighbours: `act(norm(x + before) (1 + scale) + shift)`.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,9 @@ impl GroupNorm<'_> {
             }
             Device::Mps | Device::Vulkan => false,
         };
-        if fused && let Ok(y) = shim::group_norm(x, self)? {
+        let Self { groups, eps, weight, bias, before, scale_shift, silu } = *self;
+        let norm = FusedNorm { groups, eps, weight, bias, before, scale_shift, silu };
+        if fused && let Ok(y) = shim::group_norm(x, &norm)? {
             return Ok(y);
         }
         self.composed(x)

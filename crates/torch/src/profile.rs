@@ -42,7 +42,8 @@ impl Profile {
     /// Never in practice.
     pub fn finish(mut self) -> Result<Vec<Operation>> {
         self.running = false;
-        shim::profile_end()
+        let seen = shim::profile_end()?.into_iter();
+        Ok(seen.map(|(name, calls, seconds, flops)| Operation { name, calls, seconds, flops }).collect())
     }
 }
 

@@ -7,9 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::norm::GroupNorm;
 use crate::out_of_memory::OutOfMemory;
-use crate::profile::Operation;
 
 unsafe extern "C" {
     fn fewstep_fused_adam(
@@ -230,8 +228,20 @@ pub(crate) fn sum_of_squares(values: &Tensor) -> Result<f64> {
     Ok(sum)
 }
 
-/// See [`GroupNorm`]; of f32, f64 or bf16. On a GPU it can be that the kernels are not there: then the inner error says why.
-pub(crate) fn group_norm(x: &Tensor, norm: &GroupNorm<'_>) -> Result<std::result::Result<Tensor, String>> {
+/// What [`GroupNorm`](crate::GroupNorm) has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FusedNorm<'a> {
+    pub(crate) groups: i64,
+    pub(crate) eps: f64,
+    pub(crate) weight: &'a Tensor,
+    pub(crate) bias: &'a Tensor,
+    pub(crate) before: Option<&'a Tensor>,
+    pub(crate) scale_shift: Option<&'a Tensor>,
+    pub(crate) silu: bool,
+}
+
+/// The norm of x f32, f64 or bf16. On a GPU it can be that the kernels are not there: then the inner error says why.
+pub(crate) fn group_norm(x: &Tensor, norm: &FusedNorm<'_>) -> Result<std::result::Result<Tensor, String>> {
     let optional = |t: Option<&Tensor>| t.map_or(std::ptr::null_mut(), ptr);
     let mut out = std::ptr::null_mut();
     let mut said = String::new();
@@ -307,15 +317,17 @@ pub(crate) fn profile_start() -> Result<()> {
     call("profile_start", |message, capacity| unsafe { fewstep_profile_start(message, capacity) })
 }
 
+/// An operation's name, calls, seconds and products.
+pub(crate) type Observed = (String, u64, f64, f64);
+
 /// See [`Profile::finish`](crate::Profile::finish).
-pub(crate) fn profile_end() -> Result<Vec<Operation>> {
+pub(crate) fn profile_end() -> Result<Vec<Observed>> {
     unsafe extern "C" fn each(to: *mut c_void, name: *const c_char, calls: i64, seconds: f64, flops: f64) {
         // SAFETY: `to` is the list below, which nothing else uses during the call, and `name` a C string.
-        let (list, name) = unsafe { (&mut *to.cast::<Vec<Operation>>(), CStr::from_ptr(name)) };
-        let name = name.to_string_lossy().into_owned();
-        list.push(Operation { name, calls: calls.max(0) as u64, seconds, flops });
+        let (list, name) = unsafe { (&mut *to.cast::<Vec<Observed>>(), CStr::from_ptr(name)) };
+        list.push((name.to_string_lossy().into_owned(), calls.max(0) as u64, seconds, flops));
     }
-    let mut list: Vec<Operation> = Vec::new();
+    let mut list: Vec<Observed> = Vec::new();
     // SAFETY: the list outlives the call; the shim catches every exception.
     call("profile_end", |message, capacity| unsafe {
         fewstep_profile_end((&raw mut list).cast(), each, message, capacity)
