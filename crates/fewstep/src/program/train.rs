@@ -60,9 +60,11 @@ fn as_one_of(workers: &Arc<Workers>, args: &TrainArgs, console: &Console) -> Res
     if workers.is_first() {
         try_folder("--runs", &args.runs.join(&config.name))?;
     }
-    if !workers.is_alone() {
-        let (size, local, threads) =
-            (workers.size(), workers.place().local_size, rayon::current_num_threads());
+    let threads = rayon::current_num_threads();
+    if workers.is_alone() {
+        tracing::info!("threads    {threads} of the CPU; --threads takes another number");
+    } else {
+        let (size, local) = (workers.size(), workers.place().local_size);
         tracing::info!("{size} workers, {local} on this machine with {threads} threads each");
     }
     if workers.place().local_rank == 0 {
