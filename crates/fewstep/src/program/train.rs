@@ -53,7 +53,9 @@ fn as_one_of(workers: &Arc<Workers>, args: &TrainArgs, console: &Console) -> Res
     }
     if args.dry_run {
         if workers.is_first() {
-            say(Run::new(config)?)?;
+            let run = Run::new(config)?;
+            say(&run)?;
+            say(run.setup.memory()?)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
