@@ -93,7 +93,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*-*.txt")):
     name = path.stem
     try:
         if name.startswith("ours-"):
-            values = json.loads(path.with_suffix(".json").read_text())["measured"]["values"]
+            values = json.loads(path.with_suffix(".json").read_text())["measured"][0]["values"]
         elif name.startswith("peer-"):
             last = json.loads(path.read_text().splitlines()[-1])
             values = [last["images"] / s for s in last["seconds"]]
@@ -112,7 +112,7 @@ part rate "$program" bench step --network small --batch 512 --micro-batch 512 --
 samples=$("$python" - "$out/rate.json" "$limit" <<'END'
 import json, statistics, sys
 
-values = json.load(open(sys.argv[1]))["measured"]["values"]
+values = json.load(open(sys.argv[1]))["measured"][0]["values"]
 print(int(statistics.median(values) * float(sys.argv[2]) * 2 / 3))
 END
 )

@@ -257,14 +257,14 @@ impl Adam {
             limit: scaling.limit.unwrap_or(0.0),
         };
         let rates: Vec<f64> = averages.iter().map(|(ema, decay)| ema.next_rate(*decay)).collect();
-        let mut averaged = averages.iter().map(|(ema, _)| pieces(&ema.flat)).collect::<Result<Vec<_>>>()?;
+        let averaged = averages.iter().map(|(ema, _)| pieces(&ema.flat)).collect::<Result<Vec<_>>>()?;
         let buffers = pieces(flat)?.into_iter().zip(pieces(grad)?);
         let moments = pieces(&self.m)?.into_iter().zip(pieces(&self.v)?);
         let mut jobs: Vec<Buffers> = buffers
             .zip(moments)
             .map(|((param, grad), (m, v))| Buffers { param, grad, m, v, averages: Vec::new() })
             .collect();
-        for (average, rate) in averaged.drain(..).zip(rates) {
+        for (average, rate) in averaged.into_iter().zip(rates) {
             for (job, piece) in jobs.iter_mut().zip(average) {
                 job.averages.push((piece, rate));
             }

@@ -127,7 +127,7 @@ impl Bench<'_> {
         let output = command.stderr(Stdio::inherit()).output().context("cannot start the program")?;
         succeeded(&command, output.status)?;
         let said: Value = serde_json::from_slice(&fs::read(&path)?)?;
-        let values = said["measured"]["values"].as_array().context("the program measured nothing")?;
+        let values = said["measured"][0]["values"].as_array().context("the program measured nothing")?;
         let rates: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
         Ok((Spread::of(&rates).median, said["machine"].clone()))
     }

@@ -6,6 +6,8 @@ use anyhow::Result;
 use fewstep_torch::{Device, Kind, Tensor, in_order};
 use serde::Serialize;
 
+use crate::doctor::cpu_model;
+
 /// Side of the matrices: their product stays in the caches of a core and keeps it busy.
 const SIDE: i64 = 768;
 /// Of the device's matrices, which has more to keep busy.
@@ -42,9 +44,7 @@ impl Machine {
     /// libtorch fails.
     pub fn measure(device: Device, kind: Kind) -> Result<Self> {
         let rates = Rates { flops: products(device, kind)?, bytes: copies(device)? };
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-        let cpu = cpu.map_or("unknown", |(_, name)| name.trim()).to_owned();
+        let cpu = cpu_model().unwrap_or_else(|| "unknown".to_owned());
         Ok(Self { cpu, threads: rayon::current_num_threads(), device: format!("{device:?}"), rates })
     }
 }

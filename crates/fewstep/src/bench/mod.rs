@@ -40,6 +40,22 @@ pub struct Measured {
     pub share: Option<(&'static str, f64)>,
 }
 
+impl Measured {
+    /// Images per second of repetitions that took `seconds`, each of `n` images and so many multiplications and additions.
+    fn images(name: String, n: usize, flops: f64, seconds: &[f64], machine: &Machine) -> Self {
+        let share = ("matrix product's rate", flops / Spread::of(seconds).median / machine.rates.flops);
+        let values = seconds.iter().map(|s| n as f64 / s).collect();
+        Self { name, unit: "images/s", values, share: Some(share) }
+    }
+
+    /// Gigabytes per second of repetitions that took `seconds`, each of which moves so many bytes.
+    fn moved(name: String, bytes: f64, seconds: &[f64], machine: &Machine) -> Self {
+        let share = ("copy's rate", bytes / Spread::of(seconds).median / machine.rates.bytes);
+        let values = seconds.iter().map(|s| bytes / s / 1e9).collect();
+        Self { name, unit: "GB/s", values, share: Some(share) }
+    }
+}
+
 impl std::fmt::Display for Measured {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { name, unit, .. } = self;

@@ -132,13 +132,10 @@ pub fn norm(
                     Ok(())
                 };
                 let seconds = timed(3, seconds, once)?;
-                let values: Vec<f64> = seconds.iter().map(|s| bytes / s / 1e9).collect();
-                let rate = super::Spread::of(&values).median * 1e9;
                 let (c, side) = layer;
                 let whose = if own { "own" } else { "libtorch's" };
                 let name = format!("{whose} norm, {c} x {side} x {side}, {order:?}");
-                let share = Some(("copy's rate", rate / machine.rates.bytes));
-                found.push(Measured { name, unit: "GB/s", values, share });
+                found.push(Measured::moved(name, bytes, &seconds, machine));
             }
         }
     }

@@ -30,8 +30,6 @@ pub fn optim(
     };
     let seconds = timed(2, seconds, once)?;
     let bytes = (12 * n * compute.bytes()) as f64;
-    let values: Vec<f64> = seconds.iter().map(|s| bytes / s / 1e9).collect();
-    let rate = super::Spread::of(&values).median * 1e9;
     let name = format!("clip, Adam and averages of {:.1} M parameters", n as f64 / 1e6);
-    Ok(Measured { name, unit: "GB/s", values, share: Some(("copy's rate", rate / machine.rates.bytes)) })
+    Ok(Measured::moved(name, bytes, &seconds, machine))
 }

@@ -52,9 +52,6 @@ pub fn sample(case: &SampleCase, machine: &Machine) -> Result<Measured> {
     let profile = fewstep_torch::Profile::start()?;
     once()?;
     let flops: f64 = profile.finish()?.iter().map(|op| op.flops).sum();
-    let values: Vec<f64> = seconds.iter().map(|s| n as f64 / s).collect();
-    let rate = super::Spread::of(&values).median / n as f64 * flops;
     let name = format!("{} steps of DDIM, batch {n}, {}", case.steps, case.compute);
-    let share = Some(("matrix product's rate", rate / machine.rates.flops));
-    Ok(Measured { name, unit: "images/s", values, share })
+    Ok(Measured::images(name, n, flops, &seconds, machine))
 }

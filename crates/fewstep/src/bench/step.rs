@@ -6,12 +6,11 @@ use anyhow::{Context, Result};
 use fewstep_distill::{Batch, ObjectiveConfig};
 use fewstep_models::ModelConfig;
 use fewstep_random::{Draws, Key, Stream};
-use fewstep_schedules::{PhasePlan, Schedule};
+use fewstep_schedules::{LearningRate, PhasePlan, Schedule};
 use fewstep_torch::{AdamConfig, Compute, Device, GradientRule, Kind, Operation, Profile, Tensor};
 use fewstep_train::{Product, Rates, Stage, StageStart, StepSettings, TrainState, train_step};
 
 use super::{Machine, Measured, timed};
-use fewstep_schedules::LearningRate;
 
 /// A step to time.
 #[derive(Clone, Debug)]
@@ -46,6 +45,7 @@ pub fn step(case: &StepCase, machine: &Machine) -> Result<(Measured, Vec<Operati
     let levels = PhasePlan::equal(&case.steps)?.on(&grid)?.remove(0);
     let makes = Product::student(levels.phase().student_indices());
     let objective = config.objective(levels, 0)?;
+    let rates = Rates { lr: 1e-4, inference_decay: 0.9999, self_teacher_decay: 0.5 };
     let stage = Stage {
         name: case.objective.clone(),
         makes,
@@ -54,9 +54,9 @@ pub fn step(case: &StepCase, machine: &Machine) -> Result<(Measured, Vec<Operati
         objective: Arc::clone(&objective),
         start: StageStart::FromTeacher,
         steps: 1,
-        learning_rate: LearningRate::constant(1e-4),
-        inference_decay: 0.9999,
-        self_teacher_decay: 0.5,
+        learning_rate: LearningRate::constant(rates.lr),
+        inference_decay: rates.inference_decay,
+        self_teacher_decay: rates.self_teacher_decay,
         dropout: 0.0,
     };
     let adam = AdamConfig::default();
@@ -70,7 +70,7 @@ pub fn step(case: &StepCase, machine: &Machine) -> Result<(Measured, Vec<Operati
         compute: case.compute.into(),
         gradient: GradientRule::default(),
         dropout: 0.0,
-        rates: Rates { lr: 1e-4, inference_decay: 0.9999, self_teacher_decay: 0.5 },
+        rates,
         keep_gradient: false,
     };
     let mut number = 0;
@@ -85,11 +85,8 @@ pub fn step(case: &StepCase, machine: &Machine) -> Result<(Measured, Vec<Operati
     once()?;
     let operations = profile.finish()?;
     let flops: f64 = operations.iter().map(|op| op.flops).sum();
-    let values: Vec<f64> = seconds.iter().map(|s| case.batch as f64 / s).collect();
-    let rate = super::Spread::of(&values).median / case.batch as f64 * flops;
     let name = format!("{} step, batch {}, {}", case.objective, case.batch, case.compute);
-    let share = Some(("matrix product's rate", rate / machine.rates.flops));
-    Ok((Measured { name, unit: "images/s", values, share }, operations))
+    Ok((Measured::images(name, case.batch, flops, &seconds, machine), operations))
 }
 
 /// What a step costs in other numbers of steps of teacher and student, and in other batches: it should be flat in the first,

@@ -11,10 +11,24 @@ const INSTRUCTIONS: [&str; 9] =
     ["sse4_2", "avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "sve2", "bf16"];
 
 pub(super) fn findings() -> Vec<Finding> {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let info = info();
     let kernels = Libtorch::of_this_process().map_or_else(|e| e.to_string(), |libtorch| libtorch.kernels);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     vec![self::cores(&info, cores), self::kernels(&instructions(&info), &kernels), open_mp()]
+}
+
+/// What Linux says of the CPU.
+fn info() -> String {
+    std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default()
+}
+
+/// The CPU as it calls itself.
+pub(crate) fn cpu_model() -> Option<String> {
+    model(&info()).map(str::to_owned)
+}
+
+fn model(info: &str) -> Option<&str> {
+    value(info, &["model name", "Model"])
 }
 
 /// The value of a line such as `model name : AMD EPYC`.
@@ -31,7 +45,7 @@ fn instructions(info: &str) -> Vec<&'static str> {
 
 /// `usable` are those that the process's affinity and its container's quota leave it.
 fn cores(info: &str, usable: usize) -> Finding {
-    let model = value(info, &["model name", "Model"]).unwrap_or("of an unknown model");
+    let model = model(info).unwrap_or("of an unknown model");
     let all = info.lines().filter(|line| line.starts_with("processor")).count().max(usable);
     let finding = Finding::new("cpu", format!("{model}, {usable} of {all} cores for this process"));
     if usable == all {

@@ -11,6 +11,8 @@ mod program;
 
 use std::fmt;
 
+pub(crate) use cpu::cpu_model;
+
 /// What was found of one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -123,8 +123,7 @@ fn write(args: &BenchArgs, machine: &Machine, measured: &[Measured]) -> Result<(
     let json = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "machine": machine,
-        // One by itself, several as a list.
-        "measured": if let [one] = measured { serde_json::json!(one) } else { serde_json::json!(measured) },
+        "measured": measured,
     });
     fewstep_files::write_atomically(path, &serde_json::to_vec_pretty(&json)?)?;
     Ok(())
